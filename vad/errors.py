@@ -1,0 +1,97 @@
+"""Every error that vad raises for a cause outside itself.
+
+::
+
+    VadError
+    ├── ConfigError        the site file is wrong: every fault at once, each with its path
+    ├── StreamError        a camera or file: has a code, says if a retry can help
+    ├── WeightsError       the weights file is missing, truncated, foreign or does not fit
+    ├── CalibrationError   a saved calibration is unreadable or was made with other weights
+    ├── JournalError       the event journal cannot be opened or written
+    ├── BindError          an address is taken or not allowed
+    └── EngineError        a stage of the engine died: the process must end non-zero
+
+Messages say what, got, allowed. None of them ever holds a credential.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class VadError(Exception):
+    """Base of all. Retrying the same call cannot help unless a subclass says so."""
+
+    retryable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a config file: dotted ``path`` to it, and a message that says what, got, allowed."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ConfigError(VadError):
+    """The configuration is refused; ``faults`` holds all of them. A retry cannot help."""
+
+    def __init__(self, source: str, faults: list[Fault]) -> None:
+        self.source = source
+        self.faults = faults
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        plural = "fault" if len(faults) == 1 else "faults"
+        super().__init__(f"{source}: {len(faults)} {plural}\n{lines}")
+
+
+class StreamCode(StrEnum):
+    """Why a stream is not giving frames: the same word in log, metrics and event."""
+
+    AUTH_FAILED = "auth_failed"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    CODEC_UNSUPPORTED = "codec_unsupported"
+    NO_VIDEO = "no_video"
+    ENDED = "ended"
+    FORMAT_CHANGED = "format_changed"  # resolution or codec changed in mid-stream: a new run, not a failure
+    PTS_JUMP = "pts_jump"  # media time jumped: a new run, not a failure
+    BROKEN = "broken"  # the connection or the data broke in a way FFmpeg has no better word for
+
+
+class StreamError(VadError):
+    """A stream cannot be opened or read. Retrying can always help: cameras come back and passwords get mended."""
+
+    retryable = True
+
+    def __init__(self, code: StreamCode, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class WeightsError(VadError):
+    """A weights file is missing, truncated, foreign, or does not fit its card. A retry cannot help."""
+
+
+class CalibrationError(VadError):
+    """A saved calibration cannot be used. The camera can always start cold instead."""
+
+
+class JournalError(VadError):
+    """The event journal cannot be opened or written. Retrying helps once there is room or the other writer is gone."""
+
+    retryable = True
+
+
+class BindError(VadError):
+    """An address cannot be bound: taken, malformed or not allowed. Retrying helps once it is free."""
+
+    retryable = True
+
+
+class EngineError(VadError):
+    """A stage of the engine died of a defect or of the machine: the engine is over, the process ends non-zero."""

@@ -1,0 +1,251 @@
+"""The values that cross threads: frozen, with units and shapes stated.
+
+Half-open ranges throughout: a box covers ``[x0, x1) x [y0, y1)``. Times end in their unit: ``pts_s`` is media time,
+``wall_s`` is UTC (seconds since the Unix epoch), ``arrived_s`` is the monotonic clock of this process.
+
+This module needs no third-party package at run time, so that an event consumer can import ``vad.events`` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CELL_PX = 8
+"""Side of a cell in model pixels: the grid on which the model reports and the scorer judges."""
+
+BLOCK_PX = 4
+"""Side of a luma block in model pixels: the finest brightness the scorer sees (four blocks a cell)."""
+
+
+class WallSource(StrEnum):
+    """Where a frame's ``wall_s`` comes from."""
+
+    RTCP = "rtcp"  # the camera's own clock, from its RTCP sender reports
+    ARRIVAL = "arrival"  # this machine's clock when the frame was decoded
+    FILE = "file"  # media time added to the moment the file was opened
+
+
+class Stage(StrEnum):
+    """How much a camera's calibration knows."""
+
+    COLD = "cold"  # learning only, nothing is judged
+    WARMING = "warming"  # judged by a threshold that is still widened for lack of data
+    CALIBRATED = "calibrated"  # the false-alarm budget holds
+
+
+class Reason(StrEnum):
+    """Which evidence spoke. An event lists them, strongest first."""
+
+    SPEED = "speed"  # moves faster than anything normal at this depth
+    DIRECTION = "direction"  # moves where, or in a direction in which, nothing normal moves here
+    SIZE = "size"  # more moving surface in one place than is normal at this depth
+    APPEARANCE = "appearance"  # the network cannot predict what it sees, activity taken into account
+    STATIC_CHANGE = "static_change"  # something came to rest that was not here (left behind, fallen)
+
+
+class CameraState(StrEnum):
+    """State of one camera's stream, also the value set of ``vad_stream_state``."""
+
+    CONNECTING = "connecting"
+    UP = "up"
+    STALLED = "stalled"
+    BACKOFF = "backoff"
+    ENDED = "ended"
+    STOPPED = "stopped"
+
+
+class HealthIssue(StrEnum):
+    """What is wrong with a camera's picture: named for what it is, never reported as an anomaly."""
+
+    FROZEN = "frozen"
+    COVERED = "covered"
+    DEFOCUSED = "defocused"
+    MOVED = "moved"
+    LIGHT_JUMP = "light_jump"
+
+
+class DropReason(StrEnum):
+    """Why a received frame was not scored. ``analysis_rate`` is by design, every other reason is a loss."""
+
+    ANALYSIS_RATE = "analysis_rate"  # decoded, but above the camera's analysis_fps
+    OVERLOAD = "overload"  # a mailbox was full, its oldest entry made room
+    RUN_ENDED = "run_ended"  # belongs to a run that was over before it could be scored
+    SHUTDOWN = "shutdown"  # in flight when a second signal cut the drain short
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a source picture maps to the model's grid.
+
+    The luma plane is box-pooled by the integer ``pool`` in both directions, then padded at the right and bottom by
+    repeating its edge until both sides are multiples of ``CELL_PX``. All sizes in pixels.
+    """
+
+    source_width: int
+    source_height: int
+    pool: int
+    width: int  # model grid, a multiple of CELL_PX
+    height: int
+
+    @property
+    def valid_width(self) -> int:
+        """Model pixels that show the source (the rest is padding)."""
+        return self.source_width // self.pool
+
+    @property
+    def valid_height(self) -> int:
+        return self.source_height // self.pool
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(rows, columns) of the cell grid."""
+        return self.height // CELL_PX, self.width // CELL_PX
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One analysed frame of one run, pooled and masked.
+
+    ``luma`` is (height, width) uint8 on the model grid, full range, C-contiguous, never written after construction.
+    ``index`` counts analysed frames of this run from 0.
+    """
+
+    camera: str
+    run: int
+    index: int
+    pts_s: float
+    wall_s: float
+    wall_source: WallSource
+    arrived_s: float
+    geometry: Geometry
+    luma: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Consecutive frames of one run: what one call of the model takes from one camera. Never empty."""
+
+    frames: tuple[Frame, ...]
+
+    @property
+    def camera(self) -> str:
+        return self.frames[0].camera
+
+    @property
+    def run(self) -> int:
+        return self.frames[0].run
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.frames[0].geometry
+
+
+@dataclass(frozen=True, slots=True)
+class CellMap:
+    """What the model says of one frame, per cell. gh, gw = ``frame.geometry.cells``; arrays are float32.
+
+    ``dt_s`` is the media time since the previous frame of the run (0.0 on its first frame, where nothing moves yet).
+    """
+
+    frame: Frame
+    dt_s: float
+    flow: NDArray[np.float32]  # (2, gh, gw) mean velocity (x, y) of the moving foreground, model pixels per second
+    activity: NDArray[np.float32]  # (gh, gw) share of the cell covered by moving foreground, 0..1
+    surprise: NDArray[np.float32]  # (gh, gw) prediction error over its predicted spread; about 1 when as expected
+    latent: NDArray[np.float32]  # (L, gh, gw) pooled ConvLSTM state, a descriptor of what happens in the cell
+    luma: NDArray[np.float32]  # (2*gh, 2*gw) mean luma of each block, 0..255
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box in fractions of the source picture, origin top left, half-open, with the peak score inside it."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """The judgement on one frame.
+
+    ``score`` is ``-log10`` of the frame's p-value (0 = utterly normal; 3 = one excursion in a thousand), comparable
+    across cameras; ``threshold`` is the score that the false-alarm budget allows. Both are 0.0/inf while ``cold``.
+    """
+
+    frame: Frame
+    score: float
+    threshold: float
+    p_value: float
+    stage: Stage
+    reasons: tuple[Reason, ...] = ()
+    evidence: dict[Reason, float] = field(default_factory=dict)  # each evidence's own -log10 p
+    regions: tuple[Region, ...] = ()
+    heat: NDArray[np.float32] | None = None  # (gh, gw) where, in units of score
+    health: HealthIssue | None = None
+
+    @property
+    def is_anomalous(self) -> bool:
+        return self.score > self.threshold and self.health is None
+
+
+class EventType(StrEnum):
+    """Life of an incident."""
+
+    OPENED = "io.vad.anomaly.opened"
+    UPDATED = "io.vad.anomaly.updated"
+    CLOSED = "io.vad.anomaly.closed"
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyEvent:
+    """A step in the life of one incident, before the journal gives it a sequence.
+
+    ``incident`` is the same in opened, updated and closed. Times of this step and of the incident's start are those
+    of the frames concerned. ``close_reason`` is set on closed alone (``calm``, ``run_ended``, ``shutdown``,
+    ``too_long``, ``camera_health``).
+    """
+
+    type: EventType
+    camera: str
+    incident: str
+    run: int
+    pts_s: float
+    wall_s: float
+    wall_source: WallSource
+    started_pts_s: float
+    started_wall_s: float
+    score: float
+    threshold: float
+    p_value: float
+    peak_score: float
+    peak_pts_s: float
+    stage: Stage
+    reasons: tuple[Reason, ...]
+    regions: tuple[Region, ...]
+    frames: int  # anomalous frames so far
+    close_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEvent:
+    """A change of a camera's stream or picture: ``io.vad.camera.<state>`` on the health topic.
+
+    ``state`` is a CameraState, a HealthIssue, or ``recovered``; ``code`` an error code of ``vad.errors.StreamError``
+    or None. ``detail`` holds no credentials.
+    """
+
+    camera: str
+    run: int
+    state: str
+    wall_s: float
+    code: str | None = None
+    detail: str = ""
