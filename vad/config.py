@@ -14,15 +14,34 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from vad.errors import ConfigError, Fault
 
 CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "v4l2", "synthetic")
+SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "v4l2")
 
+
+def _camera_id(name: str) -> str:
+    if not CAMERA_ID.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a camera id; allowed: 1 to 64 of letters, digits, '_', '.', '-', "
+            "the first a letter or digit"
+        )
+    return name
+
+
+CameraId = Annotated[str, AfterValidator(_camera_id)]
 Point = Annotated[tuple[float, float], Field(description="x, y as fractions of the picture, origin top left")]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class _Section(BaseModel):
@@ -104,6 +123,11 @@ class CameraConfig(CameraSettings):
         if self.password_file is not None and not self.password_file.is_file():
             raise ValueError(f"password_file {str(self.password_file)!r} is not a file that can be read")
         return self
+
+    @property
+    def is_file(self) -> bool:
+        """A recording or a folder of frames: it has an end, and nothing is lost by reading it slowly."""
+        return "://" not in self.url or self.url.lower().startswith("file://")
 
     def url_with_credentials(self) -> str:
         """The URL that FFmpeg opens. Secret: never log it; use ``redact_url`` for that."""
@@ -209,7 +233,7 @@ class SiteConfig(_Section):
     """A whole site file."""
 
     version: Literal[1] = 1
-    cameras: dict[str, CameraConfig] = Field(min_length=1, max_length=10_000)
+    cameras: dict[CameraId, CameraConfig] = Field(min_length=1, max_length=10_000)
     defaults: CameraSettings = CameraSettings()
     model: ModelSettings = ModelSettings()
     scoring: ScoringSettings = ScoringSettings()
@@ -230,17 +254,6 @@ class SiteConfig(_Section):
         known = {k: v for k, v in defaults.items() if k in CameraSettings.model_fields}
         merged = {k: {**known, **v} if isinstance(v, Mapping) else v for k, v in cameras.items()}
         return {**data, "cameras": merged}
-
-    @field_validator("cameras")
-    @classmethod
-    def _camera_ids(cls, cameras: dict[str, CameraConfig]) -> dict[str, CameraConfig]:
-        bad = [repr(name) for name in cameras if not CAMERA_ID.fullmatch(name)]
-        if bad:
-            raise ValueError(
-                f"not a camera id: {', '.join(bad)}; allowed: 1 to 64 of letters, digits, '_', '.', '-', "
-                "the first a letter or digit"
-            )
-        return cameras
 
 
 def redact_url(url: str) -> str:
@@ -284,7 +297,10 @@ def load_config(path: str | Path) -> SiteConfig:
 
 def config_faults(error: ValidationError) -> list[Fault]:
     """Pydantic's errors as faults: dotted path, and a message that never repeats a secret's value."""
-    return [Fault(".".join(str(part) for part in item["loc"]), _message(dict(item))) for item in error.errors()]
+    return [
+        Fault(".".join(str(part) for part in item["loc"] if part != "[key]"), _message(dict(item)))
+        for item in error.errors()
+    ]
 
 
 def _message(item: dict[str, Any]) -> str:

@@ -191,6 +191,12 @@ class FrameScore:
     regions: tuple[Region, ...] = ()
     heat: NDArray[np.float32] | None = None  # (gh, gw) where, in units of score
     health: HealthIssue | None = None
+    events: tuple[AnomalyEvent, ...] = ()  # raised at this frame
+
+    @property
+    def pts_s(self) -> float:
+        """Media time of the frame, seconds."""
+        return self.frame.pts_s
 
     @property
     def is_anomalous(self) -> bool:

@@ -1,0 +1,51 @@
+# Sourced by the other scripts: a virtual environment in .venv that holds vad and what the caller asks for.
+# Quick when nothing has changed: the environment is rebuilt only when pyproject.toml or the Python version differ.
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+cd "$root"
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+    if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "vad needs Python 3.11 or newer; found $(python3 --version 2>&1 || echo none). Set PYTHON to one." >&2
+  return 1
+}
+
+# As root on Debian or Ubuntu, install the packages named; say plainly what is missing otherwise.
+debian_packages() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ "${#missing[@]}" -eq 0 ] && return 0
+  if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+    echo "note: not installed, and this is not root on Debian or Ubuntu: ${missing[*]}" >&2
+    return 1
+  fi
+  echo "installing Debian packages: ${missing[*]}"
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# setup [extra]: the environment with vad (editable) and an optional extra of pyproject.toml.
+setup() {
+  local extra="${1:-}" python stamp want
+  python="$(find_python)"
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    debian_packages python3-venv || { echo "install python3-venv first" >&2; return 1; }
+  fi
+  stamp=".venv/.vad-setup${extra:+-$extra}"
+  want="$("$python" --version) $(cksum <pyproject.toml)"
+  if [ -x .venv/bin/vad ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+    return
+  fi
+  echo "setting up .venv (the first time takes a few minutes: PyTorch is large)"
+  [ -x .venv/bin/python ] || "$python" -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint scripts/constraints.txt \
+    --editable ".${extra:+[$extra]}"
+  echo "$want" >"$stamp"
+}

@@ -1,0 +1,310 @@
+"""The engine: puts the stages together, starts the threads, watches over them, ends them in the order data flows.
+
+::
+
+    CameraStream (a thread per camera)  -> ClipMailbox -> inference thread -> Mailbox
+        -> scoring thread (journal) -> Mailbox -> publish thread (sockets)
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from vad.clock import Clock, SystemClock
+from vad.config import SiteConfig, load_config
+from vad.errors import EngineError, VadError
+from vad.events.bus import Publisher
+from vad.events.journal import Journal
+from vad.model.runner import Runner
+from vad.model.weights import load_weights
+from vad.pipeline.inference import run_inference
+from vad.pipeline.ledger import Account, Ledger
+from vad.pipeline.mailbox import ClipMailbox, Mailbox
+from vad.pipeline.metrics import EngineCollector, StageMetrics
+from vad.pipeline.publish import run_publish
+from vad.pipeline.scoring import Judge, Outbound, ScoringWorker, restore
+from vad.pipeline.status import CameraStatus, EngineStatus
+from vad.pipeline.stream import CameraStream
+from vad.scoring.kernels import warm_kernels
+from vad.types import AnomalyEvent, CameraEvent, CellMap, Stage
+from vad.video.luma import warm_luma
+
+log = structlog.get_logger(__name__)
+
+WATCHDOG_PERIOD_S = 0.25
+STOP_GRACE_S = 2.0
+"""Beyond the longest read_timeout_s: how long a stop waits for stream threads before it abandons them."""
+MAPS_CAPACITY = 64
+OUTBOX_CAPACITY = 1024
+EVENT_QUEUE_CAPACITY = 10_000
+DAY_S = 86_400.0
+
+
+class Engine:
+    """Watches the cameras of a site and raises events.
+
+    ``start`` (or entering the context) loads the model, opens the journal and binds the bus before any thread starts,
+    so that WeightsError, JournalError and BindError reach the caller. Afterwards a camera's troubles are its own;
+    anything else that breaks stops the engine and is raised by ``wait`` and ``stop`` as EngineError.
+
+    The engine serves no HTTP itself: ``vad run`` does, with the ``registry`` given here.
+    """
+
+    def __init__(
+        self, config: SiteConfig, *, clock: Clock | None = None, registry: CollectorRegistry | None = None
+    ) -> None:
+        self.config = config
+        self.registry = registry or CollectorRegistry()
+        self._clock = clock or SystemClock()
+        self._metrics = StageMetrics(self.registry)
+        self._ledger = Ledger()
+        self._clips = ClipMailbox()
+        self._maps: Mailbox[list[CellMap] | CameraEvent] = Mailbox(MAPS_CAPACITY)
+        self._outbox: Mailbox[Outbound] = Mailbox(OUTBOX_CAPACITY)
+        self._streams: dict[str, CameraStream] = {}
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self._finished = threading.Event()
+        self._fault: EngineError | None = None
+        self._events: queue.Queue[AnomalyEvent | CameraEvent] = queue.Queue(EVENT_QUEUE_CAPACITY)
+        self._scoring: ScoringWorker | None = None
+        self._publisher: Publisher | None = None
+        self._journal: Journal | None = None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """An engine for a site file. Raises ConfigError with every fault at once."""
+        return cls(load_config(path))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        except EngineError:
+            if error is None:
+                raise
+
+    def start(self) -> None:
+        """Load, open, bind; then start the threads. Raises VadError, and leaves nothing open, if anything is missing."""
+        config = self.config
+        weights = load_weights(config.model.weights)
+        runner = Runner(weights, device=config.model.device, threads=config.model.threads)
+        warm_luma()
+        warm_kernels()
+        with ExitStack() as undo:
+            self._journal = Journal(config.storage.dir / "journal.sqlite3", clock=self._clock)
+            undo.callback(self._journal.close)
+            self._publisher = Publisher(config.bus, journal=self._journal, clock=self._clock)
+            undo.callback(self._publisher.close)
+            self._scoring = self._scoring_worker(weights.card.sha256, self._journal)
+            undo.pop_all()
+        self.registry.register(EngineCollector(self.status))
+        self._streams = {
+            camera: self._stream(camera, model_width=weights.card.input_width) for camera in config.cameras
+        }
+        self._start_threads(runner, self._scoring, self._publisher)
+        log.info("engine.started", cameras=len(self._streams), device=str(runner.device), bus=self._publisher.address)
+
+    def stop(self) -> None:
+        """Stop the readers, drain, close open incidents, flush the journal, close the sockets. Idempotent.
+
+        Takes at most the longest read_timeout_s plus STOP_GRACE_S for the readers. Raises EngineError if a stage died.
+        """
+        self._stopping.set()
+        if not self._finished.is_set():
+            self._stop_streams()
+            self._clips.close()
+            for thread in self._threads:
+                thread.join()
+            if self._journal is not None:
+                self._journal.close()
+            self._finished.set()
+            log.info("engine.stopped", **_frame_counts(self.status()))
+        if self._fault is not None:
+            raise self._fault
+
+    def wait(self, *, timeout_s: float | None = None) -> bool:
+        """Until ``request_stop``, a fault, or the end of every source; False after ``timeout_s``. Raises EngineError."""
+        stopped = self._stopping.wait(timeout_s)
+        if self._fault is not None:
+            raise self._fault
+        return stopped
+
+    def request_stop(self) -> None:
+        """Let ``wait`` return. Does nothing else, so that a signal handler may call it."""
+        self._stopping.set()
+
+    def events(self, *, timeout_s: float | None = None) -> Iterator[AnomalyEvent | CameraEvent]:
+        """Events as they are raised, in this process, until the engine stops or ``timeout_s`` passes without one.
+
+        A reader that falls EVENT_QUEUE_CAPACITY behind loses the oldest here; the journal and the bus lose none.
+        """
+        waited_s = 0.0
+        while timeout_s is None or waited_s < timeout_s:
+            step_s = WATCHDOG_PERIOD_S if timeout_s is None else min(WATCHDOG_PERIOD_S, timeout_s - waited_s)
+            try:
+                yield self._events.get(timeout=step_s)
+                waited_s = 0.0
+            except queue.Empty:
+                waited_s += step_s
+                if self._stopping.is_set():
+                    return
+
+    @property
+    def bus_address(self) -> str:
+        """Where events are published, with the real port."""
+        if self._publisher is None:
+            raise VadError("the engine has not started: there is no bus address yet")
+        return self._publisher.address
+
+    def readiness(self) -> dict[str, bool]:
+        """What must hold before traffic may rely on this engine; a dead camera does not matter here."""
+        return {
+            "model_loaded": bool(self._threads),
+            "bus_bound": self._publisher is not None,
+            "running": bool(self._threads) and self._fault is None and not self._stopping.is_set(),
+        }
+
+    def status(self) -> EngineStatus:
+        """The engine at this instant."""
+        accounts = self._ledger.accounts()
+        return EngineStatus(
+            cameras={name: self._camera_status(stream, accounts[name]) for name, stream in self._streams.items()},
+            epoch=self._journal.epoch if self._journal else "",
+            last_sequence=self._journal.last_sequence if self._journal else 0,
+        )
+
+    def _camera_status(self, stream: CameraStream, account: Account) -> CameraStatus:
+        scoring = self._scoring
+        score = scoring.last_scores.get(stream.camera) if scoring else None
+        opened = scoring.opened.get(stream.camera, 0) if scoring else 0
+        judged_s = scoring.judged_s.get(stream.camera, 0.0) if scoring else 0.0
+        allowed = stream.config.false_alarms_per_day * judged_s / DAY_S
+        status = stream.status
+        return CameraStatus(
+            state=status.state,
+            code=status.code,
+            detail=status.detail,
+            run=status.run,
+            fps=status.fps,
+            frames=account,
+            corrupt_packets=status.corrupt_packets,
+            abandoned_readers=status.abandoned_readers,
+            reconnects=dict(status.reconnects),
+            stage=score.stage if score else Stage.COLD,
+            score=score.score if score else 0.0,
+            threshold=score.threshold if score else float("inf"),
+            health=score.health if score else None,
+            incidents_opened=opened,
+            budget_ratio=opened / allowed if allowed > 0.0 else None,
+        )
+
+    def _scoring_worker(self, weights_sha256: str, journal: Journal) -> ScoringWorker:
+        directory = self.config.storage.dir / "calibration"
+        directory.mkdir(parents=True, exist_ok=True)
+        settings = self.config.scoring
+        judges = {}
+        for camera, config in self.config.cameras.items():
+            judges[camera] = Judge.create(camera, config=config, settings=settings)
+            restore(judges[camera], directory, config=config, settings=settings, sha256=weights_sha256)
+        return ScoringWorker(
+            maps=self._maps,
+            outbox=self._outbox,
+            journal=journal,
+            ledger=self._ledger,
+            metrics=self._metrics,
+            clock=self._clock,
+            judges=judges,
+            calibration_dir=directory,
+            weights_sha256=weights_sha256,
+            on_event=self._keep_event,
+        )
+
+    def _stream(self, camera: str, *, model_width: int) -> CameraStream:
+        return CameraStream(
+            camera,
+            config=self.config.cameras[camera],
+            model_width=model_width,
+            clip_length=self.config.model.clip_length,
+            clips=self._clips,
+            ledger=self._ledger,
+            notify=self._maps.put,
+            clock=self._clock,
+        )
+
+    def _start_threads(self, runner: Runner, scoring: ScoringWorker, publisher: Publisher) -> None:
+        def inference() -> None:
+            run_inference(
+                clips=self._clips,
+                runner=runner,
+                maps=self._maps,
+                max_batch=self.config.model.max_batch,
+                metrics=self._metrics,
+            )
+
+        def publish() -> None:
+            run_publish(outbox=self._outbox, publisher=publisher)
+
+        stages = {"inference": inference, "scoring": scoring.run, "publish": publish, "watchdog": self._watch}
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(name, body), name=f"vad-{name}", daemon=True)
+            for name, body in stages.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+        for stream in self._streams.values():
+            stream.start()
+
+    def _guarded(self, name: str, body: Callable[[], None]) -> None:
+        """A stage that dies takes the engine with it, loudly; the others must not wait for it."""
+        try:
+            body()
+        except BaseException as exc:
+            log.exception("engine.fault", stage=name)
+            self._fault = EngineError(f"the {name} stage died: {type(exc).__name__}: {exc}")
+            self._fault.__cause__ = exc
+            self._clips.close()
+            self._maps.close()
+            self._outbox.close()
+            self._stopping.set()
+
+    def _watch(self) -> None:
+        while not self._clock.wait(self._stopping, timeout_s=WATCHDOG_PERIOD_S):
+            for stream in self._streams.values():
+                stream.check()
+            if all(stream.has_ended for stream in self._streams.values()):
+                log.info("engine.all_sources_ended")
+                self._stopping.set()
+
+    def _stop_streams(self) -> None:
+        longest_s = max((s.config.read_timeout_s for s in self._streams.values()), default=0.0)
+        deadline_s = self._clock.monotonic_s() + longest_s + STOP_GRACE_S
+        for stream in self._streams.values():
+            stream.stop()
+        for stream in self._streams.values():
+            stream.join(deadline_s=deadline_s)
+
+    def _keep_event(self, event: AnomalyEvent | CameraEvent) -> None:
+        if self._events.full():
+            with suppress(queue.Empty):
+                self._events.get_nowait()
+        self._events.put_nowait(event)
+
+
+def _frame_counts(status: EngineStatus) -> dict[str, int]:
+    frames = status.frames
+    return {"received": frames.received, "scored": frames.scored, "lost": frames.lost, "in_flight": frames.in_flight}

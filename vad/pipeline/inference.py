@@ -1,0 +1,42 @@
+"""Inference thread: the ready clips of many cameras as one batch through the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from vad.pipeline.mailbox import ClipMailbox, Mailbox
+from vad.pipeline.metrics import StageMetrics
+from vad.types import CameraEvent, CellMap, Clip
+
+POLL_S = 0.5
+
+
+class ClipRunner(Protocol):
+    """The model as this stage sees it (``vad.model.Runner``)."""
+
+    def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]: ...
+
+
+def run_inference(
+    *,
+    clips: ClipMailbox,
+    runner: ClipRunner,
+    maps: Mailbox[list[CellMap] | CameraEvent],
+    max_batch: int,
+    metrics: StageMetrics,
+) -> None:
+    """Until ``clips`` is closed and empty; closes ``maps`` then. Waiting for room in ``maps`` is what makes clips drop."""
+    try:
+        while (batch := clips.take(max_batch, timeout_s=POLL_S)) is not None:
+            if not batch:
+                continue
+            started_s = time.perf_counter()
+            results = runner(batch)
+            metrics.observe("model", time.perf_counter() - started_s)
+            metrics.batch_size.observe(len(batch))
+            for result in results:
+                maps.put(result)
+    finally:
+        maps.close()

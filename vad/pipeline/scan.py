@@ -1,0 +1,115 @@
+"""Recorded footage through the live engine's stages, as fast as the machine can, nothing dropped.
+
+Decoding runs in a stream thread of its own; the network and the scoring run in the caller's thread, so that a slow
+consumer simply slows the decoder down.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from vad.clock import Clock, SystemClock
+from vad.config import CameraConfig, ModelSettings, ScoringSettings
+from vad.errors import StreamCode
+from vad.model.runner import Runner
+from vad.model.weights import load_weights
+from vad.pipeline.ledger import Account, Ledger
+from vad.pipeline.mailbox import ClipMailbox
+from vad.pipeline.scoring import Judge
+from vad.pipeline.stream import CameraStream
+from vad.scoring.kernels import warm_kernels
+from vad.types import CameraEvent, FrameScore
+from vad.video.luma import warm_luma
+
+SCAN_CLIP_LENGTH = 16
+"""Longer clips than live: latency does not matter here, and the scores are the same for any length."""
+POLL_S = 0.2
+
+
+class Scan:
+    """One pass over one recording: iterate to get a FrameScore per analysed frame, with the events raised at it.
+
+    After the iteration ``frames`` is the ledger's account and ``duration_s`` the media time covered.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        *,
+        camera: CameraConfig | None = None,
+        model: ModelSettings | None = None,
+        scoring: ScoringSettings | None = None,
+        name: str = "scan",
+        clock: Clock | None = None,
+        runner: Runner | None = None,
+    ) -> None:
+        model = model or ModelSettings()
+        settings = (camera or CameraConfig(url=str(source))).model_dump()
+        self.config = CameraConfig.model_validate({**settings, "url": str(source), "realtime": False, "loop": False})
+        self.name = name
+        self.duration_s = 0.0
+        self._runner = runner or Runner(load_weights(model.weights), device=model.device, threads=model.threads)
+        self._clock = clock or SystemClock()
+        self._ledger = Ledger()
+        self._clips = ClipMailbox(lossless=True)
+        self._notices: list[CameraEvent] = []
+        self._judge = Judge.create(name, config=self.config, settings=scoring or ScoringSettings())
+        self._stream = CameraStream(
+            name,
+            config=self.config,
+            model_width=self._runner.weights.card.input_width,
+            clip_length=SCAN_CLIP_LENGTH,
+            clips=self._clips,
+            ledger=self._ledger,
+            notify=self._notices.append,
+            clock=self._clock,
+            retry=False,
+        )
+
+    @property
+    def frames(self) -> Account:
+        return self._ledger.account(self.name)
+
+    def __iter__(self) -> Iterator[FrameScore]:
+        """Raises StreamError when the recording cannot be opened or breaks off; what was scored before has been given."""
+        warm_luma()
+        warm_kernels()
+        self._stream.start()
+        try:
+            yield from self._with_last_closing(self._scores())
+        finally:
+            self._stream.stop()
+            self._clips.close()
+            self._stream.join(deadline_s=self._clock.monotonic_s() + self.config.read_timeout_s)
+            self._runner.forget(self.name)
+        if self._stream.failure is not None and self._stream.failure.code is not StreamCode.ENDED:
+            raise self._stream.failure
+
+    def _scores(self) -> Iterator[FrameScore]:
+        while (clips := self._clips.take(1, timeout_s=POLL_S)) or self._stream.is_alive or self._clips.has_any:
+            for cell_maps in self._runner(clips or []):
+                for cell_map in cell_maps:
+                    score, _ = self._judge.step(cell_map)
+                    self._ledger.scored(self.name)
+                    self.duration_s += cell_map.dt_s
+                    yield score
+
+    def _with_last_closing(self, scores: Iterator[FrameScore]) -> Iterator[FrameScore]:
+        """Each score is held back by one, so that the last can carry the closing of open incidents."""
+        last: FrameScore | None = None
+        for score in scores:
+            if last is not None:
+                yield last
+            last = score
+        if last is not None:
+            yield dataclasses.replace(last, events=last.events + tuple(self._judge.incidents.close("ended")))
+
+
+def scan(source: str | Path, *, camera: CameraConfig | None = None, scoring: ScoringSettings | None = None) -> Scan:
+    """Scores of a recording: ``for score in vad.scan("walk.mp4"): print(score.pts_s, score.score, score.events)``.
+
+    ``camera`` gives analysis rate, budget, masks and zones; its URL is replaced by ``source``.
+    """
+    return Scan(source, camera=camera, scoring=scoring)

@@ -1,0 +1,184 @@
+"""Scoring thread: cell maps to scores, scores to incidents, incidents to the journal. It alone writes the journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from vad.clock import Clock
+from vad.config import CameraConfig, ScoringSettings
+from vad.errors import CalibrationError
+from vad.events.journal import Journal, StoredEvent
+from vad.pipeline.ledger import Ledger
+from vad.pipeline.mailbox import Mailbox
+from vad.pipeline.metrics import StageMetrics
+from vad.scoring.incidents import Incidents
+from vad.scoring.scorer import Scorer
+from vad.types import AnomalyEvent, CameraEvent, CellMap, FrameScore, HealthIssue, Stage
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.5
+SAVE_EVERY_S = 60.0
+"""A killed engine loses at most this much of what it learnt."""
+
+
+@dataclass(slots=True)
+class Judge:
+    """Scorer and incidents of one camera: owned by the scoring thread (or by whoever scans a file)."""
+
+    camera: str
+    scorer: Scorer
+    incidents: Incidents
+    health: HealthIssue | None = None
+
+    @classmethod
+    def create(cls, camera: str, *, config: CameraConfig, settings: ScoringSettings) -> Judge:
+        scorer = Scorer(
+            camera,
+            settings=settings,
+            false_alarms_per_day=config.false_alarms_per_day,
+            analysis_fps=config.analysis_fps,
+            zones=config.zones,
+        )
+        return cls(camera, scorer, Incidents(camera, settings=settings))
+
+    def step(self, cell_map: CellMap) -> tuple[FrameScore, list[CameraEvent]]:
+        """Judge one frame. The score carries its anomaly events; changes of the picture's health come beside it."""
+        score = self.scorer.step(cell_map)
+        events = self.incidents.step(score)
+        if events:
+            score = dataclasses.replace(score, events=tuple(events))
+        return score, self._health_events(score)
+
+    def _health_events(self, score: FrameScore) -> list[CameraEvent]:
+        if score.health is self.health:
+            return []
+        before, self.health = self.health, score.health
+        state = score.health.value if score.health else "recovered"
+        detail = "" if score.health or before is None else f"from {before.value}"
+        frame = score.frame
+        return [CameraEvent(camera=self.camera, run=frame.run, state=state, wall_s=frame.wall_s, detail=detail)]
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """What one round of scoring hands to the publisher."""
+
+    stored: list[StoredEvent]
+    scores: list[FrameScore]
+
+
+@dataclass(slots=True)
+class ScoringWorker:
+    """The scoring stage. ``last_scores`` may be read by anyone; everything else is this thread's alone."""
+
+    maps: Mailbox[list[CellMap] | CameraEvent]
+    outbox: Mailbox[Outbound]
+    journal: Journal
+    ledger: Ledger
+    metrics: StageMetrics
+    clock: Clock
+    judges: dict[str, Judge]
+    calibration_dir: Path
+    weights_sha256: str
+    on_event: Callable[[AnomalyEvent | CameraEvent], None]
+    last_scores: dict[str, FrameScore] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+    judged_s: dict[str, float] = field(default_factory=dict)  # media seconds in which an event could be raised
+    _saved_s: float = 0.0
+
+    def run(self) -> None:
+        """Until ``maps`` is closed and empty; then closes open incidents, saves calibrations, closes ``outbox``."""
+        self._saved_s = self.clock.monotonic_s()
+        try:
+            while (items := self.maps.take(timeout_s=POLL_S)) is not None:
+                self._round(items)
+                if self.clock.monotonic_s() - self._saved_s >= SAVE_EVERY_S:
+                    self._save_calibrations()
+            self._hand_over([e for judge in self.judges.values() for e in judge.incidents.close("shutdown")], [])
+            self._save_calibrations()
+        finally:
+            self.outbox.close()
+
+    def _round(self, items: list[list[CellMap] | CameraEvent]) -> None:
+        """One journal transaction for all that is waiting."""
+        events: list[AnomalyEvent | CameraEvent] = []
+        scores: list[FrameScore] = []
+        for item in items:
+            if isinstance(item, CameraEvent):
+                events.append(item)
+                continue
+            for cell_map in item:
+                score, health = self._score(cell_map)
+                scores.append(score)
+                events += [*health, *score.events]
+        self._hand_over(events, scores)
+
+    def _score(self, cell_map: CellMap) -> tuple[FrameScore, list[CameraEvent]]:
+        camera = cell_map.frame.camera
+        started_s = time.perf_counter()
+        score, health = self.judges[camera].step(cell_map)
+        self.metrics.observe("score", time.perf_counter() - started_s)
+        self.metrics.latency.observe(self.clock.monotonic_s() - cell_map.frame.arrived_s)
+        self.ledger.scored(camera)
+        self.last_scores[camera] = score
+        if score.stage is not Stage.COLD:
+            self.judged_s[camera] = self.judged_s.get(camera, 0.0) + cell_map.dt_s
+        return score, health
+
+    def _hand_over(self, events: list[AnomalyEvent | CameraEvent], scores: list[FrameScore]) -> None:
+        """Journal first, then publish."""
+        started_s = time.perf_counter()
+        stored = self.journal.append(events) if events else []
+        if events:
+            self.metrics.observe("journal", time.perf_counter() - started_s)
+        for event in events:
+            self._tell(event)
+        if stored or scores:
+            self.outbox.put_or_drop_oldest(Outbound(stored, scores))
+
+    def _tell(self, event: AnomalyEvent | CameraEvent) -> None:
+        kind = event.type.value if isinstance(event, AnomalyEvent) else f"io.vad.camera.{event.state}"
+        self.metrics.events.labels(type=kind).inc()
+        if kind.endswith(".opened"):
+            self.opened[event.camera] = self.opened.get(event.camera, 0) + 1
+        self.on_event(event)
+
+    def _save_calibrations(self) -> None:
+        """A full disk costs the calibration's newest minute, never the engine."""
+        self._saved_s = self.clock.monotonic_s()
+        for camera, judge in self.judges.items():
+            try:
+                judge.scorer.save(calibration_path(self.calibration_dir, camera), weights_sha256=self.weights_sha256)
+            except OSError as exc:
+                log.error("calibration.not_saved", camera=camera, detail=str(exc))
+                self.metrics.calibration_failures.inc()
+
+
+def calibration_path(directory: Path, camera: str) -> Path:
+    return directory / f"{camera}.npz"
+
+
+def restore(judge: Judge, directory: Path, *, config: CameraConfig, settings: ScoringSettings, sha256: str) -> None:
+    """Give the judge what the camera learnt before the restart; when that cannot be used, say why and start cold."""
+    path = calibration_path(directory, judge.camera)
+    if not path.exists():
+        return
+    try:
+        judge.scorer = Scorer.load(
+            path,
+            camera=judge.camera,
+            settings=settings,
+            false_alarms_per_day=config.false_alarms_per_day,
+            analysis_fps=config.analysis_fps,
+            zones=config.zones,
+            weights_sha256=sha256,
+        )
+    except CalibrationError as exc:
+        log.warning("calibration.refused", camera=judge.camera, detail=str(exc))

@@ -1,0 +1,44 @@
+"""What the engine looks like at one instant: the one source for metrics, tables and the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vad.errors import StreamCode
+from vad.pipeline.ledger import Account, total
+from vad.types import CameraState, HealthIssue, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """One camera. ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged."""
+
+    state: CameraState
+    code: StreamCode | None
+    detail: str
+    run: int
+    fps: float | None
+    frames: Account
+    corrupt_packets: int
+    abandoned_readers: int
+    reconnects: dict[StreamCode, int]
+    stage: Stage
+    score: float
+    threshold: float
+    health: HealthIssue | None
+    incidents_opened: int
+    budget_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """The whole engine."""
+
+    cameras: dict[str, CameraStatus] = field(default_factory=dict)
+    epoch: str = ""
+    last_sequence: int = 0
+
+    @property
+    def frames(self) -> Account:
+        """The ledger over all cameras."""
+        return total({name: camera.frames for name, camera in self.cameras.items()})

@@ -1,0 +1,285 @@
+"""Stream thread: one camera, supervised for ever.
+
+Data flow: ``Reader`` (decode, pool) -> ``ClipWindow`` -> ``ClipMailbox``. The supervisor outside (``_supervise``) knows
+states and back-off, the run inside (``_run_once``) only fails. A reader that hangs in C code cannot be killed: it belongs
+to a *generation*, which the watchdog abandons; whatever it still does afterwards touches nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from vad.clock import Clock
+from vad.config import CameraConfig
+from vad.errors import StreamCode, StreamError
+from vad.pipeline.ledger import Ledger
+from vad.pipeline.mailbox import ClipMailbox
+from vad.pipeline.window import ClipWindow
+from vad.types import CameraEvent, CameraState, Clip, DropReason, Frame
+from vad.video.reader import Reader
+
+log = structlog.get_logger(__name__)
+
+HANG_GRACE_S = 1.5
+"""A reader silent for read_timeout_s and this much more hangs in C: FFmpeg's own time-out should have ended it."""
+
+SETTLED_AFTER_S = 5.0
+"""A run that gave frames for this long proves the camera well: the next back-off starts small again."""
+
+NEW_RUN_AT_ONCE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
+ANNOUNCED = frozenset(
+    {CameraState.UP, CameraState.STALLED, CameraState.BACKOFF, CameraState.ENDED, CameraState.STOPPED}
+)
+
+
+@dataclass(slots=True)
+class StreamStatus:
+    """What the supervisor knows of a stream. Written by its thread, read by anyone (each field alone is atomic)."""
+
+    state: CameraState = CameraState.CONNECTING
+    code: StreamCode | None = None
+    detail: str = ""
+    run: int = -1
+    fps: float | None = None
+    frames_decoded: int = 0
+    corrupt_packets: int = 0
+    abandoned_readers: int = 0
+    reconnects: dict[StreamCode, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Generation:
+    """One life of the stream thread. Fields are guarded by the stream's lock once the thread runs."""
+
+    number: int
+    window: ClipWindow
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    abandoned: bool = False
+    deadline_s: float | None = None  # monotonic; None while waiting on purpose
+
+
+class CameraStream:
+    """Supervises one camera.
+
+    ``notify`` is called from the stream thread with each change worth an event. ``model_width`` and ``clip_length``
+    shape what is put into ``clips``. Without ``retry`` the first failure ends the stream.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        config: CameraConfig,
+        model_width: int,
+        clip_length: int,
+        clips: ClipMailbox,
+        ledger: Ledger,
+        notify: Callable[[CameraEvent], None],
+        clock: Clock,
+        jitter: random.Random | None = None,
+        retry: bool = True,
+    ) -> None:
+        self.camera = camera
+        self.config = config
+        self.status = StreamStatus()
+        self.failure: StreamError | None = None  # the last one
+        self._model_width = model_width
+        self._clip_length = clip_length
+        self._clips = clips
+        self._ledger = ledger
+        self._notify = notify
+        self._clock = clock
+        self._jitter = jitter or random.Random()
+        self._retry = retry
+        self._lock = threading.Lock()
+        self._generation = _Generation(0, ClipWindow(clip_length))
+        self._announced: tuple[CameraState, StreamCode | None] | None = None
+        ledger.open(camera)
+
+    def start(self) -> None:
+        self._start(self._generation)
+
+    def stop(self) -> None:
+        """Ask the thread to end; does not wait."""
+        self._generation.stop.set()
+
+    def join(self, *, deadline_s: float) -> bool:
+        """Wait for the thread until the monotonic ``deadline_s``; a hung one is abandoned then. True if it ended."""
+        generation = self._generation
+        if generation.thread is not None:
+            generation.thread.join(max(0.0, deadline_s - self._clock.monotonic_s()))
+            if generation.thread.is_alive():
+                self._abandon(generation)
+                return False
+        return True
+
+    @property
+    def is_alive(self) -> bool:
+        """The stream thread still runs."""
+        thread = self._generation.thread
+        return thread is not None and thread.is_alive()
+
+    @property
+    def has_ended(self) -> bool:
+        """The source is over for good (a file that does not loop)."""
+        return self.status.state is CameraState.ENDED
+
+    def check(self) -> None:
+        """Watchdog's visit: abandon a reader that hangs and start the next generation."""
+        generation = self._generation
+        deadline_s = generation.deadline_s
+        if deadline_s is None or generation.stop.is_set() or self._clock.monotonic_s() < deadline_s:
+            return
+        self._abandon(generation)
+        self._count(StreamCode.TIMEOUT)
+        self._enter(CameraState.STALLED, StreamCode.TIMEOUT, "the reader hung and was abandoned")
+        self._generation = _Generation(generation.number + 1, ClipWindow(self._clip_length))
+        self._start(self._generation)
+
+    def _start(self, generation: _Generation) -> None:
+        name = f"vad-stream-{self.camera}"
+        generation.thread = threading.Thread(target=self._supervise, args=(generation,), name=name, daemon=True)
+        generation.thread.start()
+
+    def _abandon(self, generation: _Generation) -> None:
+        with self._lock:
+            generation.abandoned = True
+            generation.stop.set()
+            lost = len(generation.window)
+            self.status.abandoned_readers += 1
+        if lost:
+            self._ledger.dropped(self.camera, DropReason.RUN_ENDED, lost)
+        log.warning("stream.reader_abandoned", camera=self.camera, run=self.status.run)
+
+    # Everything below runs in the generation's own thread.
+
+    def _supervise(self, generation: _Generation) -> None:
+        failures = 0
+        while not generation.stop.is_set():
+            started_s = self._clock.monotonic_s()
+            frames_before = self.status.frames_decoded
+            try:
+                self._run_once(generation)
+                break  # stopped
+            except StreamError as exc:
+                error = exc
+            except Exception as exc:
+                log.exception("stream.defect", camera=self.camera, run=self.status.run)
+                error = StreamError(StreamCode.BROKEN, f"unexpected {type(exc).__name__} while reading")
+            if generation.abandoned:
+                return
+            settled = self._clock.monotonic_s() - started_s >= SETTLED_AFTER_S
+            if settled and self.status.frames_decoded > frames_before:
+                failures = 0
+            if not self._after_failure(generation, error, failures):
+                return
+            failures += 1
+        if not generation.abandoned:
+            self._enter(CameraState.STOPPED, None, "")
+
+    def _run_once(self, generation: _Generation) -> None:
+        """One run of the stream: returns when stopped or abandoned, raises StreamError otherwise."""
+        self.status.run += 1
+        self.status.state = CameraState.CONNECTING
+        self._expect_progress(generation, within_s=2 * self.config.read_timeout_s)  # several round trips
+        corrupt_before = self.status.corrupt_packets
+        try:
+            with Reader(
+                self.camera,
+                config=self.config,
+                run=self.status.run,
+                model_width=self._model_width,
+                clock=self._clock,
+                stop=generation.stop,
+            ) as reader:
+                for frame in reader:
+                    if not self._admit(generation, frame):
+                        return
+                    self.status.fps = reader.measured_fps
+                    self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
+        finally:
+            generation.deadline_s = None
+            self._flush(generation)
+
+    def _admit(self, generation: _Generation, frame: Frame | None) -> bool:
+        """Book a decoded frame and gather it; False when this generation was abandoned meanwhile."""
+        with self._lock:
+            if generation.abandoned:
+                return False
+            self._ledger.received(self.camera)
+            clip = generation.window.push(frame) if frame is not None else None
+        self.status.frames_decoded += 1
+        if frame is None:
+            self._ledger.dropped(self.camera, DropReason.ANALYSIS_RATE)
+        if clip is not None:
+            self._hand_over(clip)
+        self._expect_progress(generation, within_s=self.config.read_timeout_s)
+        if self.status.state is not CameraState.UP:
+            detail = frame and f"{frame.geometry.source_width}x{frame.geometry.source_height}"
+            self._enter(CameraState.UP, None, detail or "")
+        return True
+
+    def _flush(self, generation: _Generation) -> None:
+        """The run is over: its last frames are scored too, as a shorter clip."""
+        with self._lock:
+            clip = None if generation.abandoned else generation.window.flush()
+        if clip is not None:
+            self._hand_over(clip)
+
+    def _hand_over(self, clip: Clip) -> None:
+        lost = self._clips.put(clip)
+        if lost is not None:
+            reason = DropReason.SHUTDOWN if lost is clip else DropReason.OVERLOAD
+            self._ledger.dropped(self.camera, reason, len(lost.frames))
+
+    def _expect_progress(self, generation: _Generation, *, within_s: float) -> None:
+        generation.deadline_s = self._clock.monotonic_s() + within_s + HANG_GRACE_S
+
+    def _after_failure(self, generation: _Generation, error: StreamError, failures: int) -> bool:
+        """Say what happened and wait as long as it deserves. False when the stream is over for good."""
+        code = error.code
+        self.failure = error
+        if not self._retry or (code is StreamCode.ENDED and self.config.is_file and not self.config.loop):
+            self._enter(CameraState.ENDED, code, str(error))
+            return False
+        self._count(code)
+        if code in NEW_RUN_AT_ONCE or (code is StreamCode.ENDED and self.config.loop):
+            log.info("stream.new_run", camera=self.camera, run=self.status.run, code=code.value, detail=str(error))
+            return True
+        state = CameraState.STALLED if code is StreamCode.TIMEOUT else CameraState.BACKOFF
+        self._enter(state, code, str(error))
+        self._clock.wait(generation.stop, timeout_s=self._backoff_s(failures))
+        return True
+
+    def _backoff_s(self, failures: int) -> float:
+        """Capped exponential back-off with jitter: half to the whole of min * 2^failures, at most max."""
+        whole = min(self.config.backoff_max_s, self.config.backoff_min_s * 2.0 ** min(failures, 30))
+        return whole * self._jitter.uniform(0.5, 1.0)
+
+    def _count(self, code: StreamCode) -> None:
+        self.status.reconnects[code] = self.status.reconnects.get(code, 0) + 1
+
+    def _enter(self, state: CameraState, code: StreamCode | None, detail: str) -> None:
+        """Change state; each change is logged and announced once, however often a retry confirms it."""
+        self.status.state, self.status.code, self.status.detail = state, code, detail
+        if state not in ANNOUNCED or (state, code) == self._announced:
+            return
+        self._announced = (state, code)
+        level = log.info if code is None or state is CameraState.ENDED else log.warning
+        level(f"stream.{state}", camera=self.camera, run=self.status.run, code=code and code.value, detail=detail)
+        self._notify(
+            CameraEvent(
+                camera=self.camera,
+                run=self.status.run,
+                state=state.value,
+                wall_s=self._clock.wall_s(),
+                code=code and code.value,
+                detail=detail,
+            )
+        )
