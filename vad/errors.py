@@ -8,6 +8,8 @@
     ├── WeightsError       the weights file is missing, truncated, foreign or does not fit
     ├── CalibrationError   a saved calibration is unreadable or was made with other weights
     ├── JournalError       the event journal cannot be opened or written
+    ├── WireError          a message on the bus cannot be read or made
+    ├── EventsLost         a subscriber lost events that it cannot get back: says which
     ├── BindError          an address is taken or not allowed
     └── EngineError        a stage of the engine died: the process must end non-zero
 
@@ -85,6 +87,23 @@ class JournalError(VadError):
     """The event journal cannot be opened or written. Retrying helps once there is room or the other writer is gone."""
 
     retryable = True
+
+
+class WireError(VadError):
+    """A message is not what ``docs/wire.md`` says: malformed, foreign or too big. A retry cannot help."""
+
+
+class EventsLost(VadError):
+    """Durable events ``first`` to ``last`` (both included) of ``epoch`` cannot be had any more.
+
+    Raised once for each loss; the subscriber that raised it goes on with what comes after ``last``.
+    """
+
+    def __init__(self, epoch: str, first: int, last: int) -> None:
+        self.epoch = epoch
+        self.first = first
+        self.last = last
+        super().__init__(f"events {first} to {last} of epoch {epoch} are lost ({last - first + 1})")
 
 
 class BindError(VadError):

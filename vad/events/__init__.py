@@ -1,0 +1,49 @@
+"""Events: the journal, the bus and its subscribers. Importing this needs pyzmq and msgspec alone."""
+
+from __future__ import annotations
+
+from vad.errors import BindError, EventsLost, JournalError, WireError
+from vad.events.bus import Publisher
+from vad.events.journal import Journal, JournalReader, StoredEvent, read_journal
+from vad.events.schema import (
+    AnomalyData,
+    AnomalyMessage,
+    CameraData,
+    CameraMessage,
+    HeartbeatMessage,
+    Message,
+    OtherMessage,
+    RegionData,
+    ScoreData,
+    ScoreMessage,
+    decode,
+    describe,
+    encode,
+    json_schema,
+)
+
+__all__ = [
+    "AnomalyData",
+    "AnomalyMessage",
+    "BindError",
+    "CameraData",
+    "CameraMessage",
+    "EventsLost",
+    "HeartbeatMessage",
+    "Journal",
+    "JournalError",
+    "JournalReader",
+    "Message",
+    "OtherMessage",
+    "Publisher",
+    "RegionData",
+    "ScoreData",
+    "ScoreMessage",
+    "StoredEvent",
+    "WireError",
+    "decode",
+    "describe",
+    "encode",
+    "json_schema",
+    "read_journal",
+]

@@ -1,0 +1,148 @@
+"""The bus: publishes what the journal holds, and a heartbeat. Owned by one thread, as every ZeroMQ socket is.
+
+A subscriber that does not read loses messages at its high-water mark and slows nobody (``XPUB_NODROP`` was measured to
+starve the others, so it is not used); the sequence and the heartbeat tell it what it lost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import zmq
+
+from vad.clock import SystemClock
+from vad.errors import BindError
+from vad.events.messages import heartbeat_message, score_message
+from vad.events.schema import HEARTBEAT_TOPIC, encode, topic_of
+
+if TYPE_CHECKING:
+    from vad.clock import Clock
+    from vad.config import BusSettings
+    from vad.events.journal import Journal, StoredEvent
+    from vad.types import FrameScore
+
+MAX_SUBSCRIPTION_BYTES = 4_096
+"""A subscriber that sends a longer frame than this is cut off: topics are short."""
+
+
+class Publisher:
+    """Sends stored events in order, each once, and scores as they come.
+
+    ``publish`` is handed what ``Journal.append`` returned, but what counts is the journal: the publisher keeps a cursor
+    there, skips what it has sent, and reads what was never handed over (a full mailbox, a failed hand-over). It starts
+    at the end of the journal; what an earlier engine stored and did not send, subscribers see from the heartbeat.
+
+    Raises BindError when the address is taken or is not one of this machine.
+    """
+
+    def __init__(self, settings: BusSettings, *, journal: Journal, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock: Clock = clock or SystemClock()
+        self._journal = journal.reader()
+        self._cursor = self._journal.last_sequence
+        self._session = uuid.uuid4().hex[:12]  # scores and heartbeats of two engines never share an id
+        self._unstored = 0
+        self._next_heartbeat_s = self._clock.monotonic_s()
+        self._context = zmq.Context()
+        try:
+            self._socket = _bound_socket(self._context, settings)
+        except BaseException:
+            self._context.destroy(linger=0)
+            self._journal.close()
+            raise
+
+    @property
+    def address(self) -> str:
+        """The real endpoint, also where ``bind`` left the port open."""
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    @property
+    def last_sequence(self) -> int:
+        """The last sequence sent: what the heartbeat says."""
+        return self._cursor
+
+    def publish(self, stored: Sequence[StoredEvent]) -> None:
+        """Send stored events, and before them whatever the journal holds between the last one sent and these."""
+        for event in stored:
+            if event.epoch != self._journal.epoch:
+                raise ValueError(f"event of epoch {event.epoch}; this publisher sends epoch {self._journal.epoch}")
+            if event.sequence > self._cursor + 1:
+                self._send_from_journal(until=event.sequence - 1)
+            if event.sequence == self._cursor + 1:
+                self._send_stored(event)
+
+    def publish_score(self, score: FrameScore) -> None:
+        """Send one frame's score, unless ``bus.scores`` is off. Kept nowhere."""
+        if self._settings.scores:
+            message = score_message(score, id=self._unstored_id())
+            self._socket.send_multipart((topic_of(message).encode(), encode(message)))
+
+    def tick(self) -> float:
+        """Send the heartbeat if it is due, after whatever the journal holds unsent. Returns seconds to the next one."""
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._next_heartbeat_s:
+            self._send_from_journal()
+            self._send_heartbeat()
+            self._next_heartbeat_s = now_s + self._settings.heartbeat_s
+        return self._next_heartbeat_s - now_s
+
+    def close(self) -> None:
+        """Send what is unsent and a last heartbeat, then wait ``bus.linger_s`` at most for slow subscribers."""
+        if self._socket.closed:
+            return
+        try:
+            self._send_from_journal()
+            self._send_heartbeat()
+        finally:
+            self._socket.close(linger=round(self._settings.linger_s * 1000))
+            self._context.term()
+            self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send_from_journal(self, *, until: int | None = None) -> None:
+        while page := self._journal.read(self._cursor):
+            for event in page:
+                if until is not None and event.sequence > until:
+                    return
+                self._send_stored(event)
+
+    def _send_stored(self, event: StoredEvent) -> None:
+        self._socket.send_multipart((event.topic.encode(), event.body))
+        self._cursor = event.sequence
+
+    def _send_heartbeat(self) -> None:
+        message = heartbeat_message(
+            epoch=self._journal.epoch,
+            last_sequence=self._cursor,
+            wall_s=self._clock.wall_s(),
+            id=self._unstored_id(),
+        )
+        self._socket.send_multipart((HEARTBEAT_TOPIC.encode(), encode(message)))
+
+    def _unstored_id(self) -> str:
+        self._unstored += 1
+        return f"{self._session}-{self._unstored}"
+
+
+def _bound_socket(context: zmq.Context[zmq.Socket[bytes]], settings: BusSettings) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.PUB)
+    socket.sndhwm = settings.high_water_mark
+    socket.maxmsgsize = MAX_SUBSCRIPTION_BYTES
+    socket.ipv6 = "[" in settings.bind
+    address = settings.bind.replace("tcp://localhost:", "tcp://127.0.0.1:")  # ZeroMQ binds no names
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as exc:
+        socket.close(linger=0)
+        raise BindError(
+            f"bus.bind: {zmq.strerror(exc.errno)}; got {settings.bind}, allowed: a free port of an address of this machine "
+            "(port * takes any)"
+        ) from None
+    return socket

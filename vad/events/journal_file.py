@@ -1,0 +1,204 @@
+"""The journal as a file: opening, recognising, locking it, and setting aside what is not a whole journal.
+
+Everything here raises ``sqlite3.Error``, to be translated by ``sqlite_errors``, unless a docstring says JournalError.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from vad.errors import JournalError
+
+APPLICATION_ID = 0x76616401  # "vad" and 1: how SQLite and file(1) know the file
+FORMAT = 1
+
+_TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    """CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        stored_wall_s REAL NOT NULL,
+        topic TEXT NOT NULL,
+        body BLOB NOT NULL
+    ) STRICT""",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
+
+# What SQLite says when the content is wrong; everything else (busy, no permission, no room) is about the machine.
+_CONTENT_ERRORS = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Translate SQLite's errors into JournalError."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise JournalError(f"{path}: {exc}") from exc
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All that is written inside, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # on a full disk SQLite may have rolled back by itself
+            db.execute("ROLLBACK")
+        raise
+
+
+def open_for_writing(path: Path, *, wall_s: float) -> sqlite3.Connection:
+    """The journal, made with a new epoch when the file is new. Every commit is on the disk when it returns."""
+    db = _connect(path, mode="rwc")
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        if _is_blank(db):
+            _begin_epoch(db, wall_s=wall_s)
+            _sync_directory(path.parent)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A whole journal, read only. Raises JournalError when none is there or it is not one."""
+    if not path.is_file():
+        raise JournalError(f"{path}: no journal is there")
+    with sqlite_errors(path):
+        db = _connect(path, mode="ro")
+        try:
+            kind, version = _pragma(db, "application_id"), _pragma(db, "user_version")
+            if (kind, version) != (APPLICATION_ID, FORMAT):
+                raise JournalError(
+                    f"{path} is not a journal; got application id {kind:#x}, format {version}; "
+                    f"allowed: {APPLICATION_ID:#x}, {FORMAT}"
+                )
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def epoch(db: sqlite3.Connection) -> str:
+    return str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+
+
+def last_sequence(db: sqlite3.Connection) -> int:
+    """The last sequence ever given, also when its row is gone."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def fault(path: Path) -> str | None:
+    """What is wrong with the content, None if it is whole, new or absent. Reads all of it.
+
+    Raises JournalError for a journal of a newer version, which is not wrong but not ours to touch.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    try:
+        with closing(_connect(path, mode="rw")) as db:
+            return None if _is_blank(db) else _content_fault(db, path)
+    except sqlite3.DatabaseError as exc:
+        if exc.sqlite_errorcode & 0xFF in _CONTENT_ERRORS:
+            return str(exc)
+        raise
+
+
+def set_aside(path: Path, *, wall_s: float) -> Path:
+    """Rename the file and what belongs to it, so that a person can look; returns the new name."""
+    stamp = datetime.fromtimestamp(wall_s, tz=UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def lock(path: Path) -> IO[str]:
+    """Hold ``<path>.lock`` until it is closed; the kernel lets go when this process dies, however it dies.
+
+    Raises JournalError when another engine holds it or the directory cannot be used.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path.with_name(path.name + ".lock"), "a+", encoding="utf-8")  # noqa: SIM115 held, not used up
+    except OSError as exc:
+        raise JournalError(f"{path}: cannot be opened: {exc}") from exc
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise JournalError(f"{path} is being written by another engine (process {owner}); allowed: one") from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+
+
+def _begin_epoch(db: sqlite3.Connection, *, wall_s: float) -> None:
+    """Tables and epoch in one transaction: a journal without an epoch is never seen."""
+    with transaction(db):
+        for statement in _TABLES:
+            db.execute(statement)
+        rows = [("epoch", uuid.uuid4().hex), ("created_wall_s", str(wall_s))]
+        db.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", rows)
+
+
+def _is_blank(db: sqlite3.Connection) -> bool:
+    """True for a new file, also one whose creation was cut short before its first commit."""
+    return _pragma(db, "application_id") == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _content_fault(db: sqlite3.Connection, path: Path) -> str | None:
+    if (kind := _pragma(db, "application_id")) != APPLICATION_ID:
+        return f"a foreign database, application id {kind:#x}"
+    if (version := _pragma(db, "user_version")) > FORMAT:
+        raise JournalError(f"{path} was written by a newer version; got format {version}, allowed: {FORMAT}")
+    check = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if check != "ok":
+        return check
+    if db.execute("SELECT 1 FROM meta WHERE key = 'epoch'").fetchone() is None:
+        return "no epoch"
+    count, first, last = db.execute("SELECT count(*), min(sequence), max(sequence) FROM events").fetchone()
+    if count and (count != last - first + 1 or last != last_sequence(db)):
+        return f"{count} events from sequence {first} to {last}, the counter at {last_sequence(db)}"
+    return None
+
+
+def _sync_directory(directory: Path) -> None:
+    """A new file survives a power loss only when its directory is on the disk too."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
