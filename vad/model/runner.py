@@ -1,0 +1,204 @@
+"""Clips of many cameras -> cell maps, through one batched call of the network per picture size.
+
+Each camera's state lives here between calls; nothing else does. Used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vad.errors import EngineError
+from vad.model.network import Encoded, Network, State, centred, reduce_to_cells, surprise_per_cell
+from vad.model.weights import Weights
+from vad.types import CellMap, Clip, Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class _CameraState:
+    """What the next frame of a run needs. Tensors are this camera's own, on the device, without a batch axis."""
+
+    run: int
+    geometry: Geometry
+    pts_s: float
+    before: Tensor  # (1, H, W) the last picture, in the units of ``centred``
+    hidden: Tensor
+    cell: Tensor
+    prediction: Tensor  # (1, H, W) of the frame to come
+    log_spread: Tensor  # (1, H/4, W/4)
+
+
+class _Layout(NamedTuple):
+    """Frames of several clips as one time-major batch: clips longest first, so that each step is a prefix of them."""
+
+    clips: list[Clip]
+    widths: list[int]  # clips still running at each step
+    starts: list[int]  # row of each step's first frame
+
+    @staticmethod
+    def of(clips: list[Clip]) -> _Layout:
+        ordered = sorted(clips, key=lambda clip: -len(clip.frames))
+        widths = [sum(len(clip.frames) > t for clip in ordered) for t in range(len(ordered[0].frames))]
+        return _Layout(ordered, widths, [sum(widths[:t]) for t in range(len(widths))])
+
+    def step(self, t: int) -> slice:
+        return slice(self.starts[t], self.starts[t] + self.widths[t])
+
+
+class Runner:
+    """``runner(clips)`` -> the cell maps of each clip's frames, in the order given.
+
+    ``device`` is ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``. ``threads`` sets how many CPU
+    threads torch uses in this process, on the CPU alone. A camera's state starts afresh whenever its run or its
+    geometry changes. Raises EngineError when the device asked for is not there.
+    """
+
+    def __init__(self, weights: Weights, *, device: str = "auto", threads: int = 1) -> None:
+        self.device = _device(device)
+        if self.device.type == "cpu":
+            torch.set_num_threads(threads)
+        self.card = weights.card
+        network = weights.network().eval().to(self.device)
+        self._network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._states: dict[str, _CameraState] = {}
+
+    def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]:
+        """At most one clip per camera; clips may differ in length and geometry."""
+        doubled = [camera for camera, count in Counter(clip.camera for clip in clips).items() if count > 1]
+        if doubled:
+            raise ValueError(f"two clips of {', '.join(doubled)} in one call; allowed: one clip per camera")
+        groups: dict[tuple[int, int], list[Clip]] = defaultdict(list)
+        for clip in clips:
+            groups[clip.geometry.height, clip.geometry.width].append(clip)
+        maps: dict[str, list[CellMap]] = {}
+        with torch.inference_mode():
+            for group in groups.values():
+                maps.update(self._run_group(_Layout.of(group)))
+        return [maps[clip.camera] for clip in clips]
+
+    def forget(self, camera: str) -> None:
+        """Drop a camera's state. A camera without state is fine."""
+        self._states.pop(camera, None)
+
+    def _run_group(self, layout: _Layout) -> dict[str, list[CellMap]]:
+        luma = self._upload(layout)  # (F, 1, H, W)
+        now = centred(luma)
+        states = [self._continue(clip, now[row]) for row, clip in enumerate(layout.clips)]
+        before = torch.stack([state.before for state in states])
+        before = torch.cat([before, *(now[layout.step(t)][:w] for t, w in enumerate(layout.widths[1:]))])
+        encoded = self._network.encode(now, before)
+        hidden, last = self._step_through(layout, encoded, states)
+        decoded = self._network.decode(now, encoded, hidden)
+        reduced = reduce_to_cells(decoded, hidden, luma)
+        expected = self._shift(layout, decoded.prediction, [state.prediction for state in states])
+        spread = self._shift(layout, decoded.log_spread, [state.log_spread for state in states])
+        surprise = surprise_per_cell(now, expected, spread)
+        host = _Host(*(_to_numpy(x) for x in (reduced.flow, reduced.activity, surprise, reduced.latent, reduced.luma)))
+        maps = _cell_maps(layout, host, [state.pts_s for state in states])
+        for column, clip in enumerate(layout.clips):
+            row = layout.starts[len(clip.frames) - 1] + column
+            # Clones: a slice would keep the whole batch alive for as long as its slowest camera.
+            self._states[clip.camera] = _CameraState(
+                clip.run,
+                clip.geometry,
+                clip.frames[-1].pts_s,
+                now[row].clone(),
+                last[column].hidden,
+                last[column].cell,
+                decoded.prediction[row].clone(),
+                decoded.log_spread[row].clone(),
+            )
+        return maps
+
+    def _upload(self, layout: _Layout) -> Tensor:
+        frames = [clip.frames[t].luma for t, width in enumerate(layout.widths) for clip in layout.clips[:width]]
+        pictures = torch.from_numpy(np.stack(frames))  # (F, H, W) uint8
+        if self.device.type == "cuda":
+            pictures = pictures.pin_memory().to(self.device, non_blocking=True)
+        return pictures.unsqueeze(1).float()
+
+    def _continue(self, clip: Clip, first: Tensor) -> _CameraState:
+        """The camera's state, or that of a run's beginning: the frame before is the frame itself, nothing moved."""
+        state = self._states.get(clip.camera)
+        if state is not None and state.run == clip.run and state.geometry == clip.geometry:
+            return state
+        height, width = first.shape[1:]
+        zero = self._network.initial_state(1, height, width)
+        spread = first.new_zeros((1, height // 4, width // 4))
+        return _CameraState(
+            clip.run, clip.geometry, clip.frames[0].pts_s, first, zero.hidden[0], zero.cell[0], first, spread
+        )
+
+    def _step_through(
+        self, layout: _Layout, encoded: Encoded, states: list[_CameraState]
+    ) -> tuple[Tensor, list[State]]:
+        """The hidden state after each frame (F, hidden, H/8, W/8), and each clip's last state."""
+        state = State(torch.stack([s.hidden for s in states]), torch.stack([s.cell for s in states]))
+        hidden: list[Tensor] = []
+        last: list[State] = [state] * len(states)
+        for t, width in enumerate(layout.widths):
+            state = State(state.hidden[:width], state.cell[:width])
+            state = self._network.step(encoded.coarse[layout.step(t)], state)
+            hidden.append(state.hidden)
+            for column in range(width):
+                if len(layout.clips[column].frames) == t + 1:
+                    last[column] = State(state.hidden[column].clone(), state.cell[column].clone())
+        return torch.cat(hidden), last
+
+    @staticmethod
+    def _shift(layout: _Layout, rows: Tensor, carried: list[Tensor]) -> Tensor:
+        """What was said one frame earlier, for each row: the carried value at step 0, the row above after that."""
+        later = (rows[layout.step(t)][:width] for t, width in enumerate(layout.widths[1:]))
+        return torch.cat([torch.stack(carried), *later])
+
+
+class _Host(NamedTuple):
+    """A batch's results on the host, one row per frame, float32."""
+
+    flow: NDArray[np.float32]
+    activity: NDArray[np.float32]
+    surprise: NDArray[np.float32]
+    latent: NDArray[np.float32]
+    luma: NDArray[np.float32]
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(tensor.cpu().numpy())
+
+
+def _cell_maps(layout: _Layout, host: _Host, before_pts_s: list[float]) -> dict[str, list[CellMap]]:
+    maps: dict[str, list[CellMap]] = {}
+    for column, (clip, before_s) in enumerate(zip(layout.clips, before_pts_s, strict=True)):
+        maps[clip.camera] = []
+        for t, frame in enumerate(clip.frames):
+            row = layout.starts[t] + column
+            dt_s = frame.pts_s - before_s
+            # Without elapsed time there is no velocity; on the first frame of a run there is no error to speak of.
+            flow = host.flow[row] / dt_s if dt_s > 0.0 else np.zeros_like(host.flow[row])
+            activity = host.activity[row] if dt_s > 0.0 else np.zeros_like(host.activity[row])
+            surprise = host.surprise[row] if dt_s > 0.0 else np.ones_like(host.surprise[row])
+            flow = flow.astype(np.float32, copy=False)
+            maps[clip.camera].append(
+                CellMap(frame, max(dt_s, 0.0), flow, activity, surprise, host.latent[row], host.luma[row])
+            )
+            before_s = frame.pts_s
+    return maps
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            found = f"{count} CUDA device{'s' if count != 1 else ''}" if count else "no CUDA device"
+            raise EngineError(f"device {name} is not there: torch finds {found}; allowed: auto, cpu or a device found")
+    return device
