@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vad.errors import BindError, EventsLost, JournalError, WireError
 from vad.events.bus import Publisher
+from vad.events.client import Subscriber
 from vad.events.journal import Journal, JournalReader, StoredEvent, read_journal
 from vad.events.schema import (
     AnomalyData,
@@ -40,6 +41,7 @@ __all__ = [
     "ScoreData",
     "ScoreMessage",
     "StoredEvent",
+    "Subscriber",
     "WireError",
     "decode",
     "describe",

@@ -142,7 +142,7 @@ def _bound_socket(context: zmq.Context[zmq.Socket[bytes]], settings: BusSettings
     except zmq.ZMQError as exc:
         socket.close(linger=0)
         raise BindError(
-            f"bus.bind: {zmq.strerror(exc.errno)}; got {settings.bind}, allowed: a free port of an address of this machine "
-            "(port * takes any)"
+            f"bus.bind: {zmq.strerror(exc.errno or 0)}; got {settings.bind}, allowed: a free port (or * for any) of an "
+            "address of this machine"
         ) from None
     return socket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,7 @@ class HttpServer:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
@@ -136,8 +138,14 @@ def _listen(bind: str) -> socket.socket:
     try:
         return socket.create_server((host, int(port)), family=family, backlog=128)
     except (OSError, ValueError, OverflowError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise BindError(
-            f"http.bind: {why}; got {bind}, allowed: HOST:PORT with an address of this machine and a free port "
+            f"http.bind: {_why(exc)}; got {bind}, allowed: HOST:PORT with an address of this machine and a free port "
             "(port 0 takes any)"
         ) from None
+
+
+def _why(error: Exception) -> str:
+    """The system's own words, without the address that Python adds to them."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error)
