@@ -1,0 +1,127 @@
+"""A seeded scene with exact ground truth: luma, flow, foreground, labelled anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vad.video.synthetic.anomalies import Anomaly, stage
+from vad.video.synthetic.backdrop import paint
+from vad.video.synthetic.camera import draw_camera
+from vad.video.synthetic.painting import Drawn, cast_shadows, draw, paint_bodies, truth_of
+from vad.video.synthetic.plan import Layout, draw_plan
+from vad.video.synthetic.posing import Array
+from vad.video.synthetic.sensor import draw_sensor
+from vad.video.synthetic.traffic import AnomalyKind, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An anomaly seen in a frame: ``id`` is its value in the foreground mask, the box is in fractions, half-open."""
+
+    kind: AnomalyKind
+    id: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One frame and its truth. ``flow`` and ``foreground`` are None when rendered with ``truth=False``.
+
+    ``flow`` is how far what is seen at a pixel of THIS frame has come since the previous frame, in pixels (x, y): it was
+    at ``p - flow[p]``. It is 0 on the background, and the shaking of the camera (training scenes only) is not part of it.
+    """
+
+    index: int
+    luma: Array  # (H, W) uint8
+    flow: Array | None  # (H, W, 2) float32
+    foreground: Array | None  # (H, W) uint8, object's id or 0; includes those who stand still
+    labels: tuple[Label, ...]
+
+    @property
+    def moving(self) -> Array:
+        """(H, W) bool: foreground that moved by more than a twentieth of a pixel since the previous frame."""
+        if self.flow is None:
+            raise ValueError("the frame was rendered without truth; allowed: truth=True")
+        return np.abs(self.flow).max(axis=2) > 0.05
+
+
+class Scene:
+    """A synthetic surveillance camera. Everything follows from the arguments; frames may be asked for in any order.
+
+    ``layout`` says which lanes there are (``Layout.LANES`` for the one that gives every anomaly its meaning),
+    ``anomalies`` what happens on them. Cheap for frames in sequence; a far jump costs some milliseconds once.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        width: int = 640,
+        height: int = 360,
+        fps: float = 12.5,
+        anomalies: Sequence[Anomaly] = (),
+        layout: Layout = Layout.FREE,
+    ) -> None:
+        self.seed, self.width, self.height, self.fps, self.anomalies = seed, width, height, fps, tuple(anomalies)
+        lanes = layout is Layout.LANES
+        rng = np.random.default_rng([seed, 1])
+        self.camera = draw_camera(rng, width, height, lanes=lanes)
+        self._plan = draw_plan(layout, self.camera, rng)
+        self._backdrop = paint(self.camera, self._plan, rng)
+        self._sensor = draw_sensor(seed, width, height, steady=lanes)
+        self._shadow = float(rng.uniform(0.0, 0.55)) if rng.random() < 0.8 else 0.0
+        self._sun = rng.uniform(-1.5, 1.5, 2) * (rng.random() < 0.6)
+        special = stage(self.anomalies, self._plan, self.camera, seed=seed, fps=fps)
+        self._traffic = Traffic(seed, fps, self._plan.lanes, special)
+
+    def frames(self, count: int, *, start: int = 0, truth: bool = True) -> Iterator[Rendered]:
+        """Frames ``start`` to ``start + count - 1``."""
+        for index in range(start, start + count):
+            yield self.render(index, truth=truth)
+
+    def render(self, index: int, *, truth: bool = True) -> Rendered:
+        """Frame ``index``, at ``index / fps`` seconds."""
+        drawn = draw(self.camera, self._traffic.at(index), index, truth=truth)
+        at_s = index / self.fps
+        light = self._backdrop.at(at_s)
+        backdrop = light.copy()
+        cast_shadows(light, self.camera, drawn, self._sun, self._shadow)
+        parts = np.zeros((self.height, self.width), np.uint16) if truth else None
+        paint_bodies(light, parts, drawn, self._backdrop.occluders, backdrop)
+        cv2.multiply(light, self._sensor.shade(at_s), light, dtype=cv2.CV_8U)
+        shift = self._sensor.shift(index)
+        if shift != (0.0, 0.0):
+            light = self._shake(light, shift, cv2.INTER_LINEAR)
+            parts = None if parts is None else self._shake(parts, shift, cv2.INTER_NEAREST)
+        luma = self._sensor.expose(light, index, at_s)
+        flow, foreground = (None, None) if parts is None else truth_of(parts, drawn, shift)
+        return Rendered(index, luma, flow, foreground, self._labels(drawn, index))
+
+    def labels(self, index: int) -> tuple[Label, ...]:
+        """The labels of a frame, without rendering it."""
+        return self._labels(draw(self.camera, self._traffic.at(index), index, truth=False), index)
+
+    def _shake(self, image: Array, shift: tuple[float, float], how: int) -> Array:
+        move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
+        edge = cv2.BORDER_REPLICATE if how == cv2.INTER_LINEAR else cv2.BORDER_CONSTANT
+        return cv2.warpAffine(image, move, (self.width, self.height), flags=how, borderMode=edge)
+
+    def _labels(self, drawn: list[Drawn], index: int) -> tuple[Label, ...]:
+        labels = []
+        size = np.array([self.width, self.height])
+        for body in drawn:
+            kind = body.track.kind
+            if kind is None or index not in body.track.labelled:
+                continue
+            low = np.clip((body.corners.min(axis=(0, 1)) + 0.5) / size, 0, 1)
+            high = np.clip((body.corners.max(axis=(0, 1)) + 0.5) / size, 0, 1)
+            if ((high - low) * size >= 2).all():  # at least two pixels of it are in the picture
+                labels.append(Label(kind, body.track.id, float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+        return tuple(labels)

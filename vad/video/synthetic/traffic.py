@@ -1,0 +1,197 @@
+"""Who is where, when: tracks through the scene at a steady frame rate, and the stream of ordinary passers-by.
+
+Tracks are made for windows of SPAWN_WINDOW_S from (seed, window) alone, so a scene has no end and any frame can be asked
+for without the ones before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from vad.video.synthetic.bodies import Body
+from vad.video.synthetic.boxes import vehicle_look
+from vad.video.synthetic.figures import cyclist_look, walker_look
+from vad.video.synthetic.posing import Array, Look
+
+SPAWN_WINDOW_S = 20.0
+LONGEST_TRACK_S = 160.0
+_STEP_M = 0.1
+
+
+class AnomalyKind(StrEnum):
+    """What can happen that is not normal here."""
+
+    RUNNING = "running"
+    VEHICLE = "vehicle"
+    FALL = "fall"
+    WRONG_DIRECTION = "wrong_direction"
+    ABANDONED_OBJECT = "abandoned_object"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One body's way through the scene. Row i of ``states`` (see ``posing``) is frame ``first + i``."""
+
+    body: Body
+    id: int  # 1..255, its value in the foreground mask
+    look: Look
+    first: int
+    states: Array  # (frames, 6)
+    kind: AnomalyKind | None = None
+    labelled: range = range(0)  # frames in which it is an anomaly
+
+    @property
+    def end(self) -> int:
+        """First frame after its last."""
+        return self.first + len(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A way across the ground that people take: ``points`` (m, 2) metres, both ends out of sight."""
+
+    points: Array
+    every_s: float  # mean time between two who set out
+    two_way: bool = False
+    spread_m: float = 0.5  # how far to either side of the middle they walk
+    mix: tuple[tuple[str, float], ...] = (("walk", 1.0),)  # who uses it: walk, run, glide, cycle, drive
+    stop_chance: float = 0.0
+    longest_stop_s: float = 2.0
+
+
+def dense(points: Array, *, offset_m: float = 0.0, corner_m: float = 1.0, pad_m: float = 0.0) -> Array:
+    """A polyline (m, 2) resampled each _STEP_M with rounded corners, moved ``offset_m`` to its left, longer by ``pad_m``."""
+    points = np.asarray(points, np.float64)
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    first, last = (points[1] - points[0]) / steps[0], (points[-1] - points[-2]) / steps[-1]
+    points = np.concatenate([[points[0] - first * (pad_m + _STEP_M)], points[1:-1], [points[-1] + last * pad_m]])
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    at = np.arange(0, along[-1], _STEP_M)
+    line = np.stack([np.interp(at, along, points[:, k]) for k in range(2)], -1)
+    if len(points) > 2:
+        width = max(1, int(corner_m / _STEP_M)) | 1
+        padded = np.pad(line, ((width // 2, width // 2), (0, 0)), mode="edge")
+        line = np.stack([np.convolve(padded[:, k], np.ones(width) / width, "valid") for k in range(2)], -1)
+    ahead = np.gradient(line, axis=0)
+    left = np.stack([-ahead[:, 1], ahead[:, 0]], -1) / np.maximum(np.linalg.norm(ahead, axis=1), 1e-9)[:, None]
+    return line + left * offset_m
+
+
+def travel(
+    line: Array,
+    *,
+    speed: float,
+    start_s: float,
+    fps: float,
+    look: Look,
+    body: Body = Body.WALKER,
+    stops: Sequence[tuple[float, float]] = (),
+    gait: bool = True,
+) -> tuple[int, Array]:
+    """Move along a dense line from ``start_s`` on; ``stops`` are (metres from its start, seconds).
+
+    Returns the first frame's index and the states, one a frame. Speed changes take about half a second.
+    """
+    length = (len(line) - 1) * _STEP_M
+    first = int(np.ceil(start_s * fps))
+    frames = max(2, int((length / speed + sum(s for _, s in stops) + 0.5) * fps))
+    clock = (first + np.arange(frames)) / fps - start_s
+    pace = np.full(frames, speed)
+    waited = 0.0
+    for at_m, pause_s in sorted(stops):
+        begin = at_m / speed + waited
+        pace[(clock >= begin) & (clock < begin + pause_s)] = 0.0
+        waited += pause_s
+    width = max(1, round(0.5 * fps)) | 1
+    pace = np.convolve(np.pad(pace, width // 2, mode="edge"), np.ones(width) / width, "valid")
+    gone = clock[0] * speed + np.concatenate([[0], np.cumsum(pace[1:]) / fps])
+    keep = gone < length
+    gone, pace = gone[keep], pace[keep]
+    at = gone / _STEP_M
+    grid = np.arange(len(line))
+    ahead = np.gradient(line, axis=0)
+    heading = np.unwrap(np.arctan2(ahead[:, 1], ahead[:, 0]))
+    states = np.zeros((len(gone), 6))
+    states[:, 0], states[:, 1] = np.interp(at, grid, line[:, 0]), np.interp(at, grid, line[:, 1])
+    states[:, 2] = np.interp(at, grid, heading)
+    if body is Body.CYCLIST:
+        states[:, 3] = gone * 2 * np.pi / 4.5
+    elif body is Body.WALKER and gait:
+        height, running = float(look.size[0]), float(look.size[2])
+        stride = 0.8 * height * (speed / 1.3) ** 0.45 * (1 + 0.25 * running)
+        states[:, 3] = gone * 2 * np.pi / stride + height * 7
+        states[:, 4] = (0.40 + 0.10 * (speed - 1.3) + 0.05 * running) * np.minimum(pace / speed, 1.0)
+    states[:, 4] = np.clip(states[:, 4], 0.0, 0.75)
+    return first, states
+
+
+_SPEEDS = {"walk": (0.8, 1.6), "run": (2.4, 5.0), "glide": (1.2, 4.0), "cycle": (2.5, 7.0), "drive": (2.5, 11.0)}
+_BODIES = {"cycle": Body.CYCLIST, "drive": Body.VEHICLE}
+
+
+@dataclass(slots=True)
+class Traffic:
+    """The ordinary passers-by of a scene, and beside them ``special`` tracks made once (the anomalies)."""
+
+    seed: int
+    fps: float
+    lanes: Sequence[Lane]
+    special: Sequence[Track] = ()
+    _windows: dict[int, list[Track]] = field(default_factory=dict)
+
+    def at(self, index: int) -> list[Track]:
+        """Everybody present at frame ``index``."""
+        now = int(np.floor(index / self.fps / SPAWN_WINDOW_S))
+        oldest = now - int(LONGEST_TRACK_S / SPAWN_WINDOW_S)
+        for window in range(oldest, now + 1):
+            if window not in self._windows:
+                self._windows[window] = self._spawn(window)
+        for window in [w for w in self._windows if w < oldest]:
+            del self._windows[window]
+        tracks = [track for window in range(oldest, now + 1) for track in self._windows[window]]
+        return [track for track in [*tracks, *self.special] if track.first <= index < track.end]
+
+    def _spawn(self, window: int) -> list[Track]:
+        rng = np.random.default_rng([self.seed, 3, window + 1_000_000])
+        tracks: list[Track] = []
+        for lane in self.lanes:
+            count = max(0, round(SPAWN_WINDOW_S / lane.every_s + rng.uniform(-0.5, 0.5)))
+            for k in range(count):  # one in each share of the window: never crowded, never empty for long
+                start_s = (window + (k + rng.uniform(0.1, 0.9)) / count) * SPAWN_WINDOW_S
+                tracks += self._set_out(lane, start_s, rng, number=window * 60 + len(tracks))
+        return tracks
+
+    def _set_out(self, lane: Lane, start_s: float, rng: np.random.Generator, *, number: int) -> list[Track]:
+        """One passer-by, or now and then a group that walks abreast."""
+        who = str(rng.choice([name for name, _ in lane.mix], p=[share for _, share in lane.mix]))
+        body = _BODIES.get(who, Body.WALKER)
+        points = lane.points[::-1] if lane.two_way and rng.random() < 0.5 else lane.points
+        speed = float(rng.uniform(*_SPEEDS[who]))
+        offset = float(rng.uniform(-lane.spread_m, lane.spread_m)) * (0.4 if body is Body.VEHICLE else 1.0)
+        stops = []
+        line = dense(points, offset_m=offset, pad_m=4.5 if body is Body.VEHICLE else 0.8)
+        if who == "walk" and rng.random() < lane.stop_chance:
+            stops = [(float(rng.uniform(0.2, 0.8)) * len(line) * _STEP_M, float(rng.uniform(1.0, lane.longest_stop_s)))]
+        together = 1 + int(rng.integers(1, 3)) if who == "walk" and rng.random() < 0.15 else 1
+        tracks = []
+        for k in range(together):
+            look = _look(body, rng, who)
+            beside = dense(points, offset_m=offset + 0.6 * k, pad_m=0.8) if k else line
+            first, states = travel(
+                beside, speed=speed, start_s=start_s + 0.15 * k, fps=self.fps, look=look, body=body, stops=stops,
+                gait=who != "glide",
+            )  # fmt: skip
+            tracks.append(Track(body, (number + k) % 239 + 1, look, first, states))
+        return tracks
+
+
+def _look(body: Body, rng: np.random.Generator, who: str) -> Look:
+    if body is Body.CYCLIST:
+        return cyclist_look(rng)
+    if body is Body.VEHICLE:
+        return vehicle_look(rng, large=True)
+    return walker_look(rng, running=who == "run")
