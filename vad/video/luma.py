@@ -80,7 +80,9 @@ def luma_plane(frame: VideoFrame) -> tuple[NDArray[np.uint8], bool]:
     if name not in _PLANAR:
         frame, limited = frame.reformat(format="gray", dst_color_range=_RANGE_FULL), False
     plane = frame.planes[0]
-    lines: NDArray[np.uint8] = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(frame.height, abs(plane.line_size))
+    lines: NDArray[np.uint8] = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(
+        frame.height, abs(plane.line_size)
+    )
     if plane.line_size < 0:  # stored bottom up
         lines = np.ascontiguousarray(lines[::-1])
     return lines, limited

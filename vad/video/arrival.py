@@ -1,0 +1,65 @@
+"""When frames came, by this machine's clock and, where it says so, by the camera's."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from av import Packet, VideoFrame
+from av.video.stream import VideoStream
+
+from vad.clock import Clock
+from vad.types import WallSource
+
+_HELD_BACK = 64  # packets that a decoder may hold before it gives their frames (reordering, frame threads)
+_OLDEST_BELIEVED_WALL_S = 1e9  # a camera whose clock was never set sends RTCP times in 1970 or 1900
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a packet came, before it was decoded. ``wall_s`` is None in a recording, where media time decides it."""
+
+    arrived_s: float
+    wall_s: float | None
+    wall_source: WallSource
+
+
+class Arrivals:
+    """Remembers when packets came until the decoder gives their frames, which it may do later and reordered."""
+
+    def __init__(self, clock: Clock, *, live: bool) -> None:
+        self._clock = clock
+        self._live = live
+        self._by_pts: dict[int, Arrival] = {}
+
+    def note(self, packet: Packet[VideoStream]) -> Arrival:
+        """A packet came just now."""
+        arrived_s = self._clock.monotonic_s()
+        if not self._live:
+            return Arrival(arrived_s, None, WallSource.FILE)
+        wall_s = sender_wall_s(packet)
+        if wall_s is None:
+            arrival = Arrival(arrived_s, self._clock.wall_s(), WallSource.ARRIVAL)
+        else:
+            arrival = Arrival(arrived_s, wall_s, WallSource.RTCP)
+        if packet.pts is not None:
+            self._by_pts[packet.pts] = arrival
+            if len(self._by_pts) > _HELD_BACK:
+                del self._by_pts[next(iter(self._by_pts))]
+        return arrival
+
+    def of(self, frame: VideoFrame, *, latest: Arrival) -> Arrival:
+        """When the frame's own packet came; ``latest`` where its time stamp does not tell."""
+        return self._by_pts.pop(frame.pts, latest) if frame.pts is not None else latest
+
+
+def sender_wall_s(packet: Packet[VideoStream]) -> float | None:
+    """UTC of the packet by the camera's own clock, which FFmpeg derives from RTCP sender reports once one has come.
+
+    FFmpeg attaches an ``AVProducerReferenceTime``: int64 microseconds since 1970, int flags.
+    """
+    if not packet.has_sidedata("prft"):
+        return None
+    (wall_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))
+    wall_s: float = wall_us / 1e6
+    return wall_s if wall_s > _OLDEST_BELIEVED_WALL_S else None

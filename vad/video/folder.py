@@ -1,0 +1,64 @@
+"""A folder of pictures played as a camera: natural order, constant rate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av.error
+from av import Packet, VideoCodecContext, VideoFrame
+from av.video.stream import VideoStream
+
+from vad.errors import StreamCode, StreamError
+
+_CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"}
+
+
+class FolderFeed:
+    """One packet a file, ``2.jpg`` before ``10.jpg``: see ``source.Feed``. Raises StreamError when there is none."""
+
+    def __init__(self, folder: Path, *, fps: float, camera: str) -> None:
+        self.paths = sorted((f for f in folder.iterdir() if f.suffix.lower() in _CODECS), key=natural_key)
+        if not self.paths:
+            kinds = ", ".join(_CODECS)
+            raise StreamError(StreamCode.NO_VIDEO, f"{camera}: {folder}: no picture in this folder; looked for {kinds}")
+        self.live = False
+        self.stamped = True
+        self.announced_fps: float | None = fps
+        self.duration_s: float | None = len(self.paths) / fps
+        self.profile: str | None = None
+        self.container = "folder"
+        self.faults = 0
+        self.codec = _CODECS[self.paths[0].suffix.lower()]
+        self._time_base = 1 / Fraction(fps).limit_denominator(1000)
+        self._decoders: dict[str, VideoCodecContext] = {}
+        self._packets = self._read()
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        return self._packets
+
+    def _read(self) -> Iterator[Packet[VideoStream]]:
+        for index, file in enumerate(self.paths):
+            packet = cast("Packet[VideoStream]", Packet(file.read_bytes()))
+            packet.pts = packet.dts = index
+            packet.time_base = self._time_base
+            yield packet
+
+    def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        if not packet.size or packet.pts is None:  # FFmpeg takes a packet without data for the end of the stream
+            raise av.error.InvalidDataError(av.error.tag_to_code(b"INDA"), "an empty file")
+        codec = _CODECS[self.paths[packet.pts].suffix.lower()]
+        if codec not in self._decoders:
+            self._decoders[codec] = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
+        return self._decoders[codec].decode(packet)
+
+    def close(self) -> None:
+        self._decoders.clear()
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Sorts runs of digits by their value: ``frame2`` before ``frame10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in re.split(r"(\d+)", path.name)]

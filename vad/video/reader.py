@@ -1,0 +1,276 @@
+"""One run of one stream: from opening it to whatever ends it.
+
+``Reader`` yields an item for each decoded frame and ends by raising a StreamError, the end of a file included: whether
+to play it again, reconnect or give up is the supervisor's decision. Nothing here starts a thread, waits for another
+camera or holds the GIL while FFmpeg works.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import numpy as np
+from av import VideoFrame
+from numpy.typing import NDArray
+
+from vad.clock import Clock
+from vad.config import CameraConfig
+from vad.errors import StreamCode, StreamError
+from vad.types import Frame, Geometry, WallSource
+from vad.video.arrival import Arrival, Arrivals
+from vad.video.faults import translate_av_errors
+from vad.video.luma import geometry, luma_plane, pool_luma, visible
+from vad.video.source import Feed, Source, open_feed, resolve
+from vad.video.timing import MediaClock, RateMeter, Selector, is_jump
+
+CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
+"""Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
+
+_CORRUPT = (
+    av.error.InvalidDataError,
+    av.error.PatchWelcomeError,
+    av.error.ExternalError,
+    av.error.UnknownError,
+    av.error.BugError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What a stream is. Sizes are those of its first decoded frame."""
+
+    codec: str
+    profile: str | None
+    container: str
+    width: int
+    height: int
+    pixel_format: str
+    announced_fps: float | None
+    live: bool
+    geometry: Geometry
+
+
+class Reader:
+    """Use as ``with Reader(...) as reader: for item in reader: ...``; once only, from one thread.
+
+    Each item is a ``Frame`` to be analysed, or None for a frame above ``config.analysis_fps``. Corrupt packets and
+    frames are skipped and counted. Iteration returns when ``stop`` is set and otherwise ends by StreamError: ENDED at
+    the end of a file (also with ``config.loop``: playing it again is a new run, hence a new Reader), FORMAT_CHANGED
+    and PTS_JUMP where a new run must begin, TIMEOUT after ``config.read_timeout_s`` without a good frame, and so on.
+
+    After FORMAT_CHANGED and PTS_JUMP the stream is still open: give this reader as ``continues=`` to the next one,
+    which goes on with the very frame that ended this run (a file would otherwise start from its beginning again, a
+    camera lose frames by reconnecting).
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        config: CameraConfig,
+        run: int,
+        model_width: int,
+        clock: Clock,
+        stop: threading.Event,
+        continues: Reader | None = None,
+    ) -> None:
+        self.camera = camera
+        self.config = config
+        self.run = run
+        self._model_width = model_width
+        self._clock = clock
+        self._stop = stop
+        self._rate = RateMeter()
+        self._selector = Selector(config.analysis_fps)
+        self._corrupt = 0
+        self._decoded_frames = 0
+        self._next_index = 0
+        self._info: StreamInfo | None = None
+        self._mask: NDArray[np.uint8] | None = None
+        self._source: Source = resolve(config) if continues is None else continues._source
+        self._feed: Feed | None = None
+        self._pending: list[tuple[VideoFrame, Arrival]] = []
+        if continues is not None:
+            self._feed, self._pending = continues._hand_over()
+
+    def __enter__(self) -> Self:
+        if self._feed is None:
+            parallel = not self.config.realtime
+            self._feed = open_feed(self._source, camera=self.camera, parallel=parallel)
+        self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
+        self._arrivals = Arrivals(self._clock, live=self._feed.live)
+        self._faults_before = self._feed.faults
+        self._started_s = self._last_good_s = self._clock.monotonic_s()
+        self._started_wall_s = self._clock.wall_s()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, StreamError) and error.code in CONTINUABLE:
+            return  # left open for the next run; without one, dropping this reader closes it
+        self.close()
+
+    def close(self) -> None:
+        """Close the stream. Harmless when repeated, or when the next run has taken it over."""
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+
+    @property
+    def info(self) -> StreamInfo | None:
+        """None until the first frame is decoded."""
+        return self._info
+
+    @property
+    def corrupt_packets(self) -> int:
+        """Packets and frames skipped so far in this run because their data were damaged."""
+        return self._corrupt + (self._open_feed.faults - self._faults_before)
+
+    @property
+    def measured_fps(self) -> float | None:
+        """Rate of the decoded frames by their own time stamps; None until a few are in."""
+        return self._rate.fps
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        try:
+            with translate_av_errors(self.camera, self._source.shown):
+                yield from self._frames()
+        except StreamError:
+            if not self._stop.is_set():  # once stopped, how the stream ends is of no interest
+                raise
+
+    def _frames(self) -> Iterator[Frame | None]:
+        for frame, arrival in self._decoded():
+            if self._stop.is_set():
+                return
+            yield self._take(frame, arrival)
+            self._last_good_s = self._clock.monotonic_s()  # after the consumer is done: its time is not the camera's
+        if not self._stop.is_set():
+            raise self._error(StreamCode.ENDED, "the end of the stream")
+
+    def _decoded(self) -> Iterator[tuple[VideoFrame, Arrival]]:
+        """Good frames with their arrival, corrupt ones counted and left out."""
+        feed = self._open_feed
+        while self._pending:
+            yield self._pending.pop(0)
+        for packet in feed.packets():
+            latest = self._arrivals.note(packet)
+            try:
+                frames = feed.decode(packet)
+            except _CORRUPT:
+                self._corrupt += 1
+                frames = []
+            for frame in frames:
+                if frame.is_corrupt:
+                    self._corrupt += 1
+                else:
+                    self._pending.append((frame, self._arrivals.of(frame, latest=latest)))
+            while self._pending:
+                yield self._pending.pop(0)
+            if self._stop.is_set():
+                return
+            self._refuse_stall()
+
+    def _take(self, frame: VideoFrame, arrival: Arrival) -> Frame | None:
+        """Place a good frame in time; pool it if it is due for analysis."""
+        try:
+            info = self._checked_info(frame)
+            stamp_s = self._stamp_s(frame)
+            step_s = self._media.step_s(stamp_s, arrived_s=arrival.arrived_s)
+            if is_jump(step_s, self._rate.fps or info.announced_fps):
+                raise self._error(StreamCode.PTS_JUMP, f"media time jumped by {step_s:+.3f} s")
+        except StreamError:
+            self._pending.insert(0, (frame, arrival))  # the next run's first frame
+            raise
+        if step_s <= 0.0 and self._decoded_frames:
+            return None  # out of order or a repeat: at a time already seen there is nothing to analyse
+        pts_s = self._media.accept(step_s, stamp_s, arrived_s=arrival.arrived_s)
+        self._decoded_frames += 1
+        self._rate.push(pts_s)
+        if self.config.realtime and not info.live:
+            arrival = self._await_due(pts_s)
+        if not self._selector.wants(pts_s, step_s=step_s):
+            return None
+        return self._analysed(frame, info.geometry, pts_s, arrival)
+
+    def _analysed(self, frame: VideoFrame, grid: Geometry, pts_s: float, arrival: Arrival) -> Frame:
+        plane, limited_range = luma_plane(frame)
+        index, self._next_index = self._next_index, self._next_index + 1
+        return Frame(
+            camera=self.camera,
+            run=self.run,
+            index=index,
+            pts_s=pts_s,
+            wall_s=arrival.wall_s if arrival.wall_s is not None else self._started_wall_s + pts_s,
+            wall_source=arrival.wall_source,
+            arrived_s=arrival.arrived_s,
+            geometry=grid,
+            luma=pool_luma(plane, grid, self._mask, limited_range=limited_range),
+        )
+
+    def _checked_info(self, frame: VideoFrame) -> StreamInfo:
+        """What the stream is, learnt from the run's first frame. Raises FORMAT_CHANGED when a later one differs."""
+        if self._info is None:
+            self._info = self._describe(frame)
+            self._mask = visible(self.config.masks, self._info.geometry)
+        info = self._info
+        codec = self._open_feed.codec
+        if (frame.width, frame.height, codec) != (info.width, info.height, info.codec):
+            was, now = f"{info.codec} {info.width}x{info.height}", f"{codec} {frame.width}x{frame.height}"
+            raise self._error(StreamCode.FORMAT_CHANGED, f"the format changed from {was} to {now}")
+        return info
+
+    def _describe(self, frame: VideoFrame) -> StreamInfo:
+        feed = self._open_feed
+        return StreamInfo(
+            codec=feed.codec,
+            profile=feed.profile,
+            container=feed.container,
+            width=frame.width,
+            height=frame.height,
+            pixel_format=frame.format.name,
+            announced_fps=feed.announced_fps,
+            live=feed.live,
+            geometry=geometry(frame.width, frame.height, model_width=self._model_width),
+        )
+
+    def _stamp_s(self, frame: VideoFrame) -> float | None:
+        """The frame's own time stamp, if it has one that is not FFmpeg's invention."""
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        if stamp is None or frame.time_base is None or not self._open_feed.stamped:
+            return None
+        return float(stamp * frame.time_base)
+
+    def _await_due(self, pts_s: float) -> Arrival:
+        """Hold a recorded frame back until a camera would have sent it: that is its arrival."""
+        wait_s = self._started_s + pts_s - self._clock.monotonic_s()
+        if wait_s > 0.0:
+            self._clock.wait(self._stop, timeout_s=wait_s)
+        return Arrival(self._clock.monotonic_s(), None, WallSource.FILE)
+
+    def _refuse_stall(self) -> None:
+        """FFmpeg's socket time-out sees silence; this sees a stream that talks but never gives a good frame."""
+        silent_s = self._clock.monotonic_s() - self._last_good_s
+        if silent_s > self.config.read_timeout_s:
+            raise self._error(
+                StreamCode.TIMEOUT,
+                f"no good frame for {silent_s:.1f} s ({self.corrupt_packets} corrupt packets so far)",
+            )
+
+    def _hand_over(self) -> tuple[Feed | None, list[tuple[VideoFrame, Arrival]]]:
+        feed, self._feed = self._feed, None
+        return feed, self._pending
+
+    @property
+    def _open_feed(self) -> Feed:
+        if self._feed is None:
+            raise RuntimeError("the reader is not open; allowed: iterate inside `with`")
+        return self._feed
+
+    def _error(self, code: StreamCode, text: str) -> StreamError:
+        return StreamError(code, f"{self.camera}: {self._source.shown}: {text}")

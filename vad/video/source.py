@@ -1,0 +1,195 @@
+"""What a camera's URL means, and how it is opened.
+
+``resolve`` reads the URL, ``open_feed`` opens it: FFmpeg for whatever it speaks, ``folder.FolderFeed`` for a folder of
+pictures. The time-outs are FFmpeg's own (PyAV's ``timeout=`` takes the GIL at every poll and slows all other streams).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import parse_qs, unquote
+
+import av
+import av.error
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.stream import Discard
+from av.video.stream import VideoStream
+
+from vad.config import CameraConfig, redact_url
+from vad.errors import StreamCode, StreamError
+from vad.video.faults import translate_av_errors
+from vad.video.folder import FolderFeed
+
+FOLDER_FPS = 10.0
+"""Rate of a folder of frames whose URL does not say ``?fps=``."""
+
+MOST_DEMUX_FAULTS = 32
+"""Unreadable stretches of a container in a row, after which it is given up."""
+
+_OPEN_ANALYSIS_US = "2000000"
+_INVENTED_STAMPS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "image2pipe"})  # formats without any time in them
+
+
+class SourceKind(StrEnum):
+    """What opens the URL."""
+
+    RTSP = "rtsp"
+    HTTP = "http"
+    FILE = "file"
+    FOLDER = "folder"
+    DEVICE = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A URL understood. ``target`` may hold credentials and is for FFmpeg alone; ``shown`` is safe to print."""
+
+    kind: SourceKind
+    shown: str
+    target: str = field(repr=False)
+    options: dict[str, str] = field(default_factory=dict)
+    format: str | None = None
+    fps: float | None = None  # of a folder
+
+
+class Feed(Protocol):
+    """Packets of one video stream, and their decoder. Raises av.FFmpegError; ``Reader`` translates."""
+
+    live: bool  # cannot be read faster than it happens
+    stamped: bool  # its time stamps are its own, not FFmpeg's invention
+    announced_fps: float | None
+    duration_s: float | None  # of a recording, where it is known
+    codec: str
+    profile: str | None
+    container: str
+    faults: int  # unreadable stretches skipped so far, apart from packets that do not decode
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """What is left of the stream: always the same iterator, so that a next reader goes on where one stopped."""
+        ...
+
+    def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]: ...
+
+    def close(self) -> None: ...
+
+
+def resolve(config: CameraConfig) -> Source:
+    """Read the camera's URL. Opens nothing, except that a path is looked at to tell a folder from a file."""
+    scheme, separator, rest = config.url.partition("://")
+    scheme = scheme.lower() if separator else "file"
+    timeout_us = str(int(config.read_timeout_s * 1e6))
+    if scheme in ("rtsp", "rtsps"):
+        options = {
+            "rtsp_transport": config.transport,
+            "timeout": timeout_us,
+            "allowed_media_types": "video",  # never set up sound or metadata: less traffic, one clock
+            "analyzeduration": _OPEN_ANALYSIS_US,
+            "fpsprobesize": "0",
+        }
+        return Source(SourceKind.RTSP, redact_url(config.url), config.url_with_credentials(), options)
+    if scheme in ("http", "https"):
+        options = {"rw_timeout": timeout_us, "analyzeduration": _OPEN_ANALYSIS_US}
+        return Source(SourceKind.HTTP, redact_url(config.url), config.url_with_credentials(), options)
+    if scheme == "v4l2":
+        return Source(SourceKind.DEVICE, config.url, rest, format="video4linux2")
+    if scheme == "file":
+        return _resolve_path(config.url, unquote(rest) if separator else config.url)
+    raise StreamError(StreamCode.BROKEN, f"{redact_url(config.url)}: scheme {scheme!r} is not opened by vad.video")
+
+
+def _resolve_path(url: str, path: str) -> Source:
+    fps = None
+    if "?" in path and not Path(path).exists():
+        path, _, query = path.rpartition("?")
+        fps = _fps(url, parse_qs(query))
+    if Path(path).is_dir():
+        return Source(SourceKind.FOLDER, path, path, fps=fps or FOLDER_FPS)
+    return Source(SourceKind.FILE, path, f"file:{path}")  # "file:" because a bare name may hold a colon
+
+
+def _fps(url: str, query: dict[str, list[str]]) -> float | None:
+    if "fps" not in query:
+        return None
+    try:
+        fps = float(query["fps"][-1])
+    except ValueError:
+        fps = 0.0
+    if not 0.01 <= fps <= 1000.0:
+        raise StreamError(StreamCode.BROKEN, f"{url}: fps={query['fps'][-1]}; allowed: 0.01 to 1000")
+    return fps
+
+
+def open_feed(source: Source, *, camera: str, parallel: bool) -> Feed:
+    """Open it. ``parallel`` lets the decoder use every core: right for one recording, wrong for many live streams.
+
+    Raises StreamError. Blocks for as long as the read time-out, with the GIL released.
+    """
+    if source.kind is SourceKind.FOLDER:
+        return FolderFeed(Path(source.target), fps=source.fps or FOLDER_FPS, camera=camera)
+    with translate_av_errors(camera, source.shown):
+        container = av.open(
+            source.target, mode="r", format=source.format, options=dict(source.options), metadata_errors="replace"
+        )
+    try:
+        return ContainerFeed(container, source=source, camera=camera, parallel=parallel)
+    except BaseException:
+        container.close()
+        raise
+
+
+class ContainerFeed:
+    """A stream that FFmpeg demuxes: see ``Feed``."""
+
+    def __init__(self, container: InputContainer, *, source: Source, camera: str, parallel: bool) -> None:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream):
+            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            raise StreamError(StreamCode.NO_VIDEO, f"{camera}: {source.shown}: holds {kinds}; needed: video")
+        if stream.codec_context is None:
+            raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{camera}: {source.shown}: no decoder for its codec")
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        stream.codec_context.thread_count = 0 if parallel else 1
+        stream.codec_context.thread_type = "AUTO" if parallel else "NONE"
+        self._container = container
+        self._stream = stream
+        self.container = container.format.name
+        self.codec = stream.codec_context.name
+        self.profile = stream.codec_context.profile
+        recorded = source.kind is SourceKind.FILE or (source.kind is SourceKind.HTTP and container.duration is not None)
+        self.live = not recorded
+        self.stamped = recorded or self.container not in _INVENTED_STAMPS
+        rate = stream.average_rate or stream.guessed_rate
+        self.announced_fps = float(rate) if rate else None
+        self.duration_s = container.duration / av.time_base if recorded and container.duration else None
+        self.faults = 0
+        self._packets = self._demux()
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        return self._packets
+
+    def _demux(self) -> Iterator[Packet[VideoStream]]:
+        in_a_row = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    in_a_row = 0
+                    yield packet
+                return
+            except av.error.InvalidDataError:
+                in_a_row += 1
+                self.faults += 1
+                if in_a_row > MOST_DEMUX_FAULTS:
+                    raise
+
+    def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        return self._stream.codec_context.decode(packet)
+
+    def close(self) -> None:
+        self._container.close()
