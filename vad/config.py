@@ -28,6 +28,7 @@ from pydantic import (
 from vad.errors import ConfigError, Fault
 
 CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+DEFAULT_BUS = "tcp://127.0.0.1:5590"
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "v4l2")
 
 
@@ -182,7 +183,7 @@ def _refuse_beyond_loopback(host: str, *, what: str) -> None:
 class BusSettings(_Section):
     """ZeroMQ. Without keys only loopback may be bound."""
 
-    bind: str = Field(default="tcp://127.0.0.1:5590", description="where events are published")
+    bind: str = Field(default=DEFAULT_BUS, description="where events are published")
     heartbeat_s: float = Field(default=1.0, ge=0.1, le=60.0)
     high_water_mark: int = Field(default=10_000, ge=10, le=10_000_000, description="messages kept for a slow reader")
     linger_s: float = Field(default=1.0, ge=0.0, le=30.0, description="how long a stop waits for slow subscribers")
@@ -288,14 +289,22 @@ def load_config(path: str | Path) -> SiteConfig:
     try:
         site = SiteConfig.model_validate(data)
     except ValidationError as exc:
-        faults += config_faults(exc)
+        faults += _faults(exc)
         raise ConfigError(str(path), _unique(faults)) from None
     if faults:
         raise ConfigError(str(path), _unique(faults))
     return site
 
 
-def config_faults(error: ValidationError) -> list[Fault]:
+def make_config(data: Mapping[str, Any], *, source: str) -> SiteConfig:
+    """A site from a mapping made in Python; ``source`` says in the ConfigError where it came from."""
+    try:
+        return SiteConfig.model_validate(data)
+    except ValidationError as exc:
+        raise ConfigError(source, _unique(_faults(exc))) from None
+
+
+def _faults(error: ValidationError) -> list[Fault]:
     """Pydantic's errors as faults: dotted path, and a message that never repeats a secret's value."""
     return [
         Fault(".".join(str(part) for part in item["loc"] if part != "[key]"), _message(dict(item)))

@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from vad.clock import Clock, SystemClock
 from vad.config import SiteConfig, load_config
 from vad.errors import EngineError, VadError
 from vad.events.bus import Publisher
-from vad.events.journal import Journal
+from vad.events.journal import JOURNAL_NAME, Journal
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.inference import run_inference
@@ -79,6 +80,7 @@ class Engine:
         self._scoring: ScoringWorker | None = None
         self._publisher: Publisher | None = None
         self._journal: Journal | None = None
+        self.device = ""  # known once started
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -99,14 +101,15 @@ class Engine:
                 raise
 
     def start(self) -> None:
-        """Load, open, bind; then start the threads. Raises VadError, and leaves nothing open, if anything is missing."""
+        """Load, open, bind; then start the threads. Raises VadError, and leaves nothing open, if one fails."""
         config = self.config
         weights = load_weights(config.model.weights)
         runner = Runner(weights, device=config.model.device, threads=config.model.threads)
+        self.device = str(runner.device)
         warm_luma()
         warm_kernels()
         with ExitStack() as undo:
-            self._journal = Journal(config.storage.dir / "journal.sqlite3", clock=self._clock)
+            self._journal = Journal(self.journal_path, clock=self._clock)
             undo.callback(self._journal.close)
             self._publisher = Publisher(config.bus, journal=self._journal, clock=self._clock)
             undo.callback(self._publisher.close)
@@ -117,7 +120,7 @@ class Engine:
             camera: self._stream(camera, model_width=weights.card.input_width) for camera in config.cameras
         }
         self._start_threads(runner, self._scoring, self._publisher)
-        log.info("engine.started", cameras=len(self._streams), device=str(runner.device), bus=self._publisher.address)
+        log.info("engine.started", cameras=len(self._streams), device=self.device, bus=self._publisher.address)
 
     def stop(self) -> None:
         """Stop the readers, drain, close open incidents, flush the journal, close the sockets. Idempotent.
@@ -138,7 +141,7 @@ class Engine:
             raise self._fault
 
     def wait(self, *, timeout_s: float | None = None) -> bool:
-        """Until ``request_stop``, a fault, or the end of every source; False after ``timeout_s``. Raises EngineError."""
+        """Until ``request_stop``, a fault, or the end of all sources; False after ``timeout_s``. Raises EngineError."""
         stopped = self._stopping.wait(timeout_s)
         if self._fault is not None:
             raise self._fault
@@ -148,10 +151,15 @@ class Engine:
         """Let ``wait`` return. Does nothing else, so that a signal handler may call it."""
         self._stopping.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
     def events(self, *, timeout_s: float | None = None) -> Iterator[AnomalyEvent | CameraEvent]:
         """Events as they are raised, in this process, until the engine stops or ``timeout_s`` passes without one.
 
-        A reader that falls EVENT_QUEUE_CAPACITY behind loses the oldest here; the journal and the bus lose none.
+        After ``stop`` it gives those raised while draining. A reader that falls EVENT_QUEUE_CAPACITY behind loses the
+        oldest here; the journal and the bus lose none.
         """
         waited_s = 0.0
         while timeout_s is None or waited_s < timeout_s:
@@ -170,6 +178,17 @@ class Engine:
         if self._publisher is None:
             raise VadError("the engine has not started: there is no bus address yet")
         return self._publisher.address
+
+    @property
+    def journal_path(self) -> Path:
+        return self.config.storage.dir / JOURNAL_NAME
+
+    def latency_quantiles_s(self, shares: Sequence[float]) -> list[float]:
+        """From a frame's arrival to its score, seconds, over the last frames scored; nan before the first."""
+        latencies = sorted(self._scoring.latencies_s) if self._scoring else []
+        if not latencies:
+            return [math.nan for _ in shares]
+        return [latencies[min(len(latencies) - 1, int(share * len(latencies)))] for share in shares]
 
     def readiness(self) -> dict[str, bool]:
         """What must hold before traffic may rely on this engine; a dead camera does not matter here."""
@@ -242,9 +261,12 @@ class Engine:
             clip_length=self.config.model.clip_length,
             clips=self._clips,
             ledger=self._ledger,
-            notify=self._maps.put,
+            notify=self._notify,
             clock=self._clock,
         )
+
+    def _notify(self, event: CameraEvent) -> None:
+        self._maps.put(event)
 
     def _start_threads(self, runner: Runner, scoring: ScoringWorker, publisher: Publisher) -> None:
         def inference() -> None:

@@ -27,7 +27,7 @@ def run_inference(
     max_batch: int,
     metrics: StageMetrics,
 ) -> None:
-    """Until ``clips`` is closed and empty; closes ``maps`` then. Waiting for room in ``maps`` is what makes clips drop."""
+    """Until ``clips`` is closed and empty; closes ``maps`` then. Waiting for room in ``maps`` makes clips drop."""
     try:
         while (batch := clips.take(max_batch, timeout_s=POLL_S)) is not None:
             if not batch:

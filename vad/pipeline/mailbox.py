@@ -101,7 +101,7 @@ class ClipMailbox:
             return lost
 
     def take(self, max_clips: int, *, timeout_s: float) -> list[Clip] | None:
-        """The oldest clip of each ready camera, longest waiting first; [] after ``timeout_s``; None once closed and empty.
+        """The oldest clip of each ready camera, longest waiting first; [] after ``timeout_s``; None once closed.
 
         Never waits for a camera that is not ready: cameras pause for half a second around their key frames.
         """

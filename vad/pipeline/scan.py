@@ -73,7 +73,7 @@ class Scan:
         return self._ledger.account(self.name)
 
     def __iter__(self) -> Iterator[FrameScore]:
-        """Raises StreamError when the recording cannot be opened or breaks off; what was scored before has been given."""
+        """Raises StreamError when the recording cannot be opened or breaks off, after all that could be scored."""
         warm_luma()
         warm_kernels()
         self._stream.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from vad.types import AnomalyEvent, CameraEvent, CellMap, FrameScore, HealthIssu
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.5
+LATENCIES_KEPT = 50_000
 SAVE_EVERY_S = 60.0
 """A killed engine loses at most this much of what it learnt."""
 
@@ -91,6 +93,7 @@ class ScoringWorker:
     last_scores: dict[str, FrameScore] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
     judged_s: dict[str, float] = field(default_factory=dict)  # media seconds in which an event could be raised
+    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     _saved_s: float = 0.0
 
     def run(self) -> None:
@@ -125,7 +128,9 @@ class ScoringWorker:
         started_s = time.perf_counter()
         score, health = self.judges[camera].step(cell_map)
         self.metrics.observe("score", time.perf_counter() - started_s)
-        self.metrics.latency.observe(self.clock.monotonic_s() - cell_map.frame.arrived_s)
+        latency_s = self.clock.monotonic_s() - cell_map.frame.arrived_s
+        self.metrics.latency.observe(latency_s)
+        self.latencies_s.append(latency_s)
         self.ledger.scored(camera)
         self.last_scores[camera] = score
         if score.stage is not Stage.COLD:

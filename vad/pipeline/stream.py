@@ -1,8 +1,8 @@
 """Stream thread: one camera, supervised for ever.
 
 Data flow: ``Reader`` (decode, pool) -> ``ClipWindow`` -> ``ClipMailbox``. The supervisor outside (``_supervise``) knows
-states and back-off, the run inside (``_run_once``) only fails. A reader that hangs in C code cannot be killed: it belongs
-to a *generation*, which the watchdog abandons; whatever it still does afterwards touches nothing.
+states and back-off, the run inside (``_run_once``) only fails. A reader that hangs in C code cannot be killed: it
+belongs to a *generation*, which the watchdog abandons; whatever it still does afterwards touches nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.window import ClipWindow
 from vad.types import CameraEvent, CameraState, Clip, DropReason, Frame
-from vad.video.reader import Reader
+from vad.video.reader import CONTINUABLE, Reader
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,6 @@ HANG_GRACE_S = 1.5
 SETTLED_AFTER_S = 5.0
 """A run that gave frames for this long proves the camera well: the next back-off starts small again."""
 
-NEW_RUN_AT_ONCE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 ANNOUNCED = frozenset(
     {CameraState.UP, CameraState.STALLED, CameraState.BACKOFF, CameraState.ENDED, CameraState.STOPPED}
 )
@@ -62,6 +61,7 @@ class _Generation:
     thread: threading.Thread | None = None
     abandoned: bool = False
     deadline_s: float | None = None  # monotonic; None while waiting on purpose
+    continues: Reader | None = None  # still open, for the next run to go on with
 
 
 class CameraStream:
@@ -189,20 +189,26 @@ class CameraStream:
         self.status.state = CameraState.CONNECTING
         self._expect_progress(generation, within_s=2 * self.config.read_timeout_s)  # several round trips
         corrupt_before = self.status.corrupt_packets
+        reader = Reader(
+            self.camera,
+            config=self.config,
+            run=self.status.run,
+            model_width=self._model_width,
+            clock=self._clock,
+            stop=generation.stop,
+            continues=generation.continues,
+        )
+        generation.continues = None
         try:
-            with Reader(
-                self.camera,
-                config=self.config,
-                run=self.status.run,
-                model_width=self._model_width,
-                clock=self._clock,
-                stop=generation.stop,
-            ) as reader:
+            with reader:
                 for frame in reader:
                     if not self._admit(generation, frame):
                         return
                     self.status.fps = reader.measured_fps
                     self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
+        except StreamError as exc:
+            generation.continues = reader if exc.code in CONTINUABLE else None
+            raise
         finally:
             generation.deadline_s = None
             self._flush(generation)
@@ -245,11 +251,12 @@ class CameraStream:
         """Say what happened and wait as long as it deserves. False when the stream is over for good."""
         code = error.code
         self.failure = error
-        if not self._retry or (code is StreamCode.ENDED and self.config.is_file and not self.config.loop):
+        over = code not in CONTINUABLE and not self._retry
+        if over or (code is StreamCode.ENDED and self.config.is_file and not self.config.loop):
             self._enter(CameraState.ENDED, code, str(error))
             return False
         self._count(code)
-        if code in NEW_RUN_AT_ONCE or (code is StreamCode.ENDED and self.config.loop):
+        if code in CONTINUABLE or (code is StreamCode.ENDED and self.config.loop):
             log.info("stream.new_run", camera=self.camera, run=self.status.run, code=code.value, detail=str(error))
             return True
         state = CameraState.STALLED if code is StreamCode.TIMEOUT else CameraState.BACKOFF

@@ -6,7 +6,7 @@ from vad.types import Clip, Frame
 
 
 class ClipWindow:
-    """Gathers ``length`` consecutive frames of one run into a clip. A frame of another run discards what was gathered."""
+    """Gathers ``length`` consecutive frames of one run into a clip."""
 
     def __init__(self, length: int) -> None:
         self._length = length

@@ -1,0 +1,179 @@
+"""The ``vad`` command: one short function a command, heavy imports inside, so that ``vad --help`` is quick.
+
+Exit status: 0 fine, 1 the work failed or an anomaly was missed, 2 the command or the configuration is wrong,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from vad import __version__
+from vad.config import DEFAULT_BUS, LogSettings, SiteConfig, load_config, make_config
+from vad.errors import ConfigError, VadError
+
+app = typer.Typer(
+    name="vad",
+    help="Real-time video anomaly detection: cameras in, anomaly events out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+stdout = Console()
+stderr = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Argument(help="A site file; see site.example.yaml.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="A camera's URL or a file; may be repeated.")] = None,
+) -> None:
+    """Watch cameras until interrupted."""
+    site = _site(config, source)
+    from vad.log import configure_log
+    from vad.service.daemon import run_site
+
+    configure_log(site.log)
+    status = run_site(site)
+    frames = status.frames
+    stderr.print(
+        f"{frames.received} frames received = {frames.scored} scored + {sum(frames.dropped.values())} dropped "
+        f"({frames.lost} lost) + {frames.in_flight} in flight; last event {status.last_sequence}",
+        highlight=False,
+    )
+
+
+@app.command()
+def demo(seed: Annotated[int, typer.Option(help="Another seed is another scene.")] = 7) -> None:
+    """Watch a synthetic camera for a minute and a half: learn, then catch five anomalies."""
+    from vad.log import configure_log
+    from vad.service.demo import run_demo
+
+    configure_log(LogSettings(level="error"))
+    if not run_demo(seed=seed, console=stdout):
+        raise typer.Exit(1)
+
+
+@app.command()
+def scan(
+    files: Annotated[list[str], typer.Argument(help="Video files or folders of frames.")],
+    as_json: Json = False,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report, one file.")] = None,
+    analysis_fps: Annotated[float, typer.Option(help="Frames analysed per second.")] = 8.0,
+    false_alarms_per_day: Annotated[float, typer.Option(help="The false-alarm budget.")] = 2.0,
+    weights: Annotated[str, typer.Option(help="A bundled name or a .safetensors file.")] = "base",
+) -> None:
+    """Scan recorded footage as fast as the machine can and print the incidents."""
+    from vad.log import configure_log
+    from vad.service.report import write_report
+    from vad.service.scan import print_results, scan_files
+
+    configure_log(LogSettings(level="error"))
+    camera = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
+    site = make_config(
+        {"cameras": {"scan": {"url": files[0], **camera}}, "model": {"weights": weights}}, source="vad scan"
+    )
+    results = scan_files(files, camera=site.cameras["scan"], model=site.model, console=stderr)
+    if as_json:
+        typer.echo(json.dumps([result.as_json() for result in results], indent=2))
+    else:
+        print_results(results, console=stdout)
+    if report is not None:
+        write_report(report, results)
+        stderr.print(f"report: {report}", highlight=False)
+    if any(result.error for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def events(
+    address: Annotated[str, typer.Option(help="The engine's bus.")] = DEFAULT_BUS,
+    since: Annotated[int | None, typer.Option(help="First the journal's events after this sequence.")] = None,
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
+    storage: Annotated[Path, typer.Option(help="The engine's storage folder, for --since.")] = Path("vad-data"),
+    as_json: Json = False,
+) -> None:
+    """Print events as they are raised, one a line."""
+    from vad.service.watch import watch_events
+
+    watch_events(address, since=since, cameras=camera, storage=storage, as_json=as_json)
+
+
+@app.command()
+def probe(
+    url: Annotated[str, typer.Argument(help="A camera's URL or a file.")],
+    seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="How long to measure.")] = 5.0,
+    transport: Annotated[str, typer.Option(help="tcp or udp.")] = "tcp",
+) -> None:
+    """Say what a stream is, or why it cannot be read."""
+    from vad.video.probe import probe as probe_stream
+
+    site = make_config({"cameras": {"probe": {"url": url, "transport": transport}}}, source="probe")
+    for line in probe_stream(site.cameras["probe"], duration_s=seconds).lines():
+        typer.echo(line)
+
+
+@app.command()
+def check(config: Annotated[Path, typer.Argument(help="A site file.")]) -> None:
+    """Validate a site file without starting; prints every fault at once."""
+    site = load_config(config)
+    typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="config or event")]) -> None:
+    """Print the JSON Schema of the site file or of the events."""
+    if what == "config":
+        typer.echo(json.dumps(SiteConfig.model_json_schema(), indent=2))
+    elif what == "event":
+        from vad.events.schema import json_schema
+
+        typer.echo(json.dumps(json_schema(), indent=2))
+    else:
+        _refuse(f"schema: no schema named {what!r}; allowed: config, event")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"vad {__version__}")
+
+
+def _site(config: Path | None, sources: list[str] | None) -> SiteConfig:
+    if (config is None) == (not sources):
+        _refuse("run: give either a site file or --source URL, not both and not neither")
+    if config is not None:
+        return load_config(config)
+    cameras = {f"cam{number}": {"url": url} for number, url in enumerate(sources or [], start=1)}
+    return make_config({"cameras": cameras}, source="--source")
+
+
+def _refuse(message: str) -> NoReturn:
+    _say(f"vad {message}")
+    raise typer.Exit(2)
+
+
+def _say(message: str) -> None:
+    stderr.print(message, style="red", highlight=False, soft_wrap=True, markup=False)
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends in a message, never in a traceback."""
+    try:
+        app()
+    except ConfigError as exc:
+        _say(f"vad: {exc}")
+        sys.exit(2)
+    except VadError as exc:
+        _say(f"vad: {exc}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,110 @@
+"""``vad run``: the engine with its HTTP endpoint, under signals, until told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Protocol
+
+import structlog
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from vad.config import SiteConfig
+from vad.pipeline.engine import Engine
+from vad.pipeline.status import EngineStatus
+from vad.service.http import HttpServer
+from vad.types import AnomalyEvent, CameraEvent
+
+log = structlog.get_logger(__name__)
+
+
+def run_site(site: SiteConfig) -> EngineStatus:
+    """Watch the site's cameras until SIGINT or SIGTERM, or until every source has ended; the last status.
+
+    The first signal drains and closes in order, a second one exits at once. Raises VadError: EngineError when a stage
+    died, BindError, WeightsError, JournalError when it could not start.
+    """
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    engine = Engine(site, registry=registry)
+    with ExitStack() as stack:
+        if site.http.bind:
+            server = stack.enter_context(HttpServer(site.http.bind, registry=registry, readiness=engine.readiness))
+            log.info("http.started", address=server.address)
+        stack.enter_context(_signals(engine))
+        with engine:
+            for event in engine.events():
+                _log_event(event)
+        for event in engine.events():  # raised while it drained
+            _log_event(event)
+    return engine.status()
+
+
+@contextmanager
+def _signals(engine: Engine) -> Iterator[None]:
+    """First signal: stop in order. Second: exit at once."""
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if engine.is_stopping:
+            os._exit(128 + number)
+        engine.request_stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_event(event: AnomalyEvent | CameraEvent) -> None:
+    """Camera events are logged where they happen."""
+    if isinstance(event, CameraEvent):
+        return
+    step = event.type.value.rsplit(".", 1)[-1]
+    log.warning(
+        f"anomaly.{step}",
+        camera=event.camera,
+        incident=event.incident,
+        reasons=",".join(event.reasons),
+        score=round(event.score, 2),
+        peak=round(event.peak_score, 2),
+        threshold=round(event.threshold, 2),
+        place=place(event.regions),
+        stage=event.stage.value,
+        **({"closed": event.close_reason} if event.close_reason else {}),
+    )
+
+
+class Box(Protocol):
+    """A region of an event, typed or off the wire."""
+
+    @property
+    def x0(self) -> float: ...
+
+    @property
+    def y0(self) -> float: ...
+
+    @property
+    def x1(self) -> float: ...
+
+    @property
+    def y1(self) -> float: ...
+
+    @property
+    def score(self) -> float: ...
+
+
+def place(regions: Sequence[Box]) -> str:
+    """The strongest region in words, such as ``middle left``; empty when there is none."""
+    if not regions:
+        return ""
+    region = max(regions, key=lambda r: r.score)
+    x, y = (region.x0 + region.x1) / 2, (region.y0 + region.y1) / 2
+    column = ("left", "centre", "right")[min(2, int(x * 3))]
+    row = ("top", "middle", "bottom")[min(2, int(y * 3))]
+    return f"{row} {column}"
