@@ -1,0 +1,1 @@
+"""What is normal for one camera, and how far a frame is from it: ``CellMap -> FrameScore -> AnomalyEvent``."""

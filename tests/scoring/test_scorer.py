@@ -1,0 +1,46 @@
+import math
+
+import pytest
+
+from tests.scoring.walkers import Body, World
+from vad.config import ScoringSettings
+from vad.scoring.scorer import Scorer
+from vad.types import Reason, Stage
+
+SETTINGS = ScoringSettings(warming_after_s=12.0, calibrated_after_s=30.0)
+
+
+def make_scorer(**changes) -> Scorer:
+    values = {"settings": SETTINGS, "false_alarms_per_day": 2.0, "analysis_fps": 10.0, **changes}
+    return Scorer("cam1", **values)
+
+
+def test_stages_come_in_order_and_cold_never_judges():
+    scorer, world = make_scorer(), World(seed=1)
+    scores = [scorer.step(cells) for cells in world.frames(60.0)]
+    stages = [score.stage for score in scores]
+    assert stages == sorted(stages, key=list(Stage).index)
+    assert set(stages) == set(Stage)
+    cold = [score for score in scores if score.stage is Stage.COLD]
+    assert all(score.score == 0.0 and score.threshold == math.inf and not score.is_anomalous for score in cold)
+    assert not any(score.is_anomalous for score in scores)
+
+
+@pytest.mark.parametrize(
+    ("reason", "body"),
+    [
+        (Reason.SPEED, Body(x=5.0, y=70.0, vx=42.0, bounces=False)),
+        (Reason.APPEARANCE, Body(x=10.0, y=75.0, vx=12.0, surprise=3.5, bounces=False)),
+        (Reason.DIRECTION, Body(x=80.0, y=40.0, vx=0.0, vy=14.0, bounces=False)),
+        (Reason.SIZE, Body(x=10.0, y=82.0, vx=14.0, height=44.0, width=80.0, bounces=False)),
+        (Reason.STATIC_CHANGE, Body(x=80.0, y=89.0, vx=0.0, vy=0.0, height=10.0, width=8.0, shade=30.0, faded=9.0)),
+    ],
+)
+def test_each_evidence_speaks_for_its_own_kind_of_anomaly(reason, body):
+    scorer, world = make_scorer(), World(seed=1)
+    for cells in world.frames(60.0):
+        scorer.step(cells)
+    world.bodies.append(body)
+    flagged = [score for score in map(scorer.step, world.frames(4.0)) if score.is_anomalous]
+    assert flagged
+    assert reason in {reason for score in flagged for reason in score.reasons}

@@ -1,0 +1,97 @@
+"""What is large here: streaming quantiles of a camera's own normal values, by row (depth) or by group.
+
+Histograms with log-spaced bins, in cell-seconds of activity, with slow forgetting; a straight line over the rows is
+fitted robustly to the rows' quantiles, because a flat ground seen by a camera makes speeds and sizes linear in the row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from vad.errors import CalibrationError
+from vad.scoring import kernels
+from vad.scoring.kernels import Map, State
+from vad.scoring.tuning import TUNING
+
+
+def take(arrays: Mapping[str, State], name: str, like: State) -> State:
+    """A copy of the saved array ``name``. Raises CalibrationError unless it is finite and shaped like ``like``."""
+    if name not in arrays:
+        raise CalibrationError(f"calibration lacks {name!r}; allowed: a file written by this version")
+    value = np.array(arrays[name], dtype=like.dtype)
+    if value.shape != like.shape or not np.all(np.isfinite(value)):
+        raise CalibrationError(f"calibration's {name!r} has shape {value.shape}; allowed: {like.shape}, all finite")
+    return value
+
+
+class Histogram:
+    """Weighted histogram of positive values per group: (groups, bins) masses over log-spaced bins from low to high."""
+
+    def __init__(self, groups: int, *, low: float, high: float) -> None:
+        self._log_low = math.log(low)
+        self._step = (math.log(high) - math.log(low)) / TUNING.histogram_bins
+        self.mass: State = np.zeros((groups, TUNING.histogram_bins))
+
+    def add(self, groups: kernels.Groups, values: Map, weights: Map) -> None:
+        """Add one frame: ``groups``, ``values``, ``weights`` are (gh, gw); group -1 and values <= 0 are skipped."""
+        kernels.learn_histogram(self.mass, groups, values, weights, self._log_low, self._step)
+
+    def forget(self, seconds: float) -> None:
+        self.mass *= 0.5 ** (seconds / TUNING.forget_half_life_s)
+
+    def quantiles(self, q: float) -> State:
+        """(groups,) quantiles, 0.0 where nothing was seen."""
+        return kernels.histogram_quantile(self.mass, q, self._log_low, self._step)
+
+
+class RowLine:
+    """A high quantile as a line over the rows: ``line`` (gh,), always positive.
+
+    With little data it is a constant, with none the prior. ``add`` is cheap, the line is fitted anew once a
+    ``refresh_s`` of learnt footage.
+    """
+
+    def __init__(self, rows: int, columns: int, *, q: float, prior: float, prior_mass: float) -> None:
+        self._q, self._prior, self._prior_mass = q, prior, prior_mass
+        self._groups = np.repeat(np.arange(rows), columns).reshape(rows, columns)
+        self._histogram = Histogram(rows, low=prior / 50.0, high=prior * 50.0)
+        self._since_fit_s = 0.0
+        self.line: State = np.full(rows, prior)
+
+    def add(self, values: Map, weights: Map, dt_s: float) -> None:
+        self._histogram.add(self._groups, values, weights)
+        self._since_fit_s += dt_s
+        if self._since_fit_s >= TUNING.refresh_s:
+            self._histogram.forget(self._since_fit_s)
+            self._since_fit_s = 0.0
+            self._fit()
+
+    def _fit(self) -> None:
+        """Weighted least squares with a ridge on the slope, three rounds of Huber weights against odd rows."""
+        mass = self._histogram.mass.sum(axis=1)
+        quantile = self._histogram.quantiles(self._q)
+        x = np.linspace(-0.5, 0.5, mass.size)
+        weight = mass / (mass + TUNING.row_mass)
+        total = mass.sum()
+        if total <= 0.0:
+            return
+        line = np.full(mass.size, float(np.average(quantile, weights=mass)))
+        for _ in range(3):
+            off = np.abs(quantile - line) / (0.15 * line + 1e-9)
+            robust = weight / np.maximum(1.0, off)
+            mean_x, mean_y = np.average(x, weights=robust), np.average(quantile, weights=robust)
+            spread = float(np.sum(robust * (x - mean_x) ** 2))
+            slope = float(np.sum(robust * (x - mean_x) * (quantile - mean_y))) / (spread + TUNING.slope_ridge)
+            line = np.maximum(mean_y + slope * (x - mean_x), TUNING.line_floor * mean_y)
+        self.line = (total * line + self._prior_mass * self._prior) / (total + self._prior_mass)
+
+    def state(self) -> dict[str, State]:
+        return {"mass": self._histogram.mass, "line": self.line, "since_fit_s": np.array(self._since_fit_s)}
+
+    def restore(self, arrays: Mapping[str, State]) -> None:
+        self._histogram.mass = take(arrays, "mass", self._histogram.mass)
+        self.line = take(arrays, "line", self.line)
+        self._since_fit_s = float(take(arrays, "since_fit_s", np.array(0.0)))

@@ -1,0 +1,178 @@
+"""The evidences of motion: each maps a frame to how unusual every place of it is, and learns from normal frames.
+
+A map is (gh, gw) float32, >= 0, about 1 (speed, size, appearance) or near 0 (direction) when all is as usual. ``score``
+changes nothing that ``learn`` has learnt; ``learn`` is given normal frames only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from vad.scoring import kernels
+from vad.scoring.calibration import Histogram, RowLine, take
+from vad.scoring.kernels import Map, State
+from vad.scoring.tuning import TUNING
+from vad.types import CellMap
+
+
+class Stateful(Protocol):
+    """Holds calibration as plain arrays; ``restore`` raises CalibrationError when they do not fit."""
+
+    def state(self) -> dict[str, State]: ...
+
+    def restore(self, arrays: Mapping[str, State]) -> None: ...
+
+
+class Evidence(Stateful, Protocol):
+    """What the scorer needs of an evidence."""
+
+    def score(self, cells: CellMap) -> Map: ...
+
+    def learn(self, cells: CellMap, *, dt_s: float) -> None: ...
+
+
+def person_pool(values: Map, activity: Map) -> Map:
+    """(gh, gw) activity-weighted mean over a person-sized window."""
+    return kernels.pool(values, activity, TUNING.window_rows, TUNING.window_columns, TUNING.least_activity)
+
+
+class Speed:
+    """Mean speed of the moving foreground in a person-sized window, over what is fast at that depth; one-sided."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._fast = RowLine(
+            rows, columns, q=TUNING.speed_quantile, prior=TUNING.speed_prior, prior_mass=TUNING.speed_prior_mass
+        )
+
+    @property
+    def fast(self) -> State:
+        """(gh,) what is fast in each row, px/s."""
+        return self._fast.line
+
+    def score(self, cells: CellMap) -> Map:
+        return person_pool(kernels.speed_cells(cells.flow, self.fast), cells.activity)
+
+    def learn(self, cells: CellMap, *, dt_s: float) -> None:
+        speed = np.hypot(cells.flow[0], cells.flow[1])  # (gh, gw) px/s
+        self._fast.add(speed, cells.activity * np.float32(dt_s), dt_s)
+
+    def state(self) -> dict[str, State]:
+        return self._fast.state()
+
+    def restore(self, arrays: Mapping[str, State]) -> None:
+        self._fast.restore(arrays)
+
+
+class Direction:
+    """How unusual it is to move that way in that place, and, once enough was seen, to move there at all."""
+
+    def __init__(self, rows: int, columns: int, *, speed: Speed) -> None:
+        self._speed = speed
+        self._place: State = np.zeros((8, rows, columns))  # cell-seconds of activity by direction
+        self._scene: State = np.zeros(8)
+        self._learnt_s = 0.0
+
+    def score(self, cells: CellMap) -> Map:
+        say = self._learnt_s / (self._learnt_s + TUNING.rate_half_s)
+        unusual = kernels.direction_cells(
+            cells.flow,
+            self._speed.fast,
+            self._place,
+            self._scene,
+            TUNING.direction_place_mass,
+            TUNING.direction_scene_mass,
+            TUNING.direction_least_speed,
+            TUNING.direction_cap,
+            say,
+            TUNING.rate_mass,
+        )
+        return person_pool(unusual, cells.activity)
+
+    def learn(self, cells: CellMap, *, dt_s: float) -> None:
+        self._learnt_s += dt_s
+        keep = 0.5 ** (dt_s / TUNING.forget_half_life_s)
+        self._place *= keep
+        self._scene *= keep
+        kernels.learn_direction(self._place, self._scene, cells.flow, cells.activity, self._speed.fast, dt_s)
+
+    def state(self) -> dict[str, State]:
+        return {"place": self._place, "scene": self._scene, "learnt_s": np.array(self._learnt_s)}
+
+    def restore(self, arrays: Mapping[str, State]) -> None:
+        self._place = take(arrays, "place", self._place)
+        self._scene = take(arrays, "scene", self._scene)
+        self._learnt_s = float(take(arrays, "learnt_s", np.array(0.0)))
+
+
+class Size:
+    """Moving surface in a window larger than a person, over what is large at that depth; one-sided."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._large = RowLine(
+            rows, columns, q=TUNING.size_quantile, prior=TUNING.size_prior, prior_mass=TUNING.size_prior_mass
+        )
+
+    def score(self, cells: CellMap) -> Map:
+        surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
+        return (surface / self._large.line[:, None]).astype(np.float32)
+
+    def learn(self, cells: CellMap, *, dt_s: float) -> None:
+        surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
+        weight = np.where(surface > TUNING.size_least, cells.activity * np.float32(dt_s), np.float32(0.0))
+        self._large.add(surface, weight, dt_s)
+
+    def state(self) -> dict[str, State]:
+        return self._large.state()
+
+    def restore(self, arrays: Mapping[str, State]) -> None:
+        self._large.restore(arrays)
+
+
+class Appearance:
+    """Surprise over what that much activity explains at that depth; one-sided, at moving cells."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._row_group = np.arange(rows)[:, None] * TUNING.row_groups // rows * TUNING.activity_bins
+        groups = TUNING.row_groups * TUNING.activity_bins
+        self._histogram = Histogram(groups, low=0.05, high=500.0)
+        self._expected: State = np.full(groups, TUNING.surprise_prior)
+        self._since_fit_s = 0.0
+        self._shape = (rows, columns)
+
+    def _groups(self, activity: Map) -> kernels.Groups:
+        """(gh, gw) group of each cell, by row and by activity."""
+        bins = np.minimum((activity * TUNING.activity_bins).astype(np.int64), TUNING.activity_bins - 1)
+        return bins + self._row_group
+
+    def score(self, cells: CellMap) -> Map:
+        ratio = cells.surprise / self._expected[self._groups(cells.activity)]
+        return person_pool(ratio.astype(np.float32), cells.activity)
+
+    def learn(self, cells: CellMap, *, dt_s: float) -> None:
+        self._histogram.add(self._groups(cells.activity), cells.surprise, cells.activity * np.float32(dt_s))
+        self._since_fit_s += dt_s
+        if self._since_fit_s < TUNING.refresh_s:
+            return
+        self._histogram.forget(self._since_fit_s)
+        self._since_fit_s = 0.0
+        mass = self._histogram.mass
+        scene = Histogram(1, low=0.05, high=500.0)
+        scene.mass = mass.sum(axis=0, keepdims=True)
+        total, prior = float(scene.mass.sum()), TUNING.surprise_mass
+        common = (total * scene.quantiles(TUNING.surprise_quantile)[0] + prior * TUNING.surprise_prior) / (
+            total + prior
+        )
+        own = mass.sum(axis=1)
+        self._expected = (own * self._histogram.quantiles(TUNING.surprise_quantile) + prior * common) / (own + prior)
+
+    def state(self) -> dict[str, State]:
+        since = np.array(self._since_fit_s)
+        return {"mass": self._histogram.mass, "expected": self._expected, "since_fit_s": since}
+
+    def restore(self, arrays: Mapping[str, State]) -> None:
+        self._histogram.mass = take(arrays, "mass", self._histogram.mass)
+        self._expected = take(arrays, "expected", self._expected)
+        self._since_fit_s = float(take(arrays, "since_fit_s", np.array(0.0)))

@@ -1,0 +1,63 @@
+"""Learning apart from scoring: which judged frames may be learnt, and when."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from vad.scoring.kernels import State
+from vad.scoring.tuning import TUNING
+from vad.types import CellMap
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A judged frame that waits to be learnt."""
+
+    cells: CellMap
+    values: State  # (K,) smoothed evidences, as judged
+    dt_s: float
+    seen_s: float  # footage seen when it was judged
+    starts: bool = False  # the frame before it was not learnt
+
+
+class Gate:
+    """Frames are learnt ``learn_delay_s`` after they were judged; a flag throws away what waits and closes the gate.
+
+    The gate opens again ``unlearn_margin_s`` after the last flag. The way back is bounded: when flags have stood for
+    longer than ``longest_s`` (calm makes up for a quarter of its own time), the world has changed, and everything is
+    learnt until calm returns. Ailing pictures are never learnt.
+    """
+
+    def __init__(self, *, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._waiting: deque[Sample] = deque()
+        self._seen_s = 0.0
+        self._closed_until_s = -math.inf
+        self._flagged_s = 0.0
+        self._broken = True
+        self.accepting = False
+        self.closed = False
+
+    def step(self, sample_cells: CellMap, values: State, *, dt_s: float, flagged: bool, ailing: bool) -> list[Sample]:
+        """The frames to learn now, oldest first."""
+        self._seen_s += dt_s
+        self._flagged_s = max(0.0, self._flagged_s + (dt_s if flagged and not ailing else -0.25 * dt_s))
+        if self._flagged_s > self._longest_s:
+            self.accepting = True
+        elif self._flagged_s < 0.5 * self._longest_s:
+            self.accepting = False
+        if ailing or (flagged and not self.accepting):
+            self._closed_until_s = self._seen_s + TUNING.unlearn_margin_s
+            self._waiting.clear()
+            self._broken = True
+        self.closed = self._seen_s < self._closed_until_s
+        if self.closed:
+            return []
+        self._waiting.append(Sample(sample_cells, values, dt_s, self._seen_s, self._broken))
+        self._broken = False
+        due = []
+        while self._waiting and self._waiting[0].seen_s <= self._seen_s - TUNING.learn_delay_s:
+            due.append(self._waiting.popleft())
+        return due

@@ -1,0 +1,368 @@
+"""The heavy loops: arrays in, arrays out, no Python objects, no global state.
+
+Shapes: gh, gw are the rows and columns of cells; maps are (gh, gw) float32, learnt state is float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Map = NDArray[np.float32]
+State = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Groups = NDArray[np.int64]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile with the GIL released and the machine code cached on disk."""
+    return cast(F, numba.njit(nogil=True, cache=True)(function))
+
+
+def warm_kernels() -> None:
+    """Compile or load every kernel of the package (20 s the first time, 1 s from the cache). Before threads start."""
+    from vad.scoring.warming import exercise  # it needs the scorer, which needs this module
+
+    exercise()
+
+
+@kernel
+def window_sum(values: Map, rows: int, columns: int) -> Map:
+    """Sum over the window of rows x columns around each cell, clipped at the border."""
+    gh, gw = values.shape
+    out = np.zeros((gh, gw), np.float32)
+    for i in range(gh):
+        top, bottom = max(0, i - rows // 2), min(gh, i - rows // 2 + rows)
+        for j in range(gw):
+            left, right = max(0, j - columns // 2), min(gw, j - columns // 2 + columns)
+            total = np.float32(0.0)
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    total += values[y, x]
+            out[i, j] = total
+    return out
+
+
+@kernel
+def pool(values: Map, activity: Map, rows: int, columns: int, least: float) -> Map:
+    """Activity-weighted mean of ``values`` over a window, shrunk to 0 where the window holds little activity."""
+    gh, gw = values.shape
+    out = np.zeros((gh, gw), np.float32)
+    for i in range(gh):
+        top, bottom = max(0, i - rows // 2), min(gh, i - rows // 2 + rows)
+        for j in range(gw):
+            left, right = max(0, j - columns // 2), min(gw, j - columns // 2 + columns)
+            weight, total = 0.0, 0.0
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    weight += activity[y, x]
+                    total += activity[y, x] * values[y, x]
+            out[i, j] = total / (weight + least)
+    return out
+
+
+@kernel
+def top_mean(values: Map, judged: Mask, count: int) -> float:
+    """Mean of the ``count`` highest judged values: a maximum over places that one bad cell cannot make."""
+    best = np.zeros(count)
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            if judged[i, j] and values[i, j] > best[0]:
+                best[0] = values[i, j]
+                k = 0
+                while k + 1 < count and best[k] > best[k + 1]:
+                    best[k], best[k + 1] = best[k + 1], best[k]
+                    k += 1
+    return float(best.mean())
+
+
+@kernel
+def speed_cells(flow: Map, fast: State) -> Map:
+    """Speed over what is fast in that row. ``flow`` (2, gh, gw), ``fast`` (gh,)."""
+    _, gh, gw = flow.shape
+    out = np.empty((gh, gw), np.float32)
+    for i in range(gh):
+        for j in range(gw):
+            out[i, j] = math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i]
+    return out
+
+
+@kernel
+def octant(x: float, y: float) -> int:
+    """Which eighth of the circle (x, y) points into, counted from +x towards +y; no atan2 needed."""
+    o = 0
+    if y < 0.0:
+        x, y, o = -x, -y, 4
+    if x < 0.0:
+        x, y, o = y, -x, o + 2
+    if y > x:
+        o += 1
+    return o
+
+
+@kernel
+def turned(x: float, y: float) -> tuple[int, float]:
+    """The octant whose centre is nearest and 0..1 how far the direction leans to the next one.
+
+    Directions are shared between two neighbouring octants, so that one walked along a border is no rarity.
+    """
+    o = octant(x, y)
+    ax, ay = abs(x), abs(y)
+    low, high = min(ax, ay), max(ax, ay)
+    lean = low / high if high > 0.0 else 0.0  # tan, near enough to the angle over 45 degrees
+    if o % 2 == 1:
+        lean = 1.0 - lean
+    return o, lean
+
+
+@kernel
+def direction_cells(
+    flow: Map,
+    fast: State,
+    place: State,
+    scene: State,
+    place_mass: float,
+    scene_mass: float,
+    least_speed: float,
+    cap: float,
+    rate_say: float,
+    rate_mass: float,
+) -> Map:
+    """How unusual each cell's direction is here: ``-log10`` of its probability over that of a uniform direction.
+
+    ``place`` (8, gh, gw) and ``scene`` (8,) are masses of activity by direction node (node k points to k * 45
+    degrees). A place with little mass backs off to the scene, the scene to uniform. ``rate_say`` 0..1 adds motion
+    where nothing ever moves: ``log10`` of how much rarer activity is here than in the scene's mean cell.
+    """
+    _, gh, gw = flow.shape
+    out = np.zeros((gh, gw), np.float32)
+    scene_total = scene.sum()
+    usual = scene_total / (gh * gw)
+    smooth = np.empty(8)
+    for k in range(8):
+        mass = 0.5 * scene[k] + 0.25 * (scene[(k + 7) % 8] + scene[(k + 1) % 8])
+        smooth[k] = (mass + scene_mass / 8.0) / (scene_total + scene_mass)
+    for i in range(gh):
+        for j in range(gw):
+            x, y = float(flow[0, i, j]), float(flow[1, i, j])
+            speed = math.sqrt(x * x + y * y) / fast[i]
+            if speed < 1e-3:
+                continue
+            o, lean = turned(x, y)
+            total, p = 0.0, 0.0
+            for k in range(8):
+                total += place[k, i, j]
+            for side in range(2):
+                k = (o + side) % 8
+                weight = lean if side == 1 else 1.0 - lean
+                mass = 0.5 * place[k, i, j] + 0.25 * (place[(k + 7) % 8, i, j] + place[(k + 1) % 8, i, j])
+                p += weight * (mass + place_mass * smooth[k]) / (total + place_mass)
+            unusual = min(cap, max(0.0, -math.log10(8.0 * p)))
+            rare = min(cap, max(0.0, math.log10((usual + rate_mass) / (total + rate_mass))))
+            out[i, j] = (unusual + rate_say * rare) * speed / (speed + least_speed)
+    return out
+
+
+@kernel
+def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: State, dt_s: float) -> None:
+    """Add one frame's directions, spread over each cell's neighbours: a path is wider than the feet that drew it."""
+    _, gh, gw = flow.shape
+    for i in range(gh):
+        for j in range(gw):
+            x, y = float(flow[0, i, j]), float(flow[1, i, j])
+            speed = math.sqrt(x * x + y * y)
+            if activity[i, j] < 0.02 or speed < 0.05 * fast[i]:
+                continue
+            o, lean = turned(x, y)
+            for side in range(2):
+                k = (o + side) % 8
+                mass = activity[i, j] * dt_s * (lean if side == 1 else 1.0 - lean)
+                scene[k] += mass
+                for dy in range(-1, 2):
+                    for dx in range(-1, 2):
+                        r, c = i + dy, j + dx
+                        if 0 <= r < gh and 0 <= c < gw:
+                            place[k, r, c] += mass * (0.5 if dy == 0 else 0.25) * (0.5 if dx == 0 else 0.25)
+
+
+@kernel
+def learn_histogram(hist: State, groups: Groups, values: Map, weights: Map, log_low: float, step: float) -> None:
+    """Add ``weights`` to the log-spaced bins of ``hist`` (G, B) that ``values`` (gh, gw) fall in; -1 = no group."""
+    gh, gw = values.shape
+    bins = hist.shape[1]
+    for i in range(gh):
+        for j in range(gw):
+            g = groups[i, j]
+            if g < 0 or weights[i, j] <= 0.0 or values[i, j] <= 0.0:
+                continue
+            b = int((math.log(values[i, j]) - log_low) / step)
+            hist[g, min(bins - 1, max(0, b))] += weights[i, j]
+
+
+@kernel
+def histogram_quantile(hist: State, q: float, log_low: float, step: float) -> State:
+    """The q-quantile of each row of ``hist``, log-interpolated within its bin; 0.0 where a row is empty."""
+    rows, bins = hist.shape
+    out = np.zeros(rows)
+    for g in range(rows):
+        total = hist[g].sum()
+        if total <= 0.0:
+            continue
+        below = 0.0
+        for b in range(bins):
+            if below + hist[g, b] >= q * total and hist[g, b] > 0.0:
+                out[g] = math.exp(log_low + (b + (q * total - below) / hist[g, b]) * step)
+                break
+            below += hist[g, b]
+    return out
+
+
+@kernel
+def resistant_line(background: Map, now: Map, use: Mask) -> tuple[float, float]:
+    """Gain and offset from ``background`` to ``now`` by Tukey's resistant line: medians of the dark and bright third.
+
+    A light that drifts changes most blocks alike; what arrives in the scene changes few, and medians do not see it.
+    """
+    count = 0
+    for i in range(use.shape[0]):
+        for j in range(use.shape[1]):
+            count += use[i, j]
+    if count < 12:
+        return 1.0, 0.0
+    x, y = np.empty(count), np.empty(count)
+    k = 0
+    for i in range(use.shape[0]):
+        for j in range(use.shape[1]):
+            if use[i, j]:
+                x[k], y[k] = background[i, j], now[i, j]
+                k += 1
+    order = np.argsort(x)
+    third = count // 3
+    dark, bright = order[:third], order[count - third :]
+    x_low, x_high = np.median(x[dark]), np.median(x[bright])
+    y_low, y_high = np.median(y[dark]), np.median(y[bright])
+    if x_high - x_low < 8.0:
+        return 1.0, float(np.median(y - x))
+    gain = min(2.0, max(0.5, (y_high - y_low) / (x_high - x_low)))
+    return gain, float(np.median(y - gain * x))
+
+
+@kernel
+def static_residual(
+    luma: Map,
+    background: Map,
+    spread: Map,
+    seen: Map,
+    activity: Map,
+    integral: Map,
+    gain: float,
+    offset: float,
+    share: float,
+    active: float,
+    tolerance: float,
+    floor: float,
+    cap: float,
+) -> Map:
+    """Advance the leaky ``integral`` (2gh, 2gw) of what differs from the background; returns its map per cell.
+
+    Moving cells hold their integral: whoever walks past a thing does not take it away. A cell's value is the mean of
+    its two highest blocks.
+    """
+    bh, bw = luma.shape
+    for i in range(bh):
+        for j in range(bw):
+            if activity[i // 2, j // 2] > active or seen[i, j] <= 0.0:
+                continue
+            difference = abs(luma[i, j] - gain * background[i, j] - offset)
+            excess = difference / (spread[i, j] + floor) - tolerance
+            excess = min(cap, max(0.0, excess))
+            integral[i, j] += share * (excess - integral[i, j])
+    out = np.empty((bh // 2, bw // 2), np.float32)
+    for i in range(bh // 2):
+        for j in range(bw // 2):
+            first, second = np.float32(0.0), np.float32(0.0)
+            for y in range(2):
+                for x in range(2):
+                    value = integral[2 * i + y, 2 * j + x]
+                    if value > first:
+                        first, second = value, first
+                    elif value > second:
+                        second = value
+            out[i, j] = 0.5 * (first + second)
+    return out
+
+
+@kernel
+def learn_background(
+    luma: Map,
+    background: Map,
+    spread: Map,
+    seen: Map,
+    quiet: Mask,
+    gain: float,
+    offset: float,
+    dt_s: float,
+    tau_s: float,
+    floor: float,
+) -> None:
+    """Move the background towards quiet cells' luma by at most two spreads' worth: near a median, hard to fool.
+
+    ``seen`` (2gh, 2gw) is how long each block has been learnt; young blocks follow the plain mean instead.
+    """
+    bh, bw = luma.shape
+    for i in range(bh):
+        for j in range(bw):
+            if not quiet[i // 2, j // 2]:
+                continue
+            if seen[i, j] <= 0.0:
+                background[i, j], spread[i, j], seen[i, j] = luma[i, j], 0.0, dt_s
+                continue
+            seen[i, j] += dt_s
+            share = min(1.0, dt_s / min(tau_s, seen[i, j]))
+            difference = luma[i, j] - background[i, j]
+            shape = luma[i, j] - gain * background[i, j] - offset
+            limit = 2.0 * (spread[i, j] + floor)
+            if seen[i, j] > 4.0:
+                difference = min(limit, max(-limit, difference))
+                shape = min(limit, max(-limit, shape))
+            background[i, j] += share * difference
+            spread[i, j] += share * (abs(shape) - spread[i, j])
+
+
+@kernel
+def label_boxes(mask: Mask, heat: Map) -> State:
+    """Bounding boxes of the 8-connected components of ``mask``: (N, 5) rows of top, left, bottom, right, peak."""
+    gh, gw = mask.shape
+    label = np.zeros((gh, gw), np.int64)
+    stack = np.empty((gh * gw, 2), np.int64)
+    boxes = np.empty((gh * gw, 5))
+    count = 0
+    for i in range(gh):
+        for j in range(gw):
+            if not mask[i, j] or label[i, j]:
+                continue
+            box = boxes[count]
+            box[0], box[1], box[2], box[3], box[4] = i, j, i + 1, j + 1, heat[i, j]
+            count += 1
+            label[i, j] = count
+            stack[0, 0], stack[0, 1] = i, j
+            size = 1
+            while size > 0:
+                size -= 1
+                y, x = stack[size, 0], stack[size, 1]
+                box[0], box[1] = min(box[0], y), min(box[1], x)
+                box[2], box[3] = max(box[2], y + 1), max(box[3], x + 1)
+                box[4] = max(box[4], heat[y, x])
+                for r in range(max(0, y - 1), min(gh, y + 2)):
+                    for c in range(max(0, x - 1), min(gw, x + 2)):
+                        if mask[r, c] and not label[r, c]:
+                            label[r, c] = count
+                            stack[size, 0], stack[size, 1] = r, c
+                            size += 1
+    return boxes[:count].copy()

@@ -1,0 +1,50 @@
+"""Cells of the model's grid and places of the source picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vad.config import Polygon
+from vad.scoring.kernels import Mask, State
+from vad.types import CELL_PX, Geometry, Region
+
+
+def judged_cells(geometry: Geometry, zones: Sequence[Polygon]) -> Mask:
+    """(gh, gw) which cells count: those whose centre shows the source and lies in a zone (any place without zones)."""
+    rows, columns = geometry.cells
+    x = (np.arange(columns) + 0.5) * CELL_PX / geometry.valid_width  # fractions of the valid picture
+    y = (np.arange(rows) + 0.5) * CELL_PX / geometry.valid_height
+    valid = (y[:, None] < 1.0) & (x[None, :] < 1.0)
+    if not zones:
+        return valid
+    inside = np.zeros_like(valid)
+    for zone in zones:
+        inside |= _inside(zone, x, y)
+    return valid & inside
+
+
+def _inside(zone: Polygon, x: State, y: State) -> Mask:
+    """(len(y), len(x)) which points lie in the polygon, by the even-odd rule."""
+    inside = np.zeros((y.size, x.size), np.bool_)
+    for (xa, ya), (xb, yb) in zip(zone.points, zone.points[1:] + zone.points[:1], strict=True):
+        if ya == yb:
+            continue
+        crosses = (ya > y) != (yb > y)  # (rows,)
+        at_x = xa + (y - ya) / (yb - ya) * (xb - xa)
+        inside ^= crosses[:, None] & (x[None, :] < at_x[:, None])
+    return inside
+
+
+def box_region(geometry: Geometry, box: State) -> Region:
+    """A box of cells (top, left, bottom, right, score) in fractions of the source picture, clamped to it."""
+    top, left, bottom, right, score = (float(value) for value in box)
+    across, down = CELL_PX * geometry.pool / geometry.source_width, CELL_PX * geometry.pool / geometry.source_height
+    return Region(
+        x0=min(1.0, left * across),
+        y0=min(1.0, top * down),
+        x1=min(1.0, right * across),
+        y1=min(1.0, bottom * down),
+        score=score,
+    )

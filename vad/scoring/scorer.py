@@ -1,0 +1,248 @@
+"""One camera's judge: ``CellMap -> FrameScore``. Scores first, learns later and only from what was not flagged.
+
+Each evidence gives a map, its robust maximum over places, a causal smoothing, and, by the tail of the camera's own
+normal values, an expected number of incidents at that level. The frame's score is the strongest evidence's, corrected
+for how many evidences there are, so that the false-alarm budget holds for all of them together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from vad.config import Polygon, ScoringSettings
+from vad.errors import CalibrationError
+from vad.scoring import kernels, storage
+from vad.scoring.calibration import take
+from vad.scoring.evidence import Appearance, Direction, Evidence, Size, Speed, Stateful
+from vad.scoring.evidence_static import StaticChange
+from vad.scoring.gate import Gate, Sample
+from vad.scoring.health import Health
+from vad.scoring.kernels import Map, State
+from vad.scoring.places import box_region, judged_cells
+from vad.scoring.threshold import Spot
+from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TAILS, TUNING
+from vad.types import CellMap, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
+
+MOST_REGIONS = 8
+
+
+class Scorer:
+    """Judges the frames of one camera, in order. Not thread-safe: one owner.
+
+    ``step`` never raises for what a picture shows; it raises ValueError for maps that are not finite. A change of
+    ``frame.run`` clears what is transient (smoothing, integrals, frames that wait to be learnt) and keeps the
+    calibration; another grid starts cold.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        settings: ScoringSettings,
+        false_alarms_per_day: float,
+        analysis_fps: float,
+        zones: Sequence[Polygon] = (),
+    ) -> None:
+        self.camera = camera
+        self._settings, self._zones = settings, tuple(zones)
+        self._budget_per_s = false_alarms_per_day / DAY_S
+        self._frame_s = 1.0 / analysis_fps  # measured interval between frames
+        self._geometry: Geometry | None = None
+        self._run: int | None = None
+
+    @property
+    def stage(self) -> Stage:
+        if self._geometry is None or self._normal_s < self._settings.warming_after_s:
+            return Stage.COLD
+        peaks = sum(spot.peaks for spot in self._spots)
+        enough = self._normal_s >= self._settings.calibrated_after_s and peaks >= TUNING.min_peaks
+        return Stage.CALIBRATED if enough else Stage.WARMING
+
+    @property
+    def threshold(self) -> float:
+        """Score whose incidents the budget allows; ``inf`` while cold, raised a little while warming."""
+        stage = self.stage
+        if stage is Stage.COLD:
+            return math.inf
+        progress = min(1.0, self._normal_s / self._settings.calibrated_after_s)
+        widening = TUNING.warming_margin * (1.0 - progress) if stage is Stage.WARMING else 0.0
+        return -math.log10(min(1.0, self._budget_per_s * self._frame_s)) + widening
+
+    def step(self, cells: CellMap) -> FrameScore:
+        """Judge one frame, then learn what has waited long enough."""
+        self._enter(cells)
+        dt_s = min(cells.dt_s, LONGEST_STEP_S)
+        if cells.dt_s > 0.0:
+            self._frame_s += 0.02 * (dt_s - self._frame_s)
+        issue = self._health.step(cells)
+        maps = [evidence.score(cells) for evidence in self._evidences]  # K maps (gh, gw)
+        peaks = np.array([kernels.top_mean(m, self._judged, TUNING.top_windows) for m in maps])
+        if not np.all(np.isfinite(peaks)):
+            raise ValueError(f"camera {self.camera}: cell maps hold values that are not finite")
+        share = 1.0 if self._settings.smoothing_s <= 0.0 else 1.0 - math.exp(-dt_s / self._settings.smoothing_s)
+        self._smooth += share * (peaks - self._smooth)
+        score = self._judge(cells, maps, issue)
+        self._learn(cells, score, dt_s)
+        return score
+
+    def _enter(self, cells: CellMap) -> None:
+        """Begin cold on another grid, begin fresh on another run."""
+        geometry = cells.frame.geometry
+        if self._geometry is None or geometry != self._geometry:
+            self._begin_cold(geometry)
+        if cells.frame.run != self._run:
+            self._run = cells.frame.run
+            self._begin_run()
+
+    def _begin_cold(self, geometry: Geometry) -> None:
+        rows, columns = geometry.cells
+        self._geometry = geometry
+        self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
+        speed = Speed(rows, columns)
+        self._static = StaticChange(rows, columns)
+        direction, size = Direction(rows, columns, speed=speed), Size(rows, columns)
+        appearance = Appearance(rows, columns)
+        self._evidences: list[Evidence] = [speed, direction, size, appearance, self._static]
+        gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
+        sustain_s = self._settings.open_after_s
+        self._spots = [Spot(TAILS[reason], gap_s=gap_s, sustain_s=sustain_s) for reason in REASONS]
+        self._health = Health(rows, columns)
+        self._normal_s = 0.0  # normal footage seen, media seconds
+        self._begin_run()
+
+    def _begin_run(self) -> None:
+        self._smooth: State = np.zeros(len(REASONS))
+        self._gate = Gate(longest_s=self._settings.longest_incident_s)
+        self._ailing = False
+        self._static.begin_run()
+        self._health.begin_run()
+
+    def _judge(self, cells: CellMap, maps: list[Map], issue: HealthIssue | None) -> FrameScore:
+        stage, threshold = self.stage, self.threshold
+        if stage is Stage.COLD:
+            return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
+        all_of_them = math.log10(len(REASONS))  # Bonferroni
+        pairs = zip(REASONS, self._spots, self._smooth, strict=True)
+        evidence = {
+            reason: max(0.0, spot.exponent(float(value), dt_s=self._frame_s) - all_of_them)
+            for reason, spot, value in pairs
+        }
+        winner = max(evidence, key=lambda reason: evidence[reason])
+        score = evidence[winner]
+        spoke = sorted((r for r in evidence if evidence[r] > threshold), key=lambda r: -evidence[r])
+        heat = self._heat(maps[REASONS.index(winner)], score)
+        return FrameScore(
+            frame=cells.frame,
+            score=score,
+            threshold=threshold,
+            p_value=10.0**-score,
+            stage=stage,
+            reasons=tuple(spoke),
+            evidence=evidence,
+            regions=self._regions(heat, score, threshold) if spoke else (),
+            heat=heat,
+            health=issue,
+        )
+
+    def _heat(self, values: Map, score: float) -> Map:
+        """The winning evidence's map, scaled so that its highest cell has the frame's score."""
+        judged = np.where(self._judged, values, np.float32(0.0))
+        return judged * np.float32(score / max(float(judged.max()), 1e-9))
+
+    def _regions(self, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
+        """Where the heat is above the threshold, or near its own top when the score is but just above."""
+        assert self._geometry is not None
+        hot = heat >= min(threshold, TUNING.region_share * score)
+        boxes = kernels.label_boxes(hot, heat)
+        boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")][:MOST_REGIONS]
+        regions = (box_region(self._geometry, box) for box in boxes)
+        return tuple(region for region in regions if region.x1 > region.x0 and region.y1 > region.y0)
+
+    def _learn(self, cells: CellMap, score: FrameScore, dt_s: float) -> None:
+        """Pass the frame to the gate and learn what the gate lets through."""
+        ailing = score.health is not None
+        if self._ailing and not ailing:
+            self._static.accept(cells, dt_s=dt_s)  # new light, new background
+        self._ailing = ailing
+        flagged = score.score > score.threshold
+        due = self._gate.step(cells, self._smooth.copy(), dt_s=dt_s, flagged=flagged, ailing=ailing)
+        if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
+            self._static.accept(cells, dt_s=dt_s)
+        elif self._gate.closed and not ailing:
+            self._static.learn_rest(cells, dt_s=dt_s)
+        for sample in due:
+            self._learn_normal(sample)
+        if self._health.camera_moved_for_good:
+            self._begin_cold(cells.frame.geometry)
+
+    def _learn_normal(self, sample: Sample) -> None:
+        for evidence in self._evidences:
+            evidence.learn(sample.cells, dt_s=sample.dt_s)
+        self._normal_s += sample.dt_s
+        if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
+            return
+        for spot, value in zip(self._spots, sample.values, strict=True):
+            spot.learn(float(value), dt_s=sample.dt_s, starts=sample.starts)
+
+    def save(self, path: str | Path, *, weights_sha256: str) -> None:
+        """Write the calibration, atomically. Raises CalibrationError when that fails or no frame was seen yet."""
+        path = Path(path)
+        if self._geometry is None:
+            raise CalibrationError(f"{path}: camera {self.camera} has seen no frame yet; nothing to save")
+        meta = {"camera": self.camera, "weights_sha256": weights_sha256, "geometry": asdict(self._geometry)}
+        arrays = {f"{part}/{name}": value for part, owner in self._parts() for name, value in owner.state().items()}
+        arrays["scorer/clock"] = np.array([self._normal_s, self._frame_s])
+        storage.save(path, meta, arrays)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        camera: str,
+        *,
+        settings: ScoringSettings,
+        false_alarms_per_day: float,
+        analysis_fps: float,
+        weights_sha256: str,
+        zones: Sequence[Polygon] = (),
+        geometry: Geometry | None = None,
+    ) -> Scorer:
+        """A scorer that goes on where ``save`` left off, at the start of a run.
+
+        Raises CalibrationError when the file is missing, truncated or foreign, or was made with other weights, for
+        another camera, or (where ``geometry`` is given) for another picture size.
+        """
+        path = Path(path)
+        meta, arrays = storage.load(path)
+        storage.require(path, "camera", meta.get("camera"), camera)
+        storage.require(path, "weights sha256", meta.get("weights_sha256"), weights_sha256)
+        if geometry is not None:
+            storage.require(path, "geometry", meta.get("geometry"), asdict(geometry))
+        scorer = cls(
+            camera,
+            settings=settings,
+            false_alarms_per_day=false_alarms_per_day,
+            analysis_fps=analysis_fps,
+            zones=zones,
+        )
+        try:
+            scorer._begin_cold(Geometry(**meta["geometry"]))
+        except (KeyError, TypeError) as exc:
+            raise CalibrationError(f"{path}: describes no geometry: {exc}") from exc
+        for part, owner in scorer._parts():
+            owner.restore(storage.below(part, arrays))
+        clock = take(storage.below("scorer", arrays), "clock", np.zeros(2))
+        scorer._normal_s, scorer._frame_s = float(clock[0]), float(clock[1])
+        return scorer
+
+    def _parts(self) -> list[tuple[str, Stateful]]:
+        """Everything that holds calibration, with its name in the file."""
+        parts: list[tuple[str, Stateful]] = [("health", self._health)]
+        parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=True)]
+        parts += [(f"tail_{reason}", spot) for reason, spot in zip(REASONS, self._spots, strict=True)]
+        return parts

@@ -1,0 +1,100 @@
+"""Every constant of the scorer that is not a setting, with its unit. Chosen on normal video and pseudo-anomalies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vad.types import Reason
+
+REASONS = (Reason.SPEED, Reason.DIRECTION, Reason.SIZE, Reason.APPEARANCE, Reason.STATIC_CHANGE)
+"""The evidences, in the order of every array whose first axis is evidence."""
+
+DAY_S = 86400.0
+LONGEST_STEP_S = 1.0
+"""A longer pause between two frames counts as this much: nobody saw what happened in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TailPrior:
+    """What an evidence's tail is taken to be before the camera has shown its own (units of the evidence)."""
+
+    floor: float  # the tail never starts below this value
+    scale: float  # mean excess of the pseudo-observations
+    shape: float = 0.0  # shape of the generalised Pareto tail they suggest
+    weight: float = 8.0  # how many peaks they are worth
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Grouped by who uses it. Rows and columns in cells, speeds in model px/s, masses in cell-seconds of activity."""
+
+    # person-sized window: what speed, direction and appearance are pooled over
+    window_rows: int = 3
+    window_columns: int = 2
+    least_activity: float = 0.25  # cells' worth of activity that halves a window's say
+    top_windows: int = 3  # the frame's evidence is the mean of that many highest windows
+
+    # quantiles by row
+    histogram_bins: int = 64
+    forget_half_life_s: float = 86400.0  # of learnt footage
+    refresh_s: float = 1.0  # learnt footage between two fits of the quantile lines
+    row_mass: float = 4.0  # cell-seconds at which a row's own quantile gets half its say
+    slope_ridge: float = 0.3  # pull of the line over rows towards a constant
+    line_floor: float = 0.3  # a line never falls below this share of its middle
+
+    # speed
+    speed_quantile: float = 0.9
+    speed_prior: float = 20.0  # px/s
+    speed_prior_mass: float = 10.0
+
+    # direction
+    direction_place_mass: float = 0.6  # cell-seconds of the scene's habits that stand in for the place's own
+    direction_scene_mass: float = 8.0  # cell-seconds of uniform directions that stand in for the scene's own
+    direction_least_speed: float = 0.25  # share of what is fast here at which a direction gets half its say
+    direction_cap: float = 2.5  # powers of ten
+    rate_half_s: float = 1800.0  # learnt footage after which "nothing ever moves here" has half its say
+    rate_mass: float = 0.5  # cell-seconds
+
+    # size
+    size_rows: int = 5
+    size_columns: int = 5
+    size_quantile: float = 0.95
+    size_least: float = 0.3  # cells of activity below which a window is empty
+    size_prior: float = 4.0  # cells
+    size_prior_mass: float = 10.0
+
+    # appearance
+    surprise_quantile: float = 0.9
+    activity_bins: int = 4
+    row_groups: int = 3
+    surprise_prior: float = 1.3
+    surprise_mass: float = 10.0  # cell-seconds
+
+    # static change
+    background_tau_s: float = 40.0
+    static_tau_s: float = 2.0
+    static_spread_floor: float = 2.0  # luma levels
+    static_tolerance: float = 3.0  # spreads that are nobody's business
+    static_cap: float = 12.0  # spreads beyond that count no more
+    static_active: float = 0.08  # activity above which a cell shows something moving
+    static_hold: float = 0.5  # integral above which a cell's background is left alone for a while
+
+    # learning
+    learn_delay_s: float = 1.0  # a frame is learnt that long after it was judged
+    unlearn_margin_s: float = 2.0  # nothing is learnt that long after a flag
+    min_peaks: int = 8  # of all evidences together, before a camera is calibrated
+    decluster_gap_s: float = 3.0
+    tail_after: float = 0.25  # share of warming_after_s before values enter the tails: the first are of no use
+    warming_margin: float = 0.5  # powers of ten added to the threshold at the start of warming
+    region_share: float = 0.7  # of the frame's score: cells above it belong to a region in any case
+
+
+TUNING = Tuning()
+
+TAILS = {
+    Reason.SPEED: TailPrior(floor=0.9, scale=0.10),
+    Reason.DIRECTION: TailPrior(floor=0.2, scale=0.10),
+    Reason.SIZE: TailPrior(floor=0.9, scale=0.12),
+    Reason.APPEARANCE: TailPrior(floor=0.9, scale=0.10),
+    Reason.STATIC_CHANGE: TailPrior(floor=0.2, scale=0.20),
+}
