@@ -27,8 +27,8 @@ class Anomaly:
     """One thing that will happen. ``start_s``: when its label begins.
 
     ``duration_s`` None: running, vehicle and wrong direction last as long as the way through the picture, a fall lasts
-    4.5 s (with getting up), an abandoned object is never fetched. With a duration, the walker in the wrong direction leaves the
-    lane towards the camera after it, the fallen one is up again, the object is carried off.
+    4.5 s (with getting up), an abandoned object is never fetched. With a duration, the walker in the wrong direction
+    leaves the lane towards the camera after it, the fallen one is up again, the object is carried off.
     """
 
     kind: AnomalyKind
@@ -49,13 +49,13 @@ class _Stage:
         return range(int(np.ceil(start_s * self.fps)), int(np.ceil(end_s * self.fps)))
 
 
-def stage(anomalies: Sequence[Anomaly], plan: Plan, camera: Camera, *, seed: int, fps: float) -> list[Track]:
-    """The tracks of all anomalies."""
-    tracks: list[Track] = []
+def stage(anomalies: Sequence[Anomaly], plan: Plan, camera: Camera, *, seed: int, fps: float) -> list[list[Track]]:
+    """The tracks of each anomaly: one of them is labelled."""
+    tracks: list[list[Track]] = []
     for number, anomaly in enumerate(anomalies):
         rng = np.random.default_rng([seed, 6, number])
         place = _Stage(anomaly, plan, camera, rng, fps, _FIRST_ID + number * 2 % 14)
-        tracks += _STAGED[anomaly.kind](place)
+        tracks.append(_STAGED[anomaly.kind](place))
     return tracks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,10 +12,7 @@ from vad.video.synthetic.bodies import Body, polygons
 from vad.video.synthetic.boxes import bag_look, vehicle_look
 from vad.video.synthetic.camera import Camera
 from vad.video.synthetic.plan import DOOR_HALF_M, Plan
-from vad.video.synthetic.posing import Array
-
-SUBPIXEL = 4
-"""Fractional bits of the coordinates given to OpenCV."""
+from vad.video.synthetic.posing import SUBPIXEL, Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ def _ground(camera: Camera, plan: Plan, rng: np.random.Generator, pixels: Array)
 def _strip_mask(camera: Camera, line: Array, half: float) -> Array:
     """1 on the paved strip along a middle line (m, 2), 0 elsewhere, soft edges."""
     mask = np.zeros((camera.height, camera.width), np.uint8)
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in pairwise(line):
         ahead = (b - a) / np.linalg.norm(b - a)
         left = np.array([-ahead[1], ahead[0]]) * half
         long = ahead * half * 0.5

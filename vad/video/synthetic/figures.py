@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,10 @@ def _outline(ends: Array, radii: Array, bulges: Array) -> Array:
     return np.concatenate([far, near], axis=2)
 
 
+def _by(forward: float, left: float, up: float) -> Array:
+    return np.array([forward, left, up])
+
+
 def _at(forward: Any, left: Any, up: Any, n: int) -> Array:
     return np.stack([np.broadcast_to(v, n) for v in (forward, left, up)], -1).astype(np.float64)
 
@@ -77,7 +82,7 @@ def walkers(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
     for knee, ankle, start in limbs:
         body.add(start, knee, 0.055 * build, 0.040 * build)
         body.add(knee, ankle, 0.038 * build, 0.026)
-        body.add(ankle + [0, 0, -0.012], ankle + [0.075, 0, -0.022], 0.020, 0.016)
+        body.add(ankle + _by(0, 0, -0.012), ankle + _by(0.075, 0, -0.022), 0.020, 0.016)
     lean = 0.015 + 0.05 * run * np.minimum(swing * 2, 1)
     for side in (1, -1):
         shoulder = _at(lean, side * 0.108 * build, hip + 0.285, n)
@@ -112,9 +117,9 @@ def _trunk(body: _Capsules, hip: Array, lean: Array, breadth: Array, n: int) -> 
         body.add(a, b, (0.088 + 0.03 * at) * breadth, (0.091 + 0.03 * at) * breadth, bulge=0.15, bias=0.05)
     body.add(_at(-0.095, 0, hip + 0.06, n), _at(-0.085 + lean, 0, hip + 0.23, n), 0.068, 0.075, bulge=0.6)  # backpack
     neck = _at(lean, 0.0, hip + 0.29, n)
-    body.add(neck, neck + [0.012, 0, 0.05], 0.033, 0.033, bias=0.04)
-    body.add(neck + [0.012, 0, 0.07], neck + [0.012, 0, 0.105], 0.050, 0.056, bias=0.08)  # hair
-    body.add(neck + [0.030, 0, 0.062], neck + [0.030, 0, 0.092], 0.043, 0.045, bias=0.08)  # face
+    body.add(neck, neck + _by(0.012, 0, 0.05), 0.033, 0.033, bias=0.04)
+    body.add(neck + _by(0.012, 0, 0.07), neck + _by(0.012, 0, 0.105), 0.050, 0.056, bias=0.08)  # hair
+    body.add(neck + _by(0.030, 0, 0.062), neck + _by(0.030, 0, 0.092), 0.043, 0.045, bias=0.08)  # face
 
 
 def walker_look(rng: np.random.Generator, *, running: bool = False) -> Look:
@@ -147,7 +152,7 @@ def cyclists(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
     body = _Capsules()
     for hub in (-0.30, 0.30):
         rim = [_at(hub + 0.19 * np.cos(s), 0, 0.195 + 0.19 * np.sin(s), n) for s in _SPOKES]
-        for a, b in zip(rim[:-1], rim[1:], strict=True):
+        for a, b in pairwise(rim):
             body.add(a, b, 0.013, 0.013)
     crank, seat, bars = _at(-0.03, 0, 0.17, n), _at(-0.14, 0, 0.52, n), _at(0.22, 0, 0.56, n)
     for a, b in (
@@ -167,8 +172,8 @@ def cyclists(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
         body.add(knee, pedal, 0.037 * build, 0.025)
         body.add(shoulder + _at(0, side * 0.1, 0, n), bars + _at(0, side * 0.1, 0.01, n), 0.032, 0.022)
     body.add(hip, shoulder, 0.088 * breadth, 0.11 * breadth, bulge=0.6, bias=0.03)
-    body.add(shoulder + [0.03, 0, 0.08], shoulder + [0.035, 0, 0.115], 0.048, 0.054, bias=0.06)
-    body.add(shoulder + [0.055, 0, 0.072], shoulder + [0.055, 0, 0.10], 0.042, 0.043, bias=0.06)
+    body.add(shoulder + _by(0.03, 0, 0.08), shoulder + _by(0.035, 0, 0.115), 0.048, 0.054, bias=0.06)
+    body.add(shoulder + _by(0.055, 0, 0.072), shoulder + _by(0.055, 0, 0.10), 0.042, 0.043, bias=0.06)
     return body.shape(camera, height, state, fall)
 
 

@@ -18,6 +18,9 @@ Array = NDArray[Any]
 CORNERS = 12
 """Corners of every polygon. They keep their meaning from frame to frame: a part's motion is the affine map of them."""
 
+SUBPIXEL = 4
+"""Fractional bits of the coordinates given to OpenCV."""
+
 HIDDEN = -1
 """As a luma: this part is not drawn."""
 

@@ -11,10 +11,11 @@ import numpy as np
 from vad.video.synthetic.anomalies import Anomaly, stage
 from vad.video.synthetic.backdrop import paint
 from vad.video.synthetic.camera import draw_camera
-from vad.video.synthetic.painting import Drawn, cast_shadows, draw, paint_bodies, truth_of
+from vad.video.synthetic.painting import SHADE_SCALE, cast_shadows, paint_bodies, truth_of
 from vad.video.synthetic.plan import Layout, draw_plan
 from vad.video.synthetic.posing import Array
 from vad.video.synthetic.sensor import draw_sensor
+from vad.video.synthetic.shaping import Drawn, Shaper
 from vad.video.synthetic.traffic import AnomalyKind, Traffic
 
 
@@ -34,8 +35,8 @@ class Label:
 class Rendered:
     """One frame and its truth. ``flow`` and ``foreground`` are None when rendered with ``truth=False``.
 
-    ``flow`` is how far what is seen at a pixel of THIS frame has come since the previous frame, in pixels (x, y): it was
-    at ``p - flow[p]``. It is 0 on the background, and the shaking of the camera (training scenes only) is not part of it.
+    ``flow`` is how far what is seen at a pixel of THIS frame has come since the previous frame, in pixels (x, y): it
+    was at ``p - flow[p]``. It is 0 on the background; a shaking camera (Layout.FREE only) is not part of it.
     """
 
     index: int
@@ -75,10 +76,13 @@ class Scene:
         self.camera = draw_camera(rng, width, height, lanes=lanes)
         self._plan = draw_plan(layout, self.camera, rng)
         self._backdrop = paint(self.camera, self._plan, rng)
-        self._sensor = draw_sensor(seed, width, height, steady=lanes)
+        self._sensor = draw_sensor(seed, width, height, shade_scale=SHADE_SCALE, steady=lanes)
         self._shadow = float(rng.uniform(0.0, 0.55)) if rng.random() < 0.8 else 0.0
         self._sun = rng.uniform(-1.5, 1.5, 2) * (rng.random() < 0.6)
-        special = stage(self.anomalies, self._plan, self.camera, seed=seed, fps=fps)
+        staged = stage(self.anomalies, self._plan, self.camera, seed=seed, fps=fps)
+        self._labelled = [next(t.labelled for t in tracks if t.kind is not None) for tracks in staged]
+        special = [track for tracks in staged for track in tracks]
+        self._shaper = Shaper(self.camera)
         self._traffic = Traffic(seed, fps, self._plan.lanes, special)
 
     def frames(self, count: int, *, start: int = 0, truth: bool = True) -> Iterator[Rendered]:
@@ -88,14 +92,14 @@ class Scene:
 
     def render(self, index: int, *, truth: bool = True) -> Rendered:
         """Frame ``index``, at ``index / fps`` seconds."""
-        drawn = draw(self.camera, self._traffic.at(index), index, truth=truth)
+        drawn = self._shaper.draw(self._traffic.at(index), index, truth=truth)
         at_s = index / self.fps
+        shade = self._sensor.shade(at_s)
         light = self._backdrop.at(at_s)
-        backdrop = light.copy()
-        cast_shadows(light, self.camera, drawn, self._sun, self._shadow)
+        gain = cast_shadows(shade, self.camera, drawn, self._sun, self._shadow)
+        cv2.multiply(light, cv2.resize(gain, (self.width, self.height)), light, dtype=cv2.CV_8U)
         parts = np.zeros((self.height, self.width), np.uint16) if truth else None
-        paint_bodies(light, parts, drawn, self._backdrop.occluders, backdrop)
-        cv2.multiply(light, self._sensor.shade(at_s), light, dtype=cv2.CV_8U)
+        paint_bodies(light, parts, drawn, shade=shade, occluders=self._backdrop.occluders)
         shift = self._sensor.shift(index)
         if shift != (0.0, 0.0):
             light = self._shake(light, shift, cv2.INTER_LINEAR)
@@ -106,7 +110,11 @@ class Scene:
 
     def labels(self, index: int) -> tuple[Label, ...]:
         """The labels of a frame, without rendering it."""
-        return self._labels(draw(self.camera, self._traffic.at(index), index, truth=False), index)
+        return self._labels(self._shaper.draw(self._traffic.at(index), index, truth=False), index)
+
+    def label_frames(self, number: int) -> range:
+        """The frames in which ``anomalies[number]`` is one, in the picture or not yet."""
+        return self._labelled[number]
 
     def _shake(self, image: Array, shift: tuple[float, float], how: int) -> Array:
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
@@ -120,8 +128,7 @@ class Scene:
             kind = body.track.kind
             if kind is None or index not in body.track.labelled:
                 continue
-            low = np.clip((body.corners.min(axis=(0, 1)) + 0.5) / size, 0, 1)
-            high = np.clip((body.corners.max(axis=(0, 1)) + 0.5) / size, 0, 1)
+            low, high = np.clip((body.low + 0.5) / size, 0, 1), np.clip((body.high + 0.5) / size, 0, 1)
             if ((high - low) * size >= 2).all():  # at least two pixels of it are in the picture
                 labels.append(Label(kind, body.track.id, float(low[0]), float(low[1]), float(high[0]), float(high[1])))
         return tuple(labels)

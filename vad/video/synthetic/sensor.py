@@ -18,7 +18,7 @@ class Sensor:
     """One camera's picture faults. ``light`` and ``expose`` are pure functions of the frame's index."""
 
     seed: int
-    vignette: Array  # (H, W) float32, 1 in the middle
+    vignette: Array  # (H / shade_scale, W / shade_scale) float32, 1 in the middle
     clouds: Array  # (64, 64) float32 around 0, wraps
     planes: Array  # (_PLANES, H + _SLACK, W + _SLACK) float32, unit noise
     sigma: Array  # (256,) float32: noise in luma steps by luma
@@ -40,7 +40,7 @@ class Sensor:
         return float(x), float(y)
 
     def shade(self, at_s: float) -> Array:
-        """Vignetting and clouds: what the light is multiplied by, (H, W) float32."""
+        """Vignetting and clouds: what the light is multiplied by, float32, on the vignette's coarse grid."""
         height, width = self.vignette.shape
         at = at_s * self.cloud_speed % 44
         patch = cv2.getRectSubPix(self.clouds, (9, 6), (10.0 + at, 30.0))
@@ -63,10 +63,12 @@ class Sensor:
         return cv2.add(light, cv2.multiply(noise, cv2.LUT(light, self.sigma)), dtype=cv2.CV_8U)
 
 
-def draw_sensor(seed: int, width: int, height: int, *, steady: bool) -> Sensor:
+def draw_sensor(seed: int, width: int, height: int, *, shade_scale: int, steady: bool) -> Sensor:
     """A sensor at random; ``steady`` for a good camera that does not shake."""
     rng = np.random.default_rng([seed, 2])
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    y, x = np.mgrid[-1 : 1 : max(height // shade_scale, 1) * 1j, -1 : 1 : max(width // shade_scale, 1) * 1j].astype(
+        np.float32
+    )
     vignette = 1 - rng.uniform(0.0, 0.3) * (x * x + y * y) / 2
     clouds = cv2.GaussianBlur(
         rng.standard_normal((64, 64)).astype(np.float32), (0, 0), 5, borderType=cv2.BORDER_REFLECT

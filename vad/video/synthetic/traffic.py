@@ -1,7 +1,7 @@
 """Who is where, when: tracks through the scene at a steady frame rate, and the stream of ordinary passers-by.
 
-Tracks are made for windows of SPAWN_WINDOW_S from (seed, window) alone, so a scene has no end and any frame can be asked
-for without the ones before.
+Tracks are made for windows of SPAWN_WINDOW_S from (seed, window) alone, so a scene has no end and any frame can be
+asked for without the ones before.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class AnomalyKind(StrEnum):
     ABANDONED_OBJECT = "abandoned_object"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """One body's way through the scene. Row i of ``states`` (see ``posing``) is frame ``first + i``."""
 
@@ -43,6 +44,7 @@ class Track:
     states: Array  # (frames, 6)
     kind: AnomalyKind | None = None
     labelled: range = range(0)  # frames in which it is an anomaly
+    serial: int = field(default_factory=count().__next__)  # tells tracks of this process apart
 
     @property
     def end(self) -> int:
@@ -64,7 +66,7 @@ class Lane:
 
 
 def dense(points: Array, *, offset_m: float = 0.0, corner_m: float = 1.0, pad_m: float = 0.0) -> Array:
-    """A polyline (m, 2) resampled each _STEP_M with rounded corners, moved ``offset_m`` to its left, longer by ``pad_m``."""
+    """A polyline (m, 2) cut in steps of _STEP_M, corners rounded, moved ``offset_m`` to its left, longer by ``pad_m``."""
     points = np.asarray(points, np.float64)
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     first, last = (points[1] - points[0]) / steps[0], (points[-1] - points[-2]) / steps[-1]
@@ -159,9 +161,9 @@ class Traffic:
         rng = np.random.default_rng([self.seed, 3, window + 1_000_000])
         tracks: list[Track] = []
         for lane in self.lanes:
-            count = max(0, round(SPAWN_WINDOW_S / lane.every_s + rng.uniform(-0.5, 0.5)))
-            for k in range(count):  # one in each share of the window: never crowded, never empty for long
-                start_s = (window + (k + rng.uniform(0.1, 0.9)) / count) * SPAWN_WINDOW_S
+            number = max(0, round(SPAWN_WINDOW_S / lane.every_s + rng.uniform(-0.5, 0.5)))
+            for k in range(number):  # one in each share of the window: never crowded, never empty for long
+                start_s = (window + (k + rng.uniform(0.1, 0.9)) / number) * SPAWN_WINDOW_S
                 tracks += self._set_out(lane, start_s, rng, number=window * 60 + len(tracks))
         return tracks
 

@@ -1,0 +1,46 @@
+"""The demo's camera: normal life first, then each anomaly once, and when they happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vad.video.synthetic.anomalies import Anomaly
+from vad.video.synthetic.plan import Layout
+from vad.video.synthetic.scene import Scene
+from vad.video.synthetic.traffic import AnomalyKind
+
+DEMO_SECONDS = 75.0
+DEMO_FPS = 12.5
+
+_DEMO = (
+    Anomaly(AnomalyKind.RUNNING, 37.6),
+    Anomaly(AnomalyKind.VEHICLE, 44.0),
+    Anomaly(AnomalyKind.FALL, 51.6, 4.4),
+    Anomaly(AnomalyKind.WRONG_DIRECTION, 58.8, 4.4),
+    Anomaly(AnomalyKind.ABANDONED_OBJECT, 65.6, 7.0),
+)
+"""Starts and lengths leave about three seconds of normal life between one and the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledInterval:
+    """An anomaly is visible in [start_s, end_s) of the scene's time."""
+
+    kind: AnomalyKind
+    start_s: float
+    end_s: float
+
+
+def demo_scene(*, seed: int = 7, width: int = 640, height: int = 360) -> Scene:
+    """DEMO_SECONDS of a place with one-way lanes at DEMO_FPS: normal until 37 s, the last anomaly over by 73 s."""
+    return Scene(seed=seed, width=width, height=height, fps=DEMO_FPS, anomalies=_DEMO, layout=Layout.LANES)
+
+
+def ground_truth(scene: Scene) -> list[LabelledInterval]:
+    """When each of the scene's anomalies is to be seen, in order of time; one that never shows is left out."""
+    intervals = []
+    for number, anomaly in enumerate(scene.anomalies):
+        seen = [index for index in scene.label_frames(number) if scene.labels(index)]
+        if seen:
+            intervals.append(LabelledInterval(anomaly.kind, seen[0] / scene.fps, (seen[-1] + 1) / scene.fps))
+    return sorted(intervals, key=lambda interval: interval.start_s)

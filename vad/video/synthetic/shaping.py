@@ -1,0 +1,97 @@
+"""Tracks as polygons, a block of frames at a time: numpy earns its keep on many frames, not on one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vad.video.synthetic.bodies import polygons
+from vad.video.synthetic.camera import Camera
+from vad.video.synthetic.posing import HIDDEN, SUBPIXEL, Array
+from vad.video.synthetic.traffic import Track
+
+BLOCK_FRAMES = 32
+_STIFFNESS = 0.05  # px^2 by which a part's spread is raised, so that a hair-thin part does not spin
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One body in one frame: its visible parts in painting order."""
+
+    track: Track
+    state: Array  # (6,)
+    corners: Array  # (parts, CORNERS, 2) int32, pixels with SUBPIXEL fractional bits
+    lumas: Array  # (parts,)
+    motion: Array | None  # (parts, 6) float32: dx = x m0 + y m2 + m4, dy = x m1 + y m3 + m5
+    low: Array  # (2,) its bounding box in pixels, (x, y)
+    high: Array
+
+    @property
+    def y_m(self) -> float:
+        return float(self.state[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    corners: Array  # (frames, parts, CORNERS, 2) int32
+    order: Array  # (frames, parts): painting order, the hidden ones first
+    hidden: Array  # (frames,): how many are hidden
+    low: Array  # (frames, 2)
+    high: Array  # (frames, 2)
+    motion: Array | None  # (frames, parts, 6)
+
+
+@dataclass(slots=True)
+class Shaper:
+    """Shapes tracks for one camera; keeps the blocks of those now in the scene."""
+
+    camera: Camera
+    _blocks: dict[tuple[int, int, bool], _Block] = field(default_factory=dict)
+
+    def draw(self, tracks: Sequence[Track], index: int, *, truth: bool) -> list[Drawn]:
+        """Everybody of ``tracks`` who touches the picture at frame ``index``, the far ones first."""
+        drawn, used = [], {}
+        for track in tracks:
+            number, row = divmod(index - track.first, BLOCK_FRAMES)
+            key = (track.serial, number, truth)
+            block = self._blocks.get(key) or self._shape(track, number, truth)
+            used[key] = block
+            low, high = block.low[row], block.high[row]
+            if low[0] < self.camera.width + 2 and low[1] < self.camera.height + 2 and high.min() > -2:
+                parts = block.order[row, block.hidden[row] :]
+                motion = None if block.motion is None else block.motion[row, parts]
+                state, lumas = track.states[index - track.first], track.look.lumas[parts]
+                drawn.append(Drawn(track, state, block.corners[row, parts], lumas, motion, low, high))
+        self._blocks = used
+        return sorted(drawn, key=lambda d: -d.y_m)
+
+    def _shape(self, track: Track, number: int, truth: bool) -> _Block:
+        """Frames ``number * BLOCK_FRAMES`` and on of a track, and for their motion the frame before them."""
+        start = number * BLOCK_FRAMES
+        rows = np.arange(start - 1, min(start + BLOCK_FRAMES, len(track.states)))
+        states = track.states[np.maximum(rows, 0)]
+        size = np.tile(track.look.size.astype(np.float64), (len(states), 1))
+        corners, rank = polygons(track.body, self.camera, size, states)
+        motion = affine_motion(corners[1:], corners[:-1]) if truth else None
+        corners, rank = corners[1:], np.where(track.look.lumas == HIDDEN, HIDDEN, rank[1:])
+        corners = np.clip(corners, -4000, 8000)
+        return _Block(
+            corners=np.round(corners * (1 << SUBPIXEL)).astype(np.int32),
+            order=np.argsort(rank, axis=1, kind="stable"),
+            hidden=(rank == HIDDEN).sum(axis=1),
+            low=corners.min(axis=(1, 2)),
+            high=corners.max(axis=(1, 2)),
+            motion=motion,
+        )
+
+
+def affine_motion(now: Array, past: Array) -> Array:
+    """The affine displacement that fits polygons best, (..., CORNERS, 2) each -> (..., 6), see ``Drawn.motion``."""
+    centre, moved = now.mean(axis=-2, keepdims=True), (now - past).mean(axis=-2, keepdims=True)
+    around, change = now - centre, now - past - moved
+    spread = np.swapaxes(around, -1, -2) @ around + _STIFFNESS * np.eye(2)
+    gradient = np.linalg.solve(spread, np.swapaxes(around, -1, -2) @ change)  # (..., 2, 2)
+    constant = moved - centre @ gradient
+    return np.concatenate([gradient.reshape(*gradient.shape[:-2], 4), constant[..., 0, :]], -1).astype(np.float32)
