@@ -13,9 +13,10 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from setproctitle import setproctitle
 
 from vad import __version__
-from vad.config import DEFAULT_BUS, LogSettings, SiteConfig, load_config, make_config
+from vad.config import DEFAULT_BUS, LogSettings, SiteConfig, load_config, make_config, redact_url
 from vad.errors import ConfigError, VadError
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ def run(
         f"{frames.received} frames received = {frames.scored} scored + {sum(frames.dropped.values())} dropped "
         f"({frames.lost} lost) + {frames.in_flight} in flight; last event {status.last_sequence}",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -167,6 +169,7 @@ def _say(message: str) -> None:
 
 def main() -> None:
     """Run the command; a user's mistake ends in a message, never in a traceback."""
+    setproctitle(" ".join(["vad", *map(redact_url, sys.argv[1:])]))  # a URL's password must not show in `ps`
     try:
         app()
     except ConfigError as exc:

@@ -285,23 +285,24 @@ def load_config(path: str | Path) -> SiteConfig:
     if not isinstance(data, dict):
         got = "nothing" if data is None else type(data).__name__
         raise ConfigError(str(path), [Fault("", f"holds {got}; allowed: a mapping with `cameras:`")])
+    return _validated(data, str(path), faults)
+
+
+def make_config(data: Mapping[str, Any], *, source: str) -> SiteConfig:
+    """A site from a mapping made in Python, ``${VAR}`` filled; ``source`` names it in the ConfigError."""
+    return _validated(dict(data), source, [])
+
+
+def _validated(data: dict[str, Any], source: str, faults: list[Fault]) -> SiteConfig:
+    """The site, or a ConfigError with ``faults`` and all that validation adds to them."""
     data = _expand(data, "", faults)
     try:
         site = SiteConfig.model_validate(data)
     except ValidationError as exc:
-        faults += _faults(exc)
-        raise ConfigError(str(path), _unique(faults)) from None
+        raise ConfigError(source, _unique(faults + _faults(exc))) from None
     if faults:
-        raise ConfigError(str(path), _unique(faults))
+        raise ConfigError(source, _unique(faults))
     return site
-
-
-def make_config(data: Mapping[str, Any], *, source: str) -> SiteConfig:
-    """A site from a mapping made in Python; ``source`` says in the ConfigError where it came from."""
-    try:
-        return SiteConfig.model_validate(data)
-    except ValidationError as exc:
-        raise ConfigError(source, _unique(_faults(exc))) from None
 
 
 def _faults(error: ValidationError) -> list[Fault]:

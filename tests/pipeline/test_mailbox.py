@@ -65,11 +65,11 @@ def test_take_gives_one_clip_a_camera_longest_waiting_first() -> None:
     assert box.take(3, timeout_s=0.0) == []
 
 
-def test_lossless_put_waits_instead_of_dropping() -> None:
-    box = ClipMailbox(per_camera=1, lossless=True)
+def test_put_may_wait_instead_of_dropping() -> None:
+    box = ClipMailbox(per_camera=1)
     box.put(make_clip("a", 0))
     done = threading.Event()
-    producer = threading.Thread(target=lambda: (box.put(make_clip("a", 1)), done.set()))
+    producer = threading.Thread(target=lambda: (box.put(make_clip("a", 1), wait=True), done.set()))
     producer.start()
     assert not done.wait(0.05)
     assert [c.camera for c in box.take(1, timeout_s=1.0) or []] == ["a"]

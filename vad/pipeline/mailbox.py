@@ -67,15 +67,11 @@ class Mailbox(Generic[T]):
 
 
 class ClipMailbox:
-    """Clips of many cameras on their way to one inference thread; at most ``per_camera`` of each.
+    """Clips of many cameras on their way to one inference thread; at most ``per_camera`` of each."""
 
-    ``lossless`` makes ``put`` wait instead of dropping: for recorded footage, where nothing is lost by being slow.
-    """
-
-    def __init__(self, *, per_camera: int = 3, lossless: bool = False) -> None:
+    def __init__(self, *, per_camera: int = 3) -> None:
         self._clips: dict[str, deque[Clip]] = {}  # only cameras with a clip; insertion order = waiting order
         self._per_camera = per_camera
-        self._lossless = lossless
         self._closed = False
         self._changed = threading.Condition()
 
@@ -87,10 +83,13 @@ class ClipMailbox:
         with self._changed:
             return sum(len(clip.frames) for clip in self._clips.get(camera, ()))
 
-    def put(self, clip: Clip) -> Clip | None:
-        """Add a clip. Returns the clip that was lost for it: the camera's oldest, or this one when closed."""
+    def put(self, clip: Clip, *, wait: bool = False) -> Clip | None:
+        """Add a clip. Returns the clip that was lost for it: the camera's oldest, or this one when closed.
+
+        ``wait`` for room instead of dropping suits recordings, where nothing is lost by being slow.
+        """
         with self._changed:
-            if self._lossless:
+            if wait:
                 self._changed.wait_for(lambda: self._closed or self._room(clip.camera))
             if self._closed:
                 return clip

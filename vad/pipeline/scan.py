@@ -53,13 +53,13 @@ class Scan:
         self._runner = runner or Runner(load_weights(model.weights), device=model.device, threads=model.threads)
         self._clock = clock or SystemClock()
         self._ledger = Ledger()
-        self._clips = ClipMailbox(lossless=True)
+        self._clips = ClipMailbox()
         self._notices: list[CameraEvent] = []
         self._judge = Judge.create(name, config=self.config, settings=scoring or ScoringSettings())
         self._stream = CameraStream(
             name,
             config=self.config,
-            model_width=self._runner.weights.card.input_width,
+            model_width=self._runner.card.input_width,
             clip_length=SCAN_CLIP_LENGTH,
             clips=self._clips,
             ledger=self._ledger,
@@ -104,7 +104,7 @@ class Scan:
                 yield last
             last = score
         if last is not None:
-            yield dataclasses.replace(last, events=last.events + tuple(self._judge.incidents.close("ended")))
+            yield dataclasses.replace(last, events=last.events + tuple(self._judge.incidents.close("run_ended")))
 
 
 def scan(source: str | Path, *, camera: CameraConfig | None = None, scoring: ScoringSettings | None = None) -> Scan:

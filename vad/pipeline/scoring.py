@@ -158,10 +158,11 @@ class ScoringWorker:
     def _save_calibrations(self) -> None:
         """A full disk costs the calibration's newest minute, never the engine."""
         self._saved_s = self.clock.monotonic_s()
-        for camera, judge in self.judges.items():
+        for camera in self.last_scores:
+            path = calibration_path(self.calibration_dir, camera)
             try:
-                judge.scorer.save(calibration_path(self.calibration_dir, camera), weights_sha256=self.weights_sha256)
-            except OSError as exc:
+                self.judges[camera].scorer.save(path, weights_sha256=self.weights_sha256)
+            except CalibrationError as exc:
                 log.error("calibration.not_saved", camera=camera, detail=str(exc))
                 self.metrics.calibration_failures.inc()
 
@@ -178,7 +179,7 @@ def restore(judge: Judge, directory: Path, *, config: CameraConfig, settings: Sc
     try:
         judge.scorer = Scorer.load(
             path,
-            camera=judge.camera,
+            judge.camera,
             settings=settings,
             false_alarms_per_day=config.false_alarms_per_day,
             analysis_fps=config.analysis_fps,

@@ -97,6 +97,7 @@ class CameraStream:
         self._clock = clock
         self._jitter = jitter or random.Random()
         self._retry = retry
+        self._can_wait = config.is_file and not config.realtime
         self._lock = threading.Lock()
         self._generation = _Generation(0, ClipWindow(clip_length))
         self._announced: tuple[CameraState, StreamCode | None] | None = None
@@ -239,7 +240,7 @@ class CameraStream:
             self._hand_over(clip)
 
     def _hand_over(self, clip: Clip) -> None:
-        lost = self._clips.put(clip)
+        lost = self._clips.put(clip, wait=self._can_wait)
         if lost is not None:
             reason = DropReason.SHUTDOWN if lost is clip else DropReason.OVERLOAD
             self._ledger.dropped(self.camera, reason, len(lost.frames))

@@ -188,9 +188,15 @@ def _summary(engine: Engine, outcome: Outcome, *, console: Console) -> None:
         f"({frames.dropped[DropReason.ANALYSIS_RATE]} above the analysis rate, {frames.lost} lost) "
         f"+ {frames.in_flight} in flight",
         highlight=False,
+        soft_wrap=True,
     )
-    console.print(f"latency, arrival to score: p50 {p50_s * 1e3:.0f} ms, p95 {p95_s * 1e3:.0f} ms", highlight=False)
+    console.print(
+        f"latency, arrival to score: p50 {p50_s * 1e3:.0f} ms, p95 {p95_s * 1e3:.0f} ms",
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print(
         "next: vad scan YOUR_VIDEO.mp4 · vad run --source rtsp://user:password@camera/stream · vad events · README.md",
         highlight=False,
+        soft_wrap=True,
     )

@@ -150,9 +150,9 @@ def _note(result: FileResult, score: FrameScore) -> None:
 def print_results(results: Sequence[FileResult], *, console: Console) -> None:
     """A timeline and the incidents of each file."""
     for result in results:
-        console.print(result.file, style="bold", highlight=False)
+        console.print(result.file, style="bold", highlight=False, soft_wrap=True)
         if result.error:
-            console.print(f"  {result.error}", style="red", highlight=False)
+            console.print(f"  {result.error}", style="red", highlight=False, soft_wrap=True)
         if result.curve:
             _print_file(result, console=console)
 
@@ -163,11 +163,14 @@ def _print_file(result: FileResult, *, console: Console) -> None:
         f"  {result.duration_s:.1f} s of video in {result.took_s:.1f} s ({speed:.0f}x real time), "
         f"{result.frames.scored} frames analysed, judged from {result.judged_from_s or 0.0:.1f} s on",
         highlight=False,
+        soft_wrap=True,
     )
-    console.print(f"  {timeline(result)}", highlight=False)
-    console.print(f"  0 s{f'{result.duration_s:.0f} s':>{TIMELINE_CELLS - 3}}", style="dim", highlight=False)
+    console.print(f"  {timeline(result)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"  0 s{f'{result.duration_s:.0f} s':>{TIMELINE_CELLS - 3}}", style="dim", highlight=False, soft_wrap=True
+    )
     if not result.incidents:
-        console.print("  no incidents", highlight=False)
+        console.print("  no incidents", highlight=False, soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("  from", "to", "peak", "score", "threshold", "reasons"):
