@@ -23,7 +23,7 @@ from vad.pipeline.status import EngineStatus
 from vad.service.daemon import place
 from vad.service.table import camera_table
 from vad.types import DropReason, EventType
-from vad.video.synthetic import LabelledInterval, Scene, demo_scene, encode, ground_truth
+from vad.video.synthetic import DEMO_SECONDS, LabelledInterval, Scene, demo_scene, encode, ground_truth
 
 CAMERA = "demo"
 ANALYSIS_FPS = 8.0
@@ -92,7 +92,11 @@ def _render(scene: Scene, path: Path, *, console: Console) -> None:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("filming a synthetic scene (H.264, 640x360)", total=1.0)
-        encode(scene, path, seconds=scene.duration_s, on_progress=lambda done: progress.update(task, completed=done))
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done / total)
+
+        encode(scene, path, seconds=DEMO_SECONDS, progress=show)
 
 
 def _site(path: Path, *, folder: Path) -> SiteConfig:

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from vad.config import CameraConfig, SiteConfig, load_config, make_config, redact_url
+from vad.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[1] / "site.example.yaml"
+
+TEN_FAULTS = """
+version: 3
+cameras:
+  gate:
+    url: rtsp://viewer:hunter2@camera/stream
+    analysis_fps: -1
+    colour: blue
+  gate:
+    url: ftp://camera/stream
+  "back door":
+    url: rtsp://${VAD_TEST_UNSET}/stream
+    masks:
+      - points: [[0, 0], [2, 0], [1, 1]]
+defaults:
+  read_timeout_s: 0.1
+bus:
+  bind: tcp://0.0.0.0:5590
+http:
+  bind: nowhere
+log:
+  level: loud
+"""
+
+FAULT_PATHS = (
+    "version",
+    "cameras.gate",
+    "cameras.gate.url",
+    "cameras.back door",
+    "cameras.back door.url",
+    "cameras.back door.masks.0.points",
+    "defaults.read_timeout_s",
+    "bus.bind",
+    "http.bind",
+    "log.level",
+)
+
+
+def site_file(folder: Path, text: str) -> Path:
+    path = folder / "site.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_ten_faults_are_all_reported_at_once_with_their_paths(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(site_file(tmp_path, TEN_FAULTS))
+    paths = [fault.path for fault in caught.value.faults]
+    assert set(FAULT_PATHS) <= set(paths)
+    assert len(FAULT_PATHS) == 10
+    assert "hunter2" not in str(caught.value)
+
+
+def test_example_is_accepted_and_matches_the_published_schema() -> None:
+    site = load_config(EXAMPLE)
+    assert sorted(site.cameras) == ["entrance", "line-3"]
+    schema = SiteConfig.model_json_schema()
+    jsonschema.validate(json.loads(json.dumps(yaml.safe_load(EXAMPLE.read_text()))), schema)
+
+
+def test_camera_inherits_defaults_and_overrides_them() -> None:
+    site = make_config(
+        {
+            "cameras": {"a": {"url": "a.mp4"}, "b": {"url": "b.mp4", "analysis_fps": 3}},
+            "defaults": {"analysis_fps": 5, "false_alarms_per_day": 7},
+        },
+        source="test",
+    )
+    assert (site.cameras["a"].analysis_fps, site.cameras["b"].analysis_fps) == (5, 3)
+    assert site.cameras["b"].false_alarms_per_day == 7
+
+
+def test_variables_are_filled_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAD_TEST_PASSWORD", "p@ss/word")
+    camera = {"url": "rtsp://host/stream", "username": "me", "password": "${VAD_TEST_PASSWORD}"}
+    site = make_config({"cameras": {"a": camera}}, source="test")
+    assert site.cameras["a"].url_with_credentials() == "rtsp://me:p%40ss%2Fword@host/stream"
+    assert "p@ss" not in repr(site)
+
+
+def test_password_comes_from_a_file_read_at_each_connection(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("first\n")
+    camera = CameraConfig(url="rtsp://host:8554/s", username="me", password_file=secret)
+    assert camera.url_with_credentials() == "rtsp://me:first@host:8554/s"
+    secret.write_text("second\n")
+    assert camera.url_with_credentials() == "rtsp://me:second@host:8554/s"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds nothing"),
+        ("- a", "holds list"),
+        ("cameras: {a: [", "is not YAML"),
+        ("cameras: {}", "at least 1"),
+        ("cameras: {a: {}}", "cameras.a.url: is missing"),
+        ("cameras: {a: {url: ''}}", "empty"),
+        ("cameras: {a: {url: 'rtsp://'}}", "names no host"),
+        ("cameras: {a: {url: x.mp4, password: a, password_file: b}}", "both set"),
+        ("cameras: {a: {url: x.mp4, backoff_min_s: 9, backoff_max_s: 1}}", "below backoff_min_s"),
+        ("cameras: {a: {url: x.mp4, masks: [{points: [[0, 0], [1, 1], [0.5, 0.5]]}]}}", "enclose no area"),
+    ],
+)
+def test_refusals_say_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(site_file(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://user:pass@host:554/a/b", "rtsp://host:554/a/b"),
+        ("rtsp://user:p@ss@host/a", "rtsp://host/a"),
+        ("http://host/cam?user=me&pwd=secret", "http://host/cam?user=***&pwd=***"),
+        ("walk.mp4", "walk.mp4"),
+    ],
+)
+def test_redaction_leaves_no_credentials(url: str, shown: str) -> None:
+    assert redact_url(url) == shown
