@@ -27,6 +27,11 @@ def take(arrays: Mapping[str, State], name: str, like: State) -> State:
     return value
 
 
+def refresh_after_s(learnt_s: float) -> float:
+    """Footage to learn before quantiles are looked up anew: often while young, every ``refresh_most_s`` later."""
+    return min(TUNING.refresh_most_s, max(TUNING.refresh_s, 0.03 * learnt_s))
+
+
 class Histogram:
     """Weighted histogram of positive values per group: (groups, bins) masses over log-spaced bins from low to high."""
 
@@ -58,13 +63,14 @@ class RowLine:
         self._q, self._prior, self._prior_mass = q, prior, prior_mass
         self._groups = np.repeat(np.arange(rows), columns).reshape(rows, columns)
         self._histogram = Histogram(rows, low=prior / 50.0, high=prior * 50.0)
-        self._since_fit_s = 0.0
+        self._since_fit_s, self._learnt_s = 0.0, 0.0
         self.line: State = np.full(rows, prior)
 
     def add(self, values: Map, weights: Map, dt_s: float) -> None:
         self._histogram.add(self._groups, values, weights)
         self._since_fit_s += dt_s
-        if self._since_fit_s >= TUNING.refresh_s:
+        self._learnt_s += dt_s
+        if self._since_fit_s >= refresh_after_s(self._learnt_s):
             self._histogram.forget(self._since_fit_s)
             self._since_fit_s = 0.0
             self._fit()
@@ -89,9 +95,10 @@ class RowLine:
         self.line = (total * line + self._prior_mass * self._prior) / (total + self._prior_mass)
 
     def state(self) -> dict[str, State]:
-        return {"mass": self._histogram.mass, "line": self.line, "since_fit_s": np.array(self._since_fit_s)}
+        return {"mass": self._histogram.mass, "line": self.line, "clock": np.array([self._since_fit_s, self._learnt_s])}
 
     def restore(self, arrays: Mapping[str, State]) -> None:
         self._histogram.mass = take(arrays, "mass", self._histogram.mass)
         self.line = take(arrays, "line", self.line)
-        self._since_fit_s = float(take(arrays, "since_fit_s", np.array(0.0)))
+        clock = take(arrays, "clock", np.zeros(2))
+        self._since_fit_s, self._learnt_s = float(clock[0]), float(clock[1])

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from vad.scoring import kernels
-from vad.scoring.calibration import Histogram, RowLine, take
+from vad.scoring.calibration import Histogram, RowLine, refresh_after_s, take
 from vad.scoring.kernels import Map, State
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
@@ -139,8 +139,7 @@ class Appearance:
         groups = TUNING.row_groups * TUNING.activity_bins
         self._histogram = Histogram(groups, low=0.05, high=500.0)
         self._expected: State = np.full(groups, TUNING.surprise_prior)
-        self._since_fit_s = 0.0
-        self._shape = (rows, columns)
+        self._since_fit_s, self._learnt_s = 0.0, 0.0
 
     def _groups(self, activity: Map) -> kernels.Groups:
         """(gh, gw) group of each cell, by row and by activity."""
@@ -154,7 +153,8 @@ class Appearance:
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         self._histogram.add(self._groups(cells.activity), cells.surprise, cells.activity * np.float32(dt_s))
         self._since_fit_s += dt_s
-        if self._since_fit_s < TUNING.refresh_s:
+        self._learnt_s += dt_s
+        if self._since_fit_s < refresh_after_s(self._learnt_s):
             return
         self._histogram.forget(self._since_fit_s)
         self._since_fit_s = 0.0
@@ -169,10 +169,11 @@ class Appearance:
         self._expected = (own * self._histogram.quantiles(TUNING.surprise_quantile) + prior * common) / (own + prior)
 
     def state(self) -> dict[str, State]:
-        since = np.array(self._since_fit_s)
-        return {"mass": self._histogram.mass, "expected": self._expected, "since_fit_s": since}
+        clock = np.array([self._since_fit_s, self._learnt_s])
+        return {"mass": self._histogram.mass, "expected": self._expected, "clock": clock}
 
     def restore(self, arrays: Mapping[str, State]) -> None:
         self._histogram.mass = take(arrays, "mass", self._histogram.mass)
         self._expected = take(arrays, "expected", self._expected)
-        self._since_fit_s = float(take(arrays, "since_fit_s", np.array(0.0)))
+        clock = take(arrays, "clock", np.zeros(2))
+        self._since_fit_s, self._learnt_s = float(clock[0]), float(clock[1])

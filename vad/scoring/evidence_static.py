@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,14 +28,16 @@ class StaticChange:
         self._seen: Map = np.zeros(blocks, np.float32)  # seconds each block was learnt
         self._integral: Map = np.zeros(blocks, np.float32)
         self._map: Map = np.zeros((rows, columns), np.float32)
+        self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
 
     def begin_run(self) -> None:
         self._integral[:] = 0.0
         self._map = np.zeros_like(self._map)
+        self._light_from_s = -math.inf
 
     def score(self, cells: CellMap) -> Map:
         """Advances the integral by this frame; call once a frame."""
-        gain, offset = self._light(cells)
+        self._follow_light(cells)
         self._map = kernels.static_residual(
             cells.luma,
             self._background,
@@ -42,8 +45,8 @@ class StaticChange:
             self._seen,
             cells.activity,
             self._integral,
-            gain,
-            offset,
+            self._gain,
+            self._offset,
             1.0 - float(np.exp(-cells.dt_s / TUNING.static_tau_s)),
             TUNING.static_active,
             TUNING.static_tolerance,
@@ -73,24 +76,27 @@ class StaticChange:
         self._learn_where(changed, cells, dt_s=dt_s)
 
     def _learn_where(self, quiet: Mask, cells: CellMap, *, dt_s: float) -> None:
-        gain, offset = self._light(cells)
         kernels.learn_background(
             cells.luma,
             self._background,
             self._spread,
             self._seen,
             quiet,
-            gain,
-            offset,
+            self._gain,
+            self._offset,
             dt_s,
             TUNING.background_tau_s,
             TUNING.static_spread_floor,
         )
 
-    def _light(self, cells: CellMap) -> tuple[float, float]:
+    def _follow_light(self, cells: CellMap) -> None:
         """Gain and offset of the light from the background to now, over quiet blocks that were learnt."""
+        now_s = cells.frame.pts_s
+        if now_s - self._light_from_s < TUNING.light_every_s:
+            return
+        self._light_from_s = now_s
         quiet = np.repeat(np.repeat(cells.activity <= TUNING.static_active, 2, axis=0), 2, axis=1)
-        return kernels.resistant_line(self._background, cells.luma, quiet & (self._seen > 0.0))
+        self._gain, self._offset = kernels.resistant_line(self._background, cells.luma, quiet & (self._seen > 0.0))
 
     def state(self) -> dict[str, State]:
         names = {"background": self._background, "spread": self._spread, "seen": self._seen}

@@ -14,6 +14,8 @@ from vad.scoring.kernels import Mask, State, kernel
 
 FEWEST_FOR_LIKELIHOOD = 10  # with fewer excesses the likelihood says nothing of the shape
 SHAPE_RANGE = (-0.3, 0.4)
+SHAPE_WEIGHT = 60.0  # peaks at which the camera's own shape gets half its say: shapes are hard to learn
+REACH = 4.0  # scales above the tail's start where the extrapolation is meant to be right on average
 
 
 @kernel
@@ -116,18 +118,19 @@ def fit_gpd(excesses: State) -> tuple[float, float]:
 def fit_tail(excesses: State, prior_shape: float, prior_scale: float, weight: float) -> tuple[float, float]:
     """(shape, scale) of the tail to extrapolate with: the likelihood's shape shrunk towards the prior's, and widened.
 
-    ``weight`` pseudo-observations of mean ``prior_scale`` stand in for missing peaks. The widening is that of the
-    predictive distribution: with n exponential excesses it is a Pareto tail of shape 1 / n, so that the expected
-    number of false alarms keeps its promise although the scale is an estimate.
+    ``weight`` pseudo-observations of mean ``prior_scale`` stand in for missing peaks. The shape is widened to that of
+    the predictive distribution, so that the expected number of false alarms keeps its promise although both numbers
+    are estimates: by 1 / n for the scale (n exponential excesses predict a Pareto tail of that shape), and by a quarter
+    of the squared reach times the shape's variance for the shape (second order).
     """
     count = excesses.size
     if count == 0:
-        return prior_shape + 1.0 / weight, prior_scale
+        return prior_shape + 1.0 / weight + 0.25 * REACH**2 / SHAPE_WEIGHT, prior_scale
     shape = prior_shape
     if count >= FEWEST_FOR_LIKELIHOOD:
         fitted, _ = fit_gpd(excesses)
         fitted = min(SHAPE_RANGE[1], max(SHAPE_RANGE[0], fitted))
-        shrink = 4.0 * weight  # a shape takes about that many more peaks to learn than a scale
-        shape = (count * fitted + shrink * prior_shape) / (count + shrink)
+        shape = (count * fitted + SHAPE_WEIGHT * prior_shape) / (count + SHAPE_WEIGHT)
     mean = (excesses.sum() + weight * prior_scale) / (count + weight)
-    return shape + 1.0 / (count + weight), mean * (1.0 - shape)
+    widening = 1.0 / (count + weight) + 0.25 * REACH**2 / (count + SHAPE_WEIGHT)
+    return shape + widening, mean * (1.0 - shape)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class HealthTuning:
 
     learn_first_s: float = 3.0  # footage before anything but a frozen picture can be told
     background_tau_s: float = 30.0
+    structure_every_s: float = 1.0  # between two looks at the background's fine structure
     frozen_after_s: float = 3.0
     covered_after_s: float = 0.6
     moved_after_s: float = 0.4
@@ -41,8 +43,8 @@ class HealthTuning:
     moved_share: float = 0.5  # of textured blocks that disagree
     agreement: float = 0.3  # of the usual structure: less disagrees
     defocused_share: float = 0.4  # of the usual fine structure
-    jump: float = 9.0  # median change
-    jump_alike: float = 0.75  # share of blocks that changed that way
+    jump: float = 7.0  # change of a block
+    jump_alike: float = 0.6  # share of blocks that changed that way by that much
     jump_within_s: float = 0.8
     jump_hold_s: float = 2.0  # until the network has got used to the new light
 
@@ -67,8 +69,12 @@ def fine_structure(luma: Map) -> Map:
 
 
 @kernel
-def compare_structure(now: Map, usual: Map, texture: float, agreement: float) -> tuple[int, float, float]:
-    """(textured blocks, share of them that disagree, strength now over strength usual) of fine structure."""
+def compare_structure(luma: Map, usual: Map, texture: float, agreement: float) -> tuple[int, float, float]:
+    """(textured blocks, share of them that disagree, strength over usual strength) of fine structure.
+
+    ``usual`` is the fine structure of the background.
+    """
+    now = fine_structure(luma)
     count, apart, strength, reference = 0, 0, 0.0, 0.0
     for i in range(now.shape[0]):
         for j in range(now.shape[1]):
@@ -84,11 +90,39 @@ def compare_structure(now: Map, usual: Map, texture: float, agreement: float) ->
     return count, apart / count, strength / reference
 
 
+@kernel
+def mean_and_spread(luma: Map) -> tuple[float, float]:
+    """Mean and standard deviation."""
+    total, squares = 0.0, 0.0
+    for i in range(luma.shape[0]):
+        for j in range(luma.shape[1]):
+            value = float(luma[i, j])
+            total += value
+            squares += value * value
+    mean = total / luma.size
+    return mean, math.sqrt(max(0.0, squares / luma.size - mean * mean))
+
+
+@kernel
+def shares_changed(now: Map, before: Map, by: float) -> tuple[float, float, bool]:
+    """Shares of the blocks that got brighter and darker by more than ``by``, and whether nothing changed at all."""
+    brighter, darker, same = 0, 0, True
+    for i in range(now.shape[0]):
+        for j in range(now.shape[1]):
+            change = now[i, j] - before[i, j]
+            brighter += change > by
+            darker += change < -by
+            same = same and change == 0.0
+    return brighter / now.size, darker / now.size, same
+
+
 class Health:
     """``step(cells)`` names the present issue or None. One camera, frames in order; deterministic."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self._usual: Map = np.zeros((2 * rows, 2 * columns), np.float32)  # background luma
+        self._structure: Map = np.zeros_like(self._usual)
+        self._structure_age_s = math.inf
         self._seen_s = 0.0
         self.begin_run()
 
@@ -116,21 +150,20 @@ class Health:
     def _look(self, cells: CellMap, dt_s: float) -> HealthIssue | None:
         """What this frame alone suggests."""
         luma = cells.luma
-        same = bool(self._recent) and dt_s > 0.0 and np.array_equal(self._recent[-1][1], luma)
+        same = bool(self._recent) and dt_s > 0.0 and shares_changed(luma, self._recent[-1][1], 0.0)[2]
         self._same_s = self._same_s + dt_s if same else 0.0
         jumped = self._jumps(cells.frame.pts_s, luma)
         self._jump_left_s = HEALTH.jump_hold_s if jumped else max(0.0, self._jump_left_s - dt_s)
         if self._jump_left_s > 0.0:
             return HealthIssue.LIGHT_JUMP
         if self._seen_s >= HEALTH.learn_first_s:
-            contrast, usual = float(luma.std()), float(self._usual.std())
-            dark = luma.mean() < HEALTH.dark and self._usual.mean() > 2.0 * HEALTH.dark
+            mean, contrast = mean_and_spread(luma)
+            usual_mean, usual = mean_and_spread(self._usual)
+            dark = mean < HEALTH.dark and usual_mean > 2.0 * HEALTH.dark
             flat = contrast < max(HEALTH.least_contrast, HEALTH.contrast_share * usual)
             if dark or (flat and usual > 2.0 * HEALTH.least_contrast):
                 return HealthIssue.COVERED
-            count, apart, strength = compare_structure(
-                fine_structure(luma), fine_structure(self._usual), HEALTH.texture, HEALTH.agreement
-            )
+            count, apart, strength = compare_structure(luma, self._structure, HEALTH.texture, HEALTH.agreement)
             if count >= HEALTH.least_textured and strength < HEALTH.defocused_share:
                 return HealthIssue.DEFOCUSED
             if count >= HEALTH.least_textured and apart > HEALTH.moved_share:
@@ -143,10 +176,8 @@ class Health:
             self._recent.popleft()
         jumped = False
         if self._recent:
-            change = luma - self._recent[0][1]
-            middle = float(np.median(change))
-            alike = float(np.mean(change * np.sign(middle) > 0.3 * HEALTH.jump))
-            jumped = abs(middle) > HEALTH.jump and alike > HEALTH.jump_alike
+            brighter, darker, _ = shares_changed(luma, self._recent[0][1], HEALTH.jump)
+            jumped = max(brighter, darker) > HEALTH.jump_alike
         self._recent.append((pts_s, luma))
         return jumped
 
@@ -177,14 +208,20 @@ class Health:
         if self._seen_s <= 0.0:
             self._usual = luma.copy()
             self._seen_s = max(dt_s, 1e-3)
-            return
-        self._seen_s += dt_s
-        share = dt_s / min(HEALTH.background_tau_s, self._seen_s)
-        self._usual += np.float32(min(1.0, share)) * (luma - self._usual)
+        else:
+            self._seen_s += dt_s
+            share = dt_s / min(HEALTH.background_tau_s, self._seen_s)
+            self._usual += np.float32(min(1.0, share)) * (luma - self._usual)
+        self._structure_age_s += dt_s
+        if self._structure_age_s >= HEALTH.structure_every_s:
+            self._structure, self._structure_age_s = fine_structure(self._usual), 0.0
 
     def state(self) -> dict[str, State]:
-        return {"usual": self._usual.astype(np.float64), "seen_s": np.array(self._seen_s)}
+        pictures = {"usual": self._usual, "structure": self._structure}
+        clock = np.array([self._seen_s, min(self._structure_age_s, 1e9)])
+        return {**{name: value.astype(np.float64) for name, value in pictures.items()}, "clock": clock}
 
     def restore(self, arrays: Mapping[str, State]) -> None:
         self._usual = take(arrays, "usual", self._usual.astype(np.float64)).astype(np.float32)
-        self._seen_s = float(take(arrays, "seen_s", np.array(0.0)))
+        self._structure = take(arrays, "structure", self._structure.astype(np.float64)).astype(np.float32)
+        self._seen_s, self._structure_age_s = (float(value) for value in take(arrays, "clock", np.zeros(2)))

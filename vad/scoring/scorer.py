@@ -118,6 +118,7 @@ class Scorer:
     def _begin_run(self) -> None:
         self._smooth: State = np.zeros(len(REASONS))
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
+        self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self._ailing = False
         self._static.begin_run()
         self._health.begin_run()
@@ -181,9 +182,12 @@ class Scorer:
             self._begin_cold(cells.frame.geometry)
 
     def _learn_normal(self, sample: Sample) -> None:
-        for evidence in self._evidences:
-            evidence.learn(sample.cells, dt_s=sample.dt_s)
         self._normal_s += sample.dt_s
+        self._unlearnt_s += sample.dt_s
+        if self._unlearnt_s >= TUNING.learn_every_s - 1e-6:
+            for evidence in self._evidences:
+                evidence.learn(sample.cells, dt_s=self._unlearnt_s)
+            self._unlearnt_s = 0.0
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
         for spot, value in zip(self._spots, sample.values, strict=True):

@@ -37,7 +37,8 @@ class Tuning:
     # quantiles by row
     histogram_bins: int = 64
     forget_half_life_s: float = 86400.0  # of learnt footage
-    refresh_s: float = 1.0  # learnt footage between two fits of the quantile lines
+    refresh_s: float = 1.0  # learnt footage between two fits of the quantile lines, at first
+    refresh_most_s: float = 30.0  # ... and later
     row_mass: float = 4.0  # cell-seconds at which a row's own quantile gets half its say
     slope_ridge: float = 0.3  # pull of the line over rows towards a constant
     line_floor: float = 0.3  # a line never falls below this share of its middle
@@ -72,6 +73,7 @@ class Tuning:
 
     # static change
     background_tau_s: float = 40.0
+    light_every_s: float = 0.4  # between two fits of the light's gain and offset
     static_tau_s: float = 2.0
     static_spread_floor: float = 2.0  # luma levels
     static_tolerance: float = 3.0  # spreads that are nobody's business
@@ -81,6 +83,7 @@ class Tuning:
 
     # learning
     learn_delay_s: float = 1.0  # a frame is learnt that long after it was judged
+    learn_every_s: float = 0.2  # frames nearer than that are nearly the same: the evidences learn one for all
     unlearn_margin_s: float = 2.0  # nothing is learnt that long after a flag
     min_peaks: int = 8  # of all evidences together, before a camera is calibrated
     decluster_gap_s: float = 3.0
