@@ -1,0 +1,124 @@
+import math
+
+import numpy as np
+import pytest
+
+from vad.scoring.gpd import excursions
+from vad.scoring.threshold import MOST_PEAKS, RING, Spot
+from vad.scoring.tuning import DAY_S, TailPrior
+
+PRIOR = TailPrior(floor=0.0, scale=1.0)
+GAP_S = 3.0
+
+
+def stream(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
+    noise = rng.normal(size=count)
+    if kind == "gaussian":
+        return noise
+    if kind == "exponential":
+        return rng.exponential(1.0, count)
+    if kind == "heavy":
+        return rng.standard_t(8, count)
+    kept = 0.8  # autocorrelated
+    out = np.empty(count)
+    value = 0.0
+    for k in range(count):
+        value = kept * value + math.sqrt(1 - kept**2) * noise[k]
+        out[k] = value
+    return out
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "autocorrelated", "exponential", "heavy"])
+def test_excursions_a_day_keep_the_budget_over_simulated_camera_days(kind):
+    """Six hours of normal stream, then days judged by the level it promises, half of the cameras learning on."""
+    budget, step_s = 24.0, 1.0
+    incidents, days = 0, 0.0
+    for seed in range(12):
+        rng = np.random.default_rng([seed, 5])
+        spot = Spot(TailPrior(floor=0.0, scale=0.5), gap_s=GAP_S)
+        for value in stream(kind, 6 * 3600, rng):
+            spot.learn(value, dt_s=step_s)
+        for _ in range(10):
+            level = spot.level(budget / DAY_S)
+            part = stream(kind, 20_000, rng)
+            steps, starts = np.full(part.size, step_s), np.zeros(part.size, bool)
+            peaks, last, _, _ = excursions(part, steps, starts, level, GAP_S, np.inf)
+            incidents += peaks.size + (last > level)
+            days += part.size * step_s / DAY_S
+            for value in part[: 600 * (seed % 2)]:
+                if value <= level:  # nothing flagged is learnt
+                    spot.learn(value, dt_s=step_s)
+    assert 0.5 * budget <= incidents / days <= 1.5 * budget
+
+
+def test_a_sustained_value_counts_and_a_flicker_does_not():
+    prior = TailPrior(floor=0.0, scale=0.1)
+    flicker, steady = Spot(prior, gap_s=GAP_S, sustain_s=0.3), Spot(prior, gap_s=GAP_S, sustain_s=0.3)
+    for k in range(400):
+        flicker.learn(5.0 if k % 40 == 0 else 0.1, dt_s=0.1)
+        steady.learn(5.0 if k % 40 < 4 else 0.1, dt_s=0.1)
+    assert flicker.level(1e-4) < 5.0 < steady.level(1e-4)
+
+
+def test_exponent_and_level_are_inverse_and_exponent_grows():
+    spot = Spot(PRIOR, gap_s=GAP_S)
+    for value in np.random.default_rng(3).gamma(2.0, size=3000):
+        spot.learn(value, dt_s=0.125)
+    for rate in (1e-3, 1e-5, 1e-7):
+        assert spot.exponent(spot.level(rate), dt_s=0.125) == pytest.approx(-math.log10(rate * 0.125))
+    exponents = [spot.exponent(value, dt_s=0.125) for value in np.linspace(0.0, 40.0, 500)]
+    assert exponents[0] == 0.0
+    assert all(a <= b for a, b in zip(exponents, exponents[1:], strict=False))
+    assert all(math.isfinite(value) for value in exponents)
+
+
+def test_thirty_quiet_seconds_promise_neither_nothing_nor_everything():
+    spot = Spot(TailPrior(floor=0.9, scale=0.1), gap_s=GAP_S)
+    for value in np.random.default_rng(0).normal(0.95, 0.1, 240):
+        spot.learn(value, dt_s=0.125)
+    assert 1.3 < spot.level(2.0 / DAY_S) < 4.0
+    never = Spot(TailPrior(floor=0.9, scale=0.1), gap_s=GAP_S)
+    for _ in range(240):
+        never.learn(0.0, dt_s=0.125)
+    assert 1.2 < never.level(2.0 / DAY_S) < 4.0
+
+
+def test_memory_is_bounded_and_the_tail_starts_higher_instead():
+    spot = Spot(PRIOR, gap_s=0.0)
+    rng = np.random.default_rng(1)
+    starts = []
+    for value in rng.exponential(size=30_000):
+        spot.learn(value, dt_s=1.0)
+        starts.append(spot.start)
+    assert spot.peaks <= MOST_PEAKS + 1
+    assert starts[-1] > starts[RING]
+    assert spot.level(1e-4) == pytest.approx(-math.log(1e-4), rel=0.15)
+
+
+def test_drift_variant_follows_a_stream_that_rises():
+    rng = np.random.default_rng(2)
+    rising = 10.0 + np.arange(6000) * 0.01 + rng.normal(size=6000)
+    plain, drifting = Spot(PRIOR, gap_s=GAP_S), Spot(PRIOR, gap_s=GAP_S, drift_s=60.0)
+    flagged = {"plain": 0, "drifting": 0}
+    for k, value in enumerate(rising):
+        if k > 1000:
+            flagged["plain"] += value > plain.level(1e-4)
+            flagged["drifting"] += value > drifting.level(1e-4)
+        plain.learn(value, dt_s=1.0)
+        drifting.learn(value, dt_s=1.0)
+    assert flagged["drifting"] <= 5
+    assert drifting.level(1e-4) - rising[-1] < 10.0
+
+
+def test_a_restored_tail_goes_on_as_the_saved_one_would():
+    rng = np.random.default_rng(4)
+    values = rng.gamma(2.0, size=9000)
+    spot, other = Spot(PRIOR, gap_s=GAP_S, sustain_s=0.3), Spot(PRIOR, gap_s=GAP_S, sustain_s=0.3)
+    for value in values[:5000]:
+        spot.learn(value, dt_s=0.125)
+    other.restore(spot.state())
+    for value in values[5000:]:
+        spot.learn(value, dt_s=0.125)
+        other.learn(value, dt_s=0.125)
+        assert other.start == spot.start
+        assert (other.shape, other.scale, other.start_rate) == (spot.shape, spot.scale, spot.start_rate)
