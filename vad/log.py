@@ -1,8 +1,8 @@
 """The log: structlog and standard logging through one handler; human lines on a terminal, JSON otherwise.
 
-With ``log = structlog.get_logger(__name__)`` a module writes ``log.warning("stream.reconnect", camera=..., code=...)``: an event
-name that does not vary, everything else in keys. Credentials are taken out of every line, and a line that
-repeats for the same camera is written a few times a minute and then counted.
+A module has ``log = structlog.get_logger(__name__)`` and writes ``log.warning("stream.stalled", camera=...)``: an event
+name that does not vary, everything else in keys. Credentials are taken out of every line, and a line that repeats for
+the same camera is written a few times a minute and then counted.
 """
 
 from __future__ import annotations

@@ -154,9 +154,9 @@ class Subscriber:
 
     def _take(self, frames: list[bytes]) -> None:
         self._heard_s = self._clock.monotonic_s()
-        match self._decoded(frames[-1]) if len(frames) == 2 else None:
+        match self._decoded(frames[1] if len(frames) == 2 else b""):
             case None:
-                pass
+                return
             case HeartbeatMessage(data=data):
                 self._heard_of(data.epoch, data.last_sequence)
             case ScoreMessage() as score:

@@ -21,6 +21,7 @@ from vad.clock import SystemClock
 from vad.errors import JournalError
 from vad.events import journal_file
 from vad.events.journal_file import sqlite_errors, transaction
+from vad.events.lock import WriterLock
 from vad.events.messages import durable_message
 from vad.events.schema import encode, topic_of
 
@@ -88,13 +89,14 @@ class Journal:
         self.path = Path(path)
         self.set_aside: Path | None = None
         self._clock: Clock = clock or SystemClock()
-        self._lock = journal_file.lock(self.path)
+        self._lock = WriterLock(self.path)
         try:
             with sqlite_errors(self.path):
                 self._set_aside_if_not_whole()
                 self._db = journal_file.open_for_writing(self.path, wall_s=self._clock.wall_s())
                 self.epoch = journal_file.epoch(self._db)
                 self.last_sequence = journal_file.last_sequence(self._db)
+            self._lock.note(self.epoch, self.last_sequence)
         except BaseException:
             self._lock.close()
             raise
@@ -117,6 +119,7 @@ class Journal:
                 [(s.sequence, at, s.topic, s.body) for s in stored],
             )
         self.last_sequence = stored[-1].sequence
+        self._lock.note(self.epoch, self.last_sequence)
         return stored
 
     def read(self, after: int, limit: int = READ_LIMIT) -> list[StoredEvent]:
@@ -140,7 +143,7 @@ class Journal:
         self.close()
 
     def _set_aside_if_not_whole(self) -> None:
-        fault = journal_file.fault(self.path)
+        fault = journal_file.fault(self.path, mark=self._lock.mark)
         if fault is not None:
             self.set_aside = journal_file.set_aside(self.path, wall_s=self._clock.wall_s())
             log.warning("%s is not a whole journal (%s): kept as %s, new epoch", self.path, fault, self.set_aside)

@@ -1,11 +1,10 @@
-"""The journal as a file: opening, recognising, locking it, and setting aside what is not a whole journal.
+"""The journal as a file: opening and recognising it, and setting aside what is not a whole journal.
 
 Everything here raises ``sqlite3.Error``, to be translated by ``sqlite_errors``, unless a docstring says JournalError.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import uuid
@@ -13,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from vad.errors import JournalError
+from vad.events.lock import Mark
 
 APPLICATION_ID = 0x76616401  # "vad" and 1: how SQLite and file(1) know the file
 FORMAT = 1
@@ -102,8 +101,10 @@ def last_sequence(db: sqlite3.Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
-def fault(path: Path) -> str | None:
+def fault(path: Path, *, mark: Mark | None) -> str | None:
     """What is wrong with the content, None if it is whole, new or absent. Reads all of it.
+
+    ``mark`` is the last sequence known to have been given: a journal of that epoch that ends before it is torn.
 
     Raises JournalError for a journal of a newer version, which is not wrong but not ours to touch.
     """
@@ -111,7 +112,7 @@ def fault(path: Path) -> str | None:
         return None
     try:
         with closing(_connect(path, mode="rw")) as db:
-            return None if _is_blank(db) else _content_fault(db, path)
+            return None if _is_blank(db) else _content_fault(db, path, mark)
     except sqlite3.DatabaseError as exc:
         if exc.sqlite_errorcode & 0xFF in _CONTENT_ERRORS:
             return str(exc)
@@ -131,29 +132,6 @@ def set_aside(path: Path, *, wall_s: float) -> Path:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-def lock(path: Path) -> IO[str]:
-    """Hold ``<path>.lock`` until it is closed; the kernel lets go when this process dies, however it dies.
-
-    Raises JournalError when another engine holds it or the directory cannot be used.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path.with_name(path.name + ".lock"), "a+", encoding="utf-8")  # noqa: SIM115 held, not used up
-    except OSError as exc:
-        raise JournalError(f"{path}: cannot be opened: {exc}") from exc
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
-        raise JournalError(f"{path} is being written by another engine (process {owner}); allowed: one") from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
 
 
 def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
@@ -179,7 +157,7 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _content_fault(db: sqlite3.Connection, path: Path) -> str | None:
+def _content_fault(db: sqlite3.Connection, path: Path, mark: Mark | None) -> str | None:
     if (kind := _pragma(db, "application_id")) != APPLICATION_ID:
         return f"a foreign database, application id {kind:#x}"
     if (version := _pragma(db, "user_version")) > FORMAT:
@@ -189,9 +167,12 @@ def _content_fault(db: sqlite3.Connection, path: Path) -> str | None:
         return check
     if db.execute("SELECT 1 FROM meta WHERE key = 'epoch'").fetchone() is None:
         return "no epoch"
+    given = last_sequence(db)
     count, first, last = db.execute("SELECT count(*), min(sequence), max(sequence) FROM events").fetchone()
-    if count and (count != last - first + 1 or last != last_sequence(db)):
-        return f"{count} events from sequence {first} to {last}, the counter at {last_sequence(db)}"
+    if count and (count != last - first + 1 or last != given):
+        return f"{count} events from sequence {first} to {last}, the counter at {given}"
+    if mark is not None and mark.epoch == epoch(db) and given < mark.sequence:
+        return f"it ends at sequence {given}, {mark.sequence} was given"
     return None
 
 

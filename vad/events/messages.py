@@ -14,7 +14,11 @@ from vad import __version__
 from vad.errors import WireError
 from vad.events.schema import (
     CAMERA_TYPE,
+    CONTENT_TYPE,
+    HEARTBEAT_TYPE,
     MAX_REGIONS,
+    SCORE_TYPE,
+    SPEC_VERSION,
     AnomalyData,
     AnomalyMessage,
     CameraData,
@@ -37,7 +41,7 @@ MAX_SCORE = 308.0
 """Scores are ``-log10 p``; a double knows no smaller p than about 1e-308, so an infinite score is told as this."""
 
 _WORD = re.compile(r"[a-z0-9_]{1,64}")
-_CAMERA = re.compile(r"[^/\s\x00-\x1f]{1,64}")
+_CAMERA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def durable_message(event: AnomalyEvent | CameraEvent, *, epoch: str, sequence: int) -> DurableMessage:
@@ -45,21 +49,25 @@ def durable_message(event: AnomalyEvent | CameraEvent, *, epoch: str, sequence: 
     camera = _camera(event.camera)
     if isinstance(event, CameraEvent):
         return CameraMessage(
+            specversion=SPEC_VERSION,
             id=f"{epoch}-{sequence}",
             source=f"/vad/cameras/{camera}",
             type=f"{CAMERA_TYPE}.{_word('state', event.state)}",
             subject=camera,
             time=rfc3339(event.wall_s),
+            datacontenttype=CONTENT_TYPE,
             epoch=epoch,
             sequence=sequence,
             data=_camera_data(event),
         )
     return AnomalyMessage(
+        specversion=SPEC_VERSION,
         id=f"{epoch}-{sequence}",
         source=f"/vad/cameras/{camera}",
         type=str(event.type),
         subject=camera,
         time=rfc3339(event.wall_s),
+        datacontenttype=CONTENT_TYPE,
         epoch=epoch,
         sequence=sequence,
         data=_anomaly_data(event),
@@ -80,12 +88,29 @@ def score_message(score: FrameScore, *, id: str) -> ScoreMessage:
         stage=str(score.stage),
         health=None if score.health is None else str(score.health),
     )
-    return ScoreMessage(id=id, source=f"/vad/cameras/{camera}", subject=camera, time=rfc3339(frame.wall_s), data=data)
+    return ScoreMessage(
+        specversion=SPEC_VERSION,
+        id=id,
+        source=f"/vad/cameras/{camera}",
+        type=SCORE_TYPE,
+        subject=camera,
+        time=rfc3339(frame.wall_s),
+        datacontenttype=CONTENT_TYPE,
+        data=data,
+    )
 
 
 def heartbeat_message(*, epoch: str, last_sequence: int, wall_s: float, id: str) -> HeartbeatMessage:
     data = HeartbeatData(epoch=epoch, last_sequence=last_sequence, version=__version__)
-    return HeartbeatMessage(id=id, source="/vad", time=rfc3339(wall_s), data=data)
+    return HeartbeatMessage(
+        specversion=SPEC_VERSION,
+        id=id,
+        source="/vad",
+        type=HEARTBEAT_TYPE,
+        time=rfc3339(wall_s),
+        datacontenttype=CONTENT_TYPE,
+        data=data,
+    )
 
 
 def rfc3339(wall_s: float) -> str:
@@ -148,7 +173,7 @@ def _strongest(regions: tuple[Region, ...]) -> list[RegionData]:
 
 def _camera(name: str) -> str:
     if not _CAMERA.fullmatch(name):
-        raise WireError(f"camera {name!r} cannot be part of a topic; allowed: 1 to 64 characters without / and space")
+        raise WireError(f"camera {name!r} cannot stand in a topic; allowed: 1 to 64 of letters, digits, '_', '.', '-'")
     return name
 
 

@@ -8,7 +8,7 @@ come, so that an old reader survives a newer engine; hence words are ``str`` her
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -25,8 +25,13 @@ MAX_REGIONS = 64
 EVENT_TOPIC, HEALTH_TOPIC, SCORE_TOPIC = "vad/1/event/", "vad/1/health/", "vad/1/score/"
 HEARTBEAT_TOPIC = "vad/1/heartbeat/"
 
-ANOMALY_TYPE, CAMERA_TYPE = "io.vad.anomaly", "io.vad.camera"
-SCORE_TYPE, HEARTBEAT_TYPE = "io.vad.score", "io.vad.heartbeat"
+ANOMALY_TYPE: Final = "io.vad.anomaly"
+CAMERA_TYPE: Final = "io.vad.camera"
+SCORE_TYPE: Final = "io.vad.score"
+HEARTBEAT_TYPE: Final = "io.vad.heartbeat"
+
+SPEC_VERSION: Final = "1.0"
+CONTENT_TYPE: Final = "application/json"
 
 Epoch: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f-]{8,36}$", description="which journal counted the sequence")]
 Sequence: TypeAlias = Annotated[int, Meta(ge=1, description="contiguous from 1 in each epoch")]
@@ -97,11 +102,11 @@ class HeartbeatData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    specversion: Literal["1.0"] = "1.0"
+    specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1)]
     source: Annotated[str, Meta(min_length=1, extra_json_schema={"format": "uri-reference"})]
     time: Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339, UTC")]
-    datacontenttype: Literal["application/json"] = "application/json"
+    datacontenttype: Literal["application/json"]
 
 
 class _CameraEnvelope(_Envelope, frozen=True, kw_only=True):
@@ -147,14 +152,14 @@ class OtherMessage(_Envelope, frozen=True, kw_only=True):
 class ScoreMessage(_CameraEnvelope, frozen=True, kw_only=True):
     """``io.vad.score``: one a scored frame, sent and forgotten."""
 
-    type: Literal["io.vad.score"] = "io.vad.score"
+    type: Literal["io.vad.score"]
     data: ScoreData
 
 
 class HeartbeatMessage(_Envelope, frozen=True, kw_only=True):
     """``io.vad.heartbeat``: sent and forgotten."""
 
-    type: Literal["io.vad.heartbeat"] = "io.vad.heartbeat"
+    type: Literal["io.vad.heartbeat"]
     data: HeartbeatData
 
 
@@ -230,7 +235,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def describe(message: Message) -> str:
-    """One line for a person: time, camera, what happened."""
+    """One line for a person: time, camera, what happened. Nothing in it can steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in _line(message))
+
+
+def _line(message: Message) -> str:
     at = message.time
     match message:
         case AnomalyMessage(data=data):
