@@ -1,4 +1,4 @@
-"""A tiny world of cell maps: people on paths in perspective, drawn straight on the grid, without pictures or network."""
+"""A tiny world of cell maps: people on paths in perspective, drawn on the grid itself, without pictures or network."""
 
 from __future__ import annotations
 

@@ -109,6 +109,7 @@ class Incidents:
         for entry in scores:
             self._absorb(incident, entry)
         self._recent.clear()
+        self._open = incident
         return [self._event(EventType.OPENED, incident, score)]
 
     def _continue(self, incident: _Open, score: FrameScore, hot: bool) -> list[AnomalyEvent]:
