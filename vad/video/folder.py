@@ -34,7 +34,6 @@ class FolderFeed:
         self.faults = 0
         self.codec = _CODECS[self.paths[0].suffix.lower()]
         self._time_base = 1 / Fraction(fps).limit_denominator(1000)
-        self._decoders: dict[str, VideoCodecContext] = {}
         self._packets = self._read()
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
@@ -51,12 +50,13 @@ class FolderFeed:
         if not packet.size or packet.pts is None:  # FFmpeg takes a packet without data for the end of the stream
             raise av.error.InvalidDataError(av.error.tag_to_code(b"INDA"), "an empty file")
         codec = _CODECS[self.paths[packet.pts].suffix.lower()]
-        if codec not in self._decoders:
-            self._decoders[codec] = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
-        return self._decoders[codec].decode(packet)
+        # A decoder of its own for each picture: FFmpeg 8's PNG decoder adds the last row of the previous one.
+        decoder = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
+        decoder.thread_count = 1
+        return decoder.decode(packet)
 
     def close(self) -> None:
-        self._decoders.clear()
+        """Nothing is kept open."""
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:

@@ -97,18 +97,28 @@ class Reader:
         self._feed: Feed | None = None
         self._pending: list[tuple[VideoFrame, Arrival]] = []
         if continues is not None:
-            self._feed, self._pending = continues._hand_over()
+            self._feed, self._pending = continues._hand_over(), continues._pending
 
     def __enter__(self) -> Self:
         if self._feed is None:
-            parallel = not self.config.realtime
-            self._feed = open_feed(self._source, camera=self.camera, parallel=parallel)
+            self._feed = self._open()
         self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
         self._arrivals = Arrivals(self._clock, live=self._feed.live)
         self._faults_before = self._feed.faults
         self._started_s = self._last_good_s = self._clock.monotonic_s()
         self._started_wall_s = self._clock.wall_s()
         return self
+
+    def _open(self) -> Feed:
+        began_s = self._clock.monotonic_s()
+        try:
+            return open_feed(self._source, camera=self.camera, parallel=not self.config.realtime)
+        except StreamError as exc:
+            waited_s = self._clock.monotonic_s() - began_s
+            # FFmpeg says "invalid data" of an RTSP server that does not answer
+            if exc.code is not StreamCode.BROKEN or waited_s < 0.9 * self.config.read_timeout_s:
+                raise
+        raise self._error(StreamCode.TIMEOUT, f"no answer within {waited_s:.1f} s")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, StreamError) and error.code in CONTINUABLE:
@@ -117,9 +127,9 @@ class Reader:
 
     def close(self) -> None:
         """Close the stream. Harmless when repeated, or when the next run has taken it over."""
-        if self._feed is not None:
-            self._feed.close()
-            self._feed = None
+        feed = self._hand_over()
+        if feed is not None:
+            feed.close()
 
     @property
     def info(self) -> StreamInfo | None:
@@ -129,7 +139,7 @@ class Reader:
     @property
     def corrupt_packets(self) -> int:
         """Packets and frames skipped so far in this run because their data were damaged."""
-        return self._corrupt + (self._open_feed.faults - self._faults_before)
+        return self._corrupt + (self._feed.faults - self._faults_before if self._feed else 0)
 
     @property
     def measured_fps(self) -> float | None:
@@ -150,6 +160,9 @@ class Reader:
                 return
             yield self._take(frame, arrival)
             self._last_good_s = self._clock.monotonic_s()  # after the consumer is done: its time is not the camera's
+        if not self._decoded_frames and not self._stop.is_set():
+            count = self.corrupt_packets
+            raise self._error(StreamCode.BROKEN, f"ended without a single good frame ({count} corrupt packets)")
         if not self._stop.is_set():
             raise self._error(StreamCode.ENDED, "the end of the stream")
 
@@ -159,6 +172,7 @@ class Reader:
         while self._pending:
             yield self._pending.pop(0)
         for packet in feed.packets():
+            self._refuse_stall()  # FFmpeg's time-out flushes the packet held by its parser before it is reported
             latest = self._arrivals.note(packet)
             try:
                 frames = feed.decode(packet)
@@ -174,7 +188,6 @@ class Reader:
                 yield self._pending.pop(0)
             if self._stop.is_set():
                 return
-            self._refuse_stall()
 
     def _take(self, frame: VideoFrame, arrival: Arrival) -> Frame | None:
         """Place a good frame in time; pool it if it is due for analysis."""
@@ -262,9 +275,10 @@ class Reader:
                 f"no good frame for {silent_s:.1f} s ({self.corrupt_packets} corrupt packets so far)",
             )
 
-    def _hand_over(self) -> tuple[Feed | None, list[tuple[VideoFrame, Arrival]]]:
+    def _hand_over(self) -> Feed | None:
+        self._corrupt = self.corrupt_packets  # the feed's own count goes with it
         feed, self._feed = self._feed, None
-        return feed, self._pending
+        return feed
 
     @property
     def _open_feed(self) -> Feed:

@@ -16,7 +16,8 @@ class MediaClock:
     """Media seconds since the run's first frame, which is at 0.0.
 
     A frame without a time stamp comes after its predecessor by what the arrival clock says on a live stream, by one
-    announced frame interval in a recording.
+    announced frame interval in a recording. (FFmpeg's first RTSP packet never has one, so the step from it to the first
+    stamp is such an interval too: packets held during opening arrive in a burst that says nothing.)
     """
 
     def __init__(self, *, live: bool, announced_fps: float | None) -> None:
@@ -30,9 +31,9 @@ class MediaClock:
         """How far the next frame lies after the last accepted one (0.0 for the first). Changes nothing."""
         if self._arrived_s is None:
             return 0.0
-        if stamp_s is not None and self._origin_s is not None:
-            return stamp_s - self._origin_s - self.pts_s
-        return arrived_s - self._arrived_s if self._live else self._interval_s
+        if stamp_s is None:
+            return arrived_s - self._arrived_s if self._live else self._interval_s
+        return self._interval_s if self._origin_s is None else stamp_s - self._origin_s - self.pts_s
 
     def accept(self, step_s: float, stamp_s: float | None, *, arrived_s: float) -> float:
         """Move to that frame; returns its media time."""

@@ -1,0 +1,69 @@
+"""What tests share: real video made on the spot, a real RTSP server, footage that lies beside the repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rtsp.control import RtspServer, why_unavailable
+from tests.video.clips import VideoFile, write_video
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``rtsp`` are skipped, with what to install, where the server cannot run."""
+    marked = [item for item in items if item.get_closest_marker("rtsp")]
+    reason = why_unavailable() if marked else None
+    if reason:
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def video_file(tmp_path: Path) -> VideoFile:
+    """``video_file("a.mp4", codec="libx264", frames=50, ...)``: encodes a real clip, returns its path."""
+
+    def make(name: str, **settings: object) -> Path:
+        return write_video(tmp_path / name, **settings)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clip_h264(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4 s of 640x360 H.264 at 25 fps, a key frame each second."""
+    return write_video(tmp_path_factory.mktemp("clips") / "h264.mp4")
+
+
+@pytest.fixture(scope="session")
+def clip_hevc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2 s of 640x360 HEVC at 25 fps, a key frame each second."""
+    return write_video(tmp_path_factory.mktemp("clips") / "hevc.mp4", codec="libx265", frames=50)
+
+
+@pytest.fixture
+def rtsp_server() -> Iterator[Callable[..., RtspServer]]:
+    """``rtsp_server({"cam": path}, user=..., ...)``: a started ``RtspServer``, killed after the test."""
+    servers: list[RtspServer] = []
+
+    def start(*args: object, **kwargs: object) -> RtspServer:
+        server = RtspServer(*args, **kwargs)  # type: ignore[arg-type]
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real footage: ``VAD_TEST_DATA``, or ``../shared/data`` beside the repository."""
+    data = Path(os.environ.get("VAD_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not data.is_dir():
+        pytest.skip(f"no footage at {data}; set VAD_TEST_DATA to where it is")
+    return data

@@ -1,0 +1,68 @@
+"""Reads a source to its end, or until enough was seen."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from vad.clock import Clock, SystemClock
+from vad.config import CameraConfig
+from vad.errors import StreamError
+from vad.types import Frame
+from vad.video.reader import Reader
+
+
+@dataclass
+class Outcome:
+    """What one run gave."""
+
+    decoded: int = 0
+    frames: list[Frame] = field(default_factory=list)
+    error: StreamError | None = None
+    duration_s: float = 0.0
+    corrupt_packets: int = 0
+    reader: Reader | None = None
+
+    @property
+    def code(self) -> str | None:
+        return self.error.code.value if self.error else None
+
+
+def read(
+    url: object,
+    *,
+    at_most: int | None = None,
+    clock: Clock | None = None,
+    model_width: int = 160,
+    run: int = 0,
+    continues: Reader | None = None,
+    stop: threading.Event | None = None,
+    **settings: object,
+) -> Outcome:
+    """Run a Reader until it ends, or is stopped after ``at_most`` decoded frames. Never raises StreamError."""
+    config = CameraConfig.model_validate({"url": str(url), "realtime": False, **settings})
+    outcome, stop, began_s = Outcome(), stop or threading.Event(), time.monotonic()
+    reader = Reader(
+        "cam1",
+        config=config,
+        run=run,
+        model_width=model_width,
+        clock=clock or SystemClock(),
+        stop=stop,
+        continues=continues,
+    )
+    try:
+        with reader:
+            for frame in reader:
+                outcome.decoded += 1
+                if frame is not None:
+                    outcome.frames.append(frame)
+                if at_most is not None and outcome.decoded >= at_most:
+                    stop.set()
+    except StreamError as exc:
+        outcome.error = exc
+    outcome.duration_s = time.monotonic() - began_s
+    outcome.corrupt_packets = reader.corrupt_packets
+    outcome.reader = reader
+    return outcome
