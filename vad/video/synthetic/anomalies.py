@@ -71,6 +71,22 @@ def _through(place: _Stage, body: Body, look: Look, speed: float, pad_m: float) 
     return [Track(body, place.id, look, first, states, place.anomaly.kind, range(first, first + len(states)))]
 
 
+def _towards_camera(lane: Array) -> float:
+    """Sign of an offset that brings a walker on ``lane`` nearer to the camera."""
+    return -1.0 if lane[-1, 0] > lane[0, 0] else 1.0
+
+
+def _clear_of_crossing(place: _Stage, line: Array, low: float, high: float) -> float:
+    """Metres along ``line``, between shares ``low`` and ``high`` of it, as far as can be from the other lanes."""
+    steps = np.arange(int(low * len(line)), int(high * len(line)))
+    others = [dense(lane.points) for k, lane in enumerate(place.plan.lanes) if k != 1 % len(place.plan.lanes)]
+    if not others:
+        return float(steps[len(steps) // 2]) * 0.1
+    ways = np.concatenate(others)
+    nearest = np.linalg.norm(line[steps, None] - ways[None], axis=-1).min(axis=1)
+    return float(steps[int(np.argmax(np.minimum(nearest, 3.0) + place.rng.uniform(0, 0.5, len(steps))))]) * 0.1
+
+
 def _running(place: _Stage) -> list[Track]:
     return _through(place, Body.WALKER, walker_look(place.rng, running=True), FAST_MPS, 0.4)
 
@@ -96,9 +112,10 @@ def _wrong_direction(place: _Stage) -> list[Track]:
 def _fall(place: _Stage) -> list[Track]:
     """A walker on the far lane who falls near the middle of the picture, lies, gets up and walks on slowly."""
     begin, look = place.anomaly.start_s, walker_look(place.rng)
+    look.size[3] = place.rng.uniform(-0.6, 0.6)  # along the lane, so that it looks like lying from the camera
     lasts_s = 4.5 if place.anomaly.duration_s is None else max(place.anomaly.duration_s, _FALL_S + _RISE_S + 0.5)
-    line = dense(_lane(place, 1), pad_m=0.8)
-    at_m = place.rng.uniform(0.45, 0.6) * len(line) * 0.1
+    line = dense(_lane(place, 1), offset_m=_towards_camera(_lane(place, 1)) * 0.5, pad_m=0.8)
+    at_m = _clear_of_crossing(place, line, 0.2, 0.8)
     start_s = begin - at_m / WALK_MPS
     stops = [(at_m, lasts_s)]
     first, states = travel(line, speed=WALK_MPS, start_s=start_s, fps=place.fps, look=look, stops=stops)
@@ -113,8 +130,8 @@ def _fall(place: _Stage) -> list[Track]:
 def _abandoned_object(place: _Stage) -> list[Track]:
     """Somebody on the far lane puts down a suitcase and walks on; with a duration, somebody fetches it afterwards."""
     begin, duration_s, fps = place.anomaly.start_s, place.anomaly.duration_s, place.fps
-    line = dense(_lane(place, 1), offset_m=float(place.rng.uniform(-0.3, 0.3)), pad_m=0.8)
-    at_m = float(place.rng.uniform(0.3, 0.4)) * len(line) * 0.1
+    line = dense(_lane(place, 1), offset_m=_towards_camera(_lane(place, 1)) * 0.7, pad_m=0.8)
+    at_m = _clear_of_crossing(place, line, 0.15, 0.6)
     owner, bag = walker_look(place.rng), bag_look(place.rng)
     first, owner_states = _pauses_at(place, line, at_m, begin, owner)
     carried = _beside(owner_states)

@@ -69,8 +69,8 @@ def paint(camera: Camera, plan: Plan, rng: np.random.Generator) -> Backdrop:
     light = _behind(camera, plan, rng, pixels, light)
     light *= _patches_of_light(rng, light.shape)
     canvas = np.clip(light, 4, 250).astype(np.uint8)
-    _clutter(camera, plan, rng, canvas)
-    occluders = [*_posts(camera, rng, canvas), *_door_walls(camera, plan, pixels)]
+    occluders = [*_clutter(camera, plan, rng, canvas), *_posts(camera, rng, canvas)]
+    occluders += _door_walls(camera, plan, pixels)
     return Backdrop(canvas, tuple(occluders), tuple(_trees(camera, plan, rng)))
 
 
@@ -79,16 +79,17 @@ def fill(canvas: Array, corners: Array, luma: float) -> None:
     cv2.fillConvexPoly(canvas, np.round(corners * (1 << SUBPIXEL)).astype(np.int32), luma, cv2.LINE_AA, SUBPIXEL)
 
 
-def noise_tile(
-    rng: np.random.Generator, octaves: tuple[float, ...] = (1, 2, 4, 8, 16, 32), roughness: float = 0.6
-) -> Array:
-    """A (256, 256) float32 tile that wraps, values about -1..1: noise at several scales."""
+def noise_tile(rng: np.random.Generator, *, finest: int = 1, roughness: float = 0.6) -> Array:
+    """A (256, 256) float32 tile that wraps, values about -1..1: noise at scales from 32 pixels to ``finest``."""
     tile = np.zeros((256, 256), np.float32)
-    for octave, sigma in enumerate(sorted(octaves, reverse=True)):
-        grain = rng.standard_normal((256, 256)).astype(np.float32)
-        wrapped = cv2.GaussianBlur(np.tile(grain, (2, 2)), (0, 0), sigma)[128:384, 128:384]
-        tile += wrapped / wrapped.std() * roughness**octave
-    return np.clip(tile / tile.std() * 0.45, -1.5, 1.5)
+    strength, step = 1.0, 32
+    while step >= finest:
+        grain = rng.standard_normal((256 // step, 256 // step)).astype(np.float32)
+        large = cv2.resize(np.pad(grain, 2, mode="wrap"), None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
+        tile += strength * large[2 * step : 2 * step + 256, 2 * step : 2 * step + 256]
+        strength, step = strength * roughness, step // 2
+    even: Array = np.clip(tile / tile.std() * 0.45, -1.5, 1.5)
+    return even
 
 
 def _sample(tile: Array, x: Array, y: Array, size_m: float) -> Array:
@@ -220,20 +221,24 @@ def _distance(spot: Array, line: Array) -> float:
     return float(np.linalg.norm(a + (b - a) * along[:, None] - spot, axis=1).min())
 
 
-def _clutter(camera: Camera, plan: Plan, rng: np.random.Generator, canvas: Array) -> None:
-    """Parked cars, bins and crates, painted once, the far ones first."""
-    spots = _free_spots(camera, plan, rng, int(rng.integers(0, 7)), 1.2)
-    for spot in sorted(spots, key=lambda s: -float(s[1])):
-        car = rng.random() < 0.35
-        look = vehicle_look(rng) if car else bag_look(rng)
-        if not car:
-            look.size[:3] *= rng.uniform(1.0, 2.2, 3)
+def _clutter(camera: Camera, plan: Plan, rng: np.random.Generator, canvas: Array) -> list[Occluder]:
+    """Parked cars, bins and crates beside the lanes, the far ones first."""
+    spots = [(spot, Body.VEHICLE) for spot in _free_spots(camera, plan, rng, int(rng.integers(0, 3)), 2.8)]
+    spots += [(spot, Body.BAG) for spot in _free_spots(camera, plan, rng, int(rng.integers(0, 5)), 0.9)]
+    occluders = []
+    for spot, body in sorted(spots, key=lambda s: -float(s[0][1])):
+        look = vehicle_look(rng) if body is Body.VEHICLE else bag_look(rng)
+        if body is Body.BAG:
+            look.size[:3] *= rng.uniform(0.8, 1.7, 3)
         state = np.array([[spot[0], spot[1], rng.uniform(0, 2 * np.pi), 0, 0, 0]])
-        corners, order = polygons(Body.VEHICLE if car else Body.BAG, camera, look.size[None], state)
-        level = rng.uniform(0.6, 1.0) if car else rng.uniform(0.5, 1.3)
+        corners, order = polygons(body, camera, look.size[None], state)
+        level, mask = rng.uniform(0.55, 0.95), np.zeros_like(canvas)
         for part in np.argsort(order[0], kind="stable"):
             if order[0, part] >= 0:
-                fill(canvas, corners[0, part], float(min(look.lumas[part] * level + 12, 255)))
+                fill(canvas, corners[0, part], float(look.lumas[part] * level + 10))
+                fill(mask, corners[0, part], 255.0)
+        occluders += _occluder(float(spot[1]), mask)
+    return occluders
 
 
 def _posts(camera: Camera, rng: np.random.Generator, canvas: Array) -> list[Occluder]:
@@ -275,14 +280,15 @@ def _occluder(y_m: float, mask: Array) -> list[Occluder]:
 
 
 def _trees(camera: Camera, plan: Plan, rng: np.random.Generator) -> list[Foliage]:
-    """Crowns and bushes in the upper part of the picture."""
+    """Crowns and bushes in the upper part of the picture, above the ground where there is a wall with doors."""
     trees = []
-    del plan
+    lowest = 0.36 if plan.doors_m else 0.6
     for _ in range(int(rng.integers(0, 4))):
         height, width = (int(camera.height * rng.uniform(0.12, 0.35)) for _ in range(2))
-        top, left = int(rng.uniform(0, 0.25) * camera.height), int(rng.uniform(0, 1) * (camera.width - width))
+        top = int(rng.uniform(0, max(lowest * camera.height - height, 1)))
+        left = int(rng.uniform(0, camera.width - width))
         y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-        tile = noise_tile(rng, (1, 2, 4, 8))
+        tile = noise_tile(rng, finest=2)
         rough = cv2.resize(tile[:128, :128], (width, height))
         alpha = np.clip((0.75 - np.hypot(x, y) + 0.25 * rough) * 6, 0, 1)
         leaves = rng.uniform(25, 120) + 30 * cv2.resize(tile[128:, 128:], (width, height))

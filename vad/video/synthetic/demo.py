@@ -40,7 +40,7 @@ def ground_truth(scene: Scene) -> list[LabelledInterval]:
     """When each of the scene's anomalies is to be seen, in order of time; one that never shows is left out."""
     intervals = []
     for number, anomaly in enumerate(scene.anomalies):
-        seen = [index for index in scene.label_frames(number) if scene.labels(index)]
-        if seen:
-            intervals.append(LabelledInterval(anomaly.kind, seen[0] / scene.fps, (seen[-1] + 1) / scene.fps))
+        span = scene.span(number)
+        if span is not None:
+            intervals.append(LabelledInterval(anomaly.kind, span.start / scene.fps, span.stop / scene.fps))
     return sorted(intervals, key=lambda interval: interval.start_s)

@@ -36,9 +36,12 @@ def encode(
     if total < 1 or scene.width % 2 or scene.height % 2:
         got = f"{total} frames of {scene.width}x{scene.height}"
         raise ValueError(f"cannot encode {got}; allowed: at least one frame, even sides")
+    if av.Codec(codec, "w").type != "video":
+        raise ValueError(f"codec {codec!r} is not for video; allowed: libx264, libx265, ...")
     rate = Fraction(scene.fps).limit_denominator(1000)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = scene.width, scene.height, "yuv420p"
         stream.time_base = 1 / rate
         context = stream.codec_context

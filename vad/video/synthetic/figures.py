@@ -30,7 +30,7 @@ class _Capsules:
         self.bias.append(bias)
 
     def shape(self, camera: Camera, height: Array, state: Array, fall: Array) -> tuple[Array, Array]:
-        ends = np.array(self.ends).transpose(2, 0, 1, 3)  # (n, parts, 2, 3)
+        ends: Array = np.array(self.ends).transpose(2, 0, 1, 3)  # (n, parts, 2, 3)
         world = place(ends * height[:, None, None, None], state, fall)
         pixels, per_m = camera.project(world)  # (n, parts, 2, 2), (n, parts, 2)
         radii = np.array(self.radii).transpose(2, 0, 1) * height[:, None, None] * per_m
@@ -123,20 +123,20 @@ def _trunk(body: _Capsules, hip: Array, lean: Array, breadth: Array, n: int) -> 
 
 
 def walker_look(rng: np.random.Generator, *, running: bool = False) -> Look:
-    top, legs = rng.integers(15, 235), int(rng.choice([rng.integers(15, 90), rng.integers(60, 220)], p=[0.65, 0.35]))
-    skin, hair, shoes = rng.integers(90, 205), rng.integers(15, 130), rng.integers(10, 220)
+    ranges = ((15, 235), (15, 90), (60, 220), (90, 205), (15, 130), (10, 220), (4, 22), (15, 160), (15, 240))
+    top, dark, bright, skin, hair, shoes, lit, pack, stripe = (int(rng.integers(low, high)) for low, high in ranges)
+    legs = dark if rng.random() < 0.65 else bright
     sleeve = top if rng.random() < 0.7 else skin
     bare = skin if rng.random() < 0.15 else legs
     lumas = [legs, bare, shoes] * 2 + [top - 8, sleeve - 8] * 2
-    lumas += [legs if rng.random() < 0.2 else HIDDEN, top, min(top + rng.integers(4, 22), 255)]
+    lumas += [legs if rng.random() < 0.2 else HIDDEN, top, min(top + lit, 255)]
     pattern = rng.random()
-    stripe = int(rng.integers(15, 240))
     lumas += [stripe] * 3 if pattern < 0.2 else [HIDDEN, stripe, HIDDEN] if pattern < 0.4 else [HIDDEN] * 3
-    lumas += [rng.integers(15, 160) if rng.random() < 0.25 else HIDDEN, skin, hair, skin]
+    lumas += [pack if rng.random() < 0.25 else HIDDEN, skin, hair, skin]
     child = rng.random() < 0.06
-    height = rng.uniform(1.15, 1.4) if child else np.clip(rng.normal(1.72, 0.08), 1.5, 1.95)
+    height = rng.uniform(1.15, 1.4) if child else min(max(rng.normal(1.72, 0.08), 1.5), 1.95)
     size = [height, rng.uniform(0.85, 1.25), float(running), rng.uniform(-2.6, 2.6)]
-    return Look(np.array(size, np.float32), np.maximum(lumas, HIDDEN).astype(np.int32))
+    return Look(np.array(size, np.float32), np.array(lumas, np.int32))
 
 
 # -- cyclists ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
 def cast_shadows(shade: Array, camera: Camera, drawn: Sequence[Drawn], sun: Array, strength: float) -> Array:
-    """Darken the coarse ``shade`` under everybody and along ``sun`` (metres per metre of height), softly: a new array."""
+    """Darken the coarse ``shade`` under everybody and along ``sun`` (metres per metre of height): a new array."""
     if not drawn or strength <= 0:
         return shade
     states = np.stack([d.state for d in drawn])
@@ -39,7 +39,9 @@ def cast_shadows(shade: Array, camera: Camera, drawn: Sequence[Drawn], sun: Arra
     mask = np.zeros(shade.shape, np.uint8)
     for corners in np.round(outlines * (1 << SUBPIXEL)).astype(np.int32):
         cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, SUBPIXEL)
-    return shade * (1 - np.float32(strength / 255) * cv2.GaussianBlur(mask, (3, 3), 0.7))
+    dark: Array = cv2.GaussianBlur(mask, (3, 3), 0.7) * np.float32(strength / 255)
+    darkened: Array = shade * (1 - dark)
+    return darkened
 
 
 def paint_bodies(

@@ -73,15 +73,17 @@ def _free_plan(camera: Camera, rng: np.random.Generator) -> Plan:
         row = min(top + rng.uniform(0.0, 0.3), 0.6)
         wall_y = float(camera.ground_at(0.5, row)[1])
         top = row + 0.04
-    busy = float(np.exp(rng.uniform(np.log(1.5), np.log(7.0))))  # mean time between two on a lane
+    ways = int(rng.integers(2, 6))
+    each = float(np.exp(rng.uniform(np.log(1.5), np.log(24.0)))) / ways  # how many are on a lane, on average
     lanes = []
-    for k in range(int(rng.integers(2, 6))):
+    for k in range(ways):
         road = k == 0 and rng.random() < 0.35
         points = _across(camera, rng, top) if road or rng.random() < 0.6 else _up(camera, rng, top)
+        length_m = float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
         lanes.append(
             Lane(
                 points,
-                every_s=max(3.0, busy * 1.5) if road else busy * float(rng.uniform(0.7, 1.6)),
+                every_s=float(rng.uniform(3.0, 12.0)) if road else length_m / 1.2 / (each * rng.uniform(0.7, 1.4)),
                 two_way=rng.random() < 0.75,
                 spread_m=float(rng.uniform(0.5, 2.5)),
                 mix=(("drive", 0.8), ("cycle", 0.2)) if road else _PEOPLE,

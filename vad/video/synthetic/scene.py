@@ -50,7 +50,8 @@ class Rendered:
         """(H, W) bool: foreground that moved by more than a twentieth of a pixel since the previous frame."""
         if self.flow is None:
             raise ValueError("the frame was rendered without truth; allowed: truth=True")
-        return np.abs(self.flow).max(axis=2) > 0.05
+        moving: Array = np.abs(self.flow).max(axis=2) > 0.05
+        return moving
 
 
 class Scene:
@@ -80,7 +81,7 @@ class Scene:
         self._shadow = float(rng.uniform(0.0, 0.55)) if rng.random() < 0.8 else 0.0
         self._sun = rng.uniform(-1.5, 1.5, 2) * (rng.random() < 0.6)
         staged = stage(self.anomalies, self._plan, self.camera, seed=seed, fps=fps)
-        self._labelled = [next(t.labelled for t in tracks if t.kind is not None) for tracks in staged]
+        self._staged = [next(track for track in tracks if track.kind is not None) for tracks in staged]
         special = [track for tracks in staged for track in tracks]
         self._shaper = Shaper(self.camera)
         self._traffic = Traffic(seed, fps, self._plan.lanes, special)
@@ -112,9 +113,11 @@ class Scene:
         """The labels of a frame, without rendering it."""
         return self._labels(self._shaper.draw(self._traffic.at(index), index, truth=False), index)
 
-    def label_frames(self, number: int) -> range:
-        """The frames in which ``anomalies[number]`` is one, in the picture or not yet."""
-        return self._labelled[number]
+    def span(self, number: int) -> range | None:
+        """From the first to the last frame that labels ``anomalies[number]``; None if it is never in the picture."""
+        track, shaper = self._staged[number], Shaper(self.camera)
+        seen = [i for i in track.labelled if self._labels(shaper.draw([track], i, truth=False), i)]
+        return range(seen[0], seen[-1] + 1) if seen else None
 
     def _shake(self, image: Array, shift: tuple[float, float], how: int) -> Array:
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vad.video.synthetic.posing import Array
 
-_PLANES = 6
+_PLANES = 4
 _SLACK = 64
 
 
@@ -100,7 +100,7 @@ def draw_sensor(seed: int, width: int, height: int, *, shade_scale: int, steady:
 
 
 def _noise(rng: np.random.Generator, height: int, width: int, grain: float) -> Array:
-    plane = rng.standard_normal((height, width), dtype=np.float32)
+    plane: Array = rng.standard_normal((height, width), dtype=np.float32)
     if grain:
         plane = cv2.GaussianBlur(plane, (3, 3), grain)
     return plane / float(plane.std())

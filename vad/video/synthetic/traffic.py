@@ -19,7 +19,6 @@ from vad.video.synthetic.figures import cyclist_look, walker_look
 from vad.video.synthetic.posing import Array, Look
 
 SPAWN_WINDOW_S = 20.0
-LONGEST_TRACK_S = 160.0
 _STEP_M = 0.1
 
 
@@ -63,10 +62,21 @@ class Lane:
     mix: tuple[tuple[str, float], ...] = (("walk", 1.0),)  # who uses it: walk, run, glide, cycle, drive
     stop_chance: float = 0.0
     longest_stop_s: float = 2.0
+    group_chance: float = 0.12
+
+    @property
+    def length_m(self) -> float:
+        return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+
+    @property
+    def longest_s(self) -> float:
+        """Nobody takes longer for it."""
+        slowest = min(SPEEDS_MPS[who][0] for who, _ in self.mix)
+        return (self.length_m + 12.0) / slowest + self.longest_stop_s + 2.0
 
 
 def dense(points: Array, *, offset_m: float = 0.0, corner_m: float = 1.0, pad_m: float = 0.0) -> Array:
-    """A polyline (m, 2) cut in steps of _STEP_M, corners rounded, moved ``offset_m`` to its left, longer by ``pad_m``."""
+    """A polyline (m, 2) in steps of _STEP_M, corners rounded, moved ``offset_m`` to its left, longer by ``pad_m``."""
     points = np.asarray(points, np.float64)
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     first, last = (points[1] - points[0]) / steps[0], (points[-1] - points[-2]) / steps[-1]
@@ -79,7 +89,7 @@ def dense(points: Array, *, offset_m: float = 0.0, corner_m: float = 1.0, pad_m:
         padded = np.pad(line, ((width // 2, width // 2), (0, 0)), mode="edge")
         line = np.stack([np.convolve(padded[:, k], np.ones(width) / width, "valid") for k in range(2)], -1)
     ahead = np.gradient(line, axis=0)
-    left = np.stack([-ahead[:, 1], ahead[:, 0]], -1) / np.maximum(np.linalg.norm(ahead, axis=1), 1e-9)[:, None]
+    left: Array = np.stack([-ahead[:, 1], ahead[:, 0]], -1) / np.maximum(np.linalg.norm(ahead, axis=1), 1e-9)[:, None]
     return line + left * offset_m
 
 
@@ -131,8 +141,29 @@ def travel(
     return first, states
 
 
-_SPEEDS = {"walk": (0.8, 1.6), "run": (2.4, 5.0), "glide": (1.2, 4.0), "cycle": (2.5, 7.0), "drive": (2.5, 11.0)}
+SPEEDS_MPS = {"walk": (0.8, 1.6), "run": (2.4, 5.0), "glide": (1.2, 4.0), "cycle": (2.5, 7.0), "drive": (2.5, 11.0)}
 _BODIES = {"cycle": Body.CYCLIST, "drive": Body.VEHICLE}
+
+
+@dataclass(slots=True, eq=False)
+class _Departure:
+    """Somebody who will set out, alone or in a group. ``tracks`` is None until somebody looks while they are there."""
+
+    lane: Lane
+    who: str
+    start_s: float
+    speed: float
+    stop: tuple[float, float] | None  # share of the way, seconds
+    group: int
+    backwards: bool
+    seed: tuple[int, ...]
+    id: int
+    tracks: list[Track] | None = None
+
+    @property
+    def gone_s(self) -> float:
+        """When all of them have certainly left."""
+        return self.start_s + (self.lane.length_m + 12.0) / self.speed + (self.stop[1] if self.stop else 0.0) + 2.0
 
 
 @dataclass(slots=True)
@@ -143,52 +174,73 @@ class Traffic:
     fps: float
     lanes: Sequence[Lane]
     special: Sequence[Track] = ()
-    _windows: dict[int, list[Track]] = field(default_factory=dict)
+    _windows: dict[int, list[_Departure]] = field(default_factory=dict)
 
     def at(self, index: int) -> list[Track]:
         """Everybody present at frame ``index``."""
-        now = int(np.floor(index / self.fps / SPAWN_WINDOW_S))
-        oldest = now - int(LONGEST_TRACK_S / SPAWN_WINDOW_S)
-        for window in range(oldest, now + 1):
-            if window not in self._windows:
-                self._windows[window] = self._spawn(window)
-        for window in [w for w in self._windows if w < oldest]:
-            del self._windows[window]
-        tracks = [track for window in range(oldest, now + 1) for track in self._windows[window]]
-        return [track for track in [*tracks, *self.special] if track.first <= index < track.end]
+        at_s = index / self.fps
+        now = int(np.floor(at_s / SPAWN_WINDOW_S))
+        oldest = now - int(np.ceil(max((lane.longest_s for lane in self.lanes), default=0.0) / SPAWN_WINDOW_S))
+        self._windows = {window: self._windows.get(window) or self._spawn(window) for window in range(oldest, now + 1)}
+        tracks = list(self.special)
+        for departures in self._windows.values():
+            for departure in departures:
+                if departure.start_s <= at_s < departure.gone_s:
+                    if departure.tracks is None:
+                        departure.tracks = _set_out(departure, self.fps)
+                    tracks += departure.tracks
+        return [track for track in tracks if track.first <= index < track.end]
 
-    def _spawn(self, window: int) -> list[Track]:
+    def _spawn(self, window: int) -> list[_Departure]:
+        """Those who set out in a window: one in each equal share of it, so never crowded, never empty for long."""
         rng = np.random.default_rng([self.seed, 3, window + 1_000_000])
-        tracks: list[Track] = []
+        departures: list[_Departure] = []
         for lane in self.lanes:
-            number = max(0, round(SPAWN_WINDOW_S / lane.every_s + rng.uniform(-0.5, 0.5)))
-            for k in range(number):  # one in each share of the window: never crowded, never empty for long
-                start_s = (window + (k + rng.uniform(0.1, 0.9)) / number) * SPAWN_WINDOW_S
-                tracks += self._set_out(lane, start_s, rng, number=window * 60 + len(tracks))
-        return tracks
+            names, shares = zip(*lane.mix, strict=True)
+            number = int(SPAWN_WINDOW_S / lane.every_s + rng.uniform(0, 1))
+            for k in range(number):
+                who = str(rng.choice(names, p=shares))
+                on_foot, pause_s = who == "walk", float(rng.uniform(1.0, lane.longest_stop_s))
+                departures.append(
+                    _Departure(
+                        lane=lane,
+                        who=who,
+                        start_s=(window + (k + float(rng.uniform(0.1, 0.9))) / number) * SPAWN_WINDOW_S,
+                        speed=float(rng.uniform(*SPEEDS_MPS[who])),
+                        stop=(float(rng.uniform(0.2, 0.8)), pause_s)
+                        if rng.random() < lane.stop_chance and on_foot
+                        else None,
+                        group=1 + int(rng.integers(1, 3)) if rng.random() < lane.group_chance and on_foot else 1,
+                        backwards=lane.two_way and (k + window) % 2 == 1,
+                        seed=(self.seed, 7, window + 1_000_000, len(departures)),
+                        id=(window * 40 + len(departures) * 3) % 235 + 1,
+                    )
+                )
+        return departures
 
-    def _set_out(self, lane: Lane, start_s: float, rng: np.random.Generator, *, number: int) -> list[Track]:
-        """One passer-by, or now and then a group that walks abreast."""
-        who = str(rng.choice([name for name, _ in lane.mix], p=[share for _, share in lane.mix]))
-        body = _BODIES.get(who, Body.WALKER)
-        points = lane.points[::-1] if lane.two_way and rng.random() < 0.5 else lane.points
-        speed = float(rng.uniform(*_SPEEDS[who]))
-        offset = float(rng.uniform(-lane.spread_m, lane.spread_m)) * (0.4 if body is Body.VEHICLE else 1.0)
-        stops = []
-        line = dense(points, offset_m=offset, pad_m=4.5 if body is Body.VEHICLE else 0.8)
-        if who == "walk" and rng.random() < lane.stop_chance:
-            stops = [(float(rng.uniform(0.2, 0.8)) * len(line) * _STEP_M, float(rng.uniform(1.0, lane.longest_stop_s)))]
-        together = 1 + int(rng.integers(1, 3)) if who == "walk" and rng.random() < 0.15 else 1
-        tracks = []
-        for k in range(together):
-            look = _look(body, rng, who)
-            beside = dense(points, offset_m=offset + 0.6 * k, pad_m=0.8) if k else line
-            first, states = travel(
-                beside, speed=speed, start_s=start_s + 0.15 * k, fps=self.fps, look=look, body=body, stops=stops,
-                gait=who != "glide",
-            )  # fmt: skip
-            tracks.append(Track(body, (number + k) % 239 + 1, look, first, states))
-        return tracks
+
+def _set_out(departure: _Departure, fps: float) -> list[Track]:
+    rng, lane = np.random.default_rng(departure.seed), departure.lane
+    body = _BODIES.get(departure.who, Body.WALKER)
+    points = lane.points[::-1] if departure.backwards else lane.points
+    offset = float(rng.uniform(-lane.spread_m, lane.spread_m)) * (0.4 if body is Body.VEHICLE else 1.0)
+    tracks = []
+    for k in range(departure.group):
+        look = _look(body, rng, departure.who)
+        line = dense(points, offset_m=offset + 0.6 * k, pad_m=4.5 if body is Body.VEHICLE else 0.8)
+        stops = [(departure.stop[0] * len(line) * _STEP_M, departure.stop[1])] if departure.stop else []
+        first, states = travel(
+            line,
+            speed=departure.speed,
+            start_s=departure.start_s + 0.15 * k,
+            fps=fps,
+            look=look,
+            body=body,
+            stops=stops,
+            gait=departure.who != "glide",
+        )
+        tracks.append(Track(body, departure.id + k, look, first, states))
+    return tracks
 
 
 def _look(body: Body, rng: np.random.Generator, who: str) -> Look:
