@@ -3,11 +3,12 @@
 Everything a frame needs from the past is the frame before it and the ConvLSTM's state, so the cost per frame does not
 grow with the length of the footage. No layer mixes the members of a batch: one camera never sees another.
 
-Picture sizes are multiples of ``CELL_PX``; "stride 4" and "stride 8" are the grids of 4 px blocks and 8 px cells.
+Exact speed is what the detector lives on, and a small network is slow to learn the quotient behind it. So the classic
+closed form is computed (Lucas and Kanade 1981, at three scales, no iteration), given to the network as features, and
+the flow head chooses among the scales and adds what they miss. The ConvLSTM is that of Shi et al., "Convolutional LSTM
+Network", NeurIPS 2015, without peepholes.
 
-The ConvLSTM is Shi et al., "Convolutional LSTM Network", NeurIPS 2015, without peepholes. The multiplicative units of
-the stem follow the motion energy model (Adelson and Bergen 1985): a product of two space-time filters responds to
-motion itself, where a rectified filter responds to contrast as well.
+Picture sizes are multiples of ``CELL_PX``; "stride 4" and "stride 8" are the grids of 4 px blocks and 8 px cells.
 """
 
 from __future__ import annotations
@@ -25,22 +26,31 @@ LUMA_UNIT = 64.0
 """Grey levels of one unit of the network's pictures: about the contrast of a scene."""
 
 CONTRAST_FLOOR = 6.0 / LUMA_UNIT
-"""Added to the local contrast that divides the stem's input: about twice a camera's noise, so noise stays small."""
+"""Added to the local contrast that divides the picture: about twice a camera's noise, so noise stays small."""
+
+GRADIENT_FLOOR = (2.0 / LUMA_UNIT) ** 2
+"""Added to the squared gradients that divide the flow: where there is no texture, there is no motion."""
+
+SCALES = (1, 2, 4)
+"""Model pixels per pixel at which the differential flow is measured: it reaches about 1.5 such pixels a frame."""
 
 BLOCK_VALUES = BLOCK_PX * BLOCK_PX
+
+HEAD = (len(SCALES), 2, 1, BLOCK_VALUES, 1)
+"""Channels of the head: trust in each scale's flow, what to add to it, foreground, change to come, its spread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """Channel counts, all that is needed to rebuild the network: kept in the model card."""
 
-    stem: int = 24  # space-time filters at stride 2; half as many products of them
+    look: int = 24  # filters over the two pictures, at stride 4
     features: int = 32  # at stride 4
-    context: int = 40  # at stride 8
+    context: int = 32  # at stride 8
     hidden: int = 24  # ConvLSTM, at stride 8
 
     def __post_init__(self) -> None:
-        for name in ("stem", "features", "context", "hidden"):
+        for name in ("look", "features", "context", "hidden"):
             value = getattr(self, name)
             if not isinstance(value, int) or not 1 <= value <= 512 or value % 2:
                 raise ValueError(f"{name} is {value!r}; allowed: an even number of channels from 2 to 512")
@@ -56,6 +66,7 @@ class State(NamedTuple):
 class Encoded(NamedTuple):
     """One frame after the feed-forward encoder."""
 
+    flows: Tensor  # (N, scales, 2, H/4, W/4) px a frame, see ``differential_flow``
     fine: Tensor  # (N, features, H/4, W/4)
     coarse: Tensor  # (N, context, H/8, W/8)
 
@@ -74,18 +85,50 @@ def centred(luma: Tensor) -> Tensor:
     return (luma - luma.mean(dim=(2, 3), keepdim=True)) * (1.0 / LUMA_UNIT)
 
 
-def _local_contrast(pair: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and inverse contrast around each cell (24 px square, both pictures), each (N, 1, H/2, W/2).
+def normalised_blocks(now: Tensor, before: Tensor) -> Tensor:
+    """Both pictures as (N, 32, H/4, W/4), free of local mean and contrast (over 20 px, both pictures).
 
-    Both pictures share them: what stands still stays exactly still.
+    The pictures share mean and contrast: what stands still stays exactly still.
     """
-    moments = torch.cat((pair.mean(dim=1, keepdim=True), (pair * pair).mean(dim=1, keepdim=True)), dim=1)
-    moments = functional.avg_pool2d(moments, CELL_PX // 2)
-    moments = functional.avg_pool2d(moments, 3, stride=1, padding=1, count_include_pad=False)
+    blocks = functional.pixel_unshuffle(torch.cat((now, before), dim=1), BLOCK_PX)
+    moments = torch.cat((blocks.mean(dim=1, keepdim=True), blocks.square().mean(dim=1, keepdim=True)), dim=1)
+    moments = functional.avg_pool2d(moments, 5, stride=1, padding=2, count_include_pad=False)
     mean, square = moments.chunk(2, dim=1)
-    gain = ((square - mean * mean).clamp_min(0.0).sqrt() + CONTRAST_FLOOR).reciprocal()
-    local = functional.interpolate(torch.cat((mean, gain), dim=1), scale_factor=float(CELL_PX // 2), mode="nearest")
-    return local[:, :1], local[:, 1:]
+    contrast = (square - mean * mean).clamp_min(0.0).sqrt() + CONTRAST_FLOOR
+    return (blocks - mean) / contrast
+
+
+def differential_flow(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Flow in the closed form of Lucas and Kanade over 12 px windows, at each of SCALES.
+
+    Returns flow (N, scales, 2, H/4, W/4) in px a frame, not reliable beyond its scale's reach, and what helps to tell
+    (N, 3 scales, H/4, W/4): the share of the change that the flow leaves unexplained, change and texture (logarithms).
+    """
+    flows, traits = [], []
+    for scale in SCALES:
+        if scale > 1:
+            now, before = functional.avg_pool2d(now, 2), functional.avg_pool2d(before, 2)
+        xx, xy, yy, xt, yt, tt = _structure(now, before, BLOCK_PX // scale).unbind(dim=1)
+        determinant = (xx + GRADIENT_FLOOR) * (yy + GRADIENT_FLOOR) - xy * xy
+        u = (xy * yt - (yy + GRADIENT_FLOOR) * xt) / determinant
+        v = (xy * xt - (xx + GRADIENT_FLOOR) * yt) / determinant
+        unexplained = (tt + u * xt + v * yt) / (tt + GRADIENT_FLOOR)
+        flow = torch.stack((u, v), dim=1).clamp(-2.0, 2.0) * scale
+        flows.append(flow)
+        traits += [unexplained, torch.log1p(tt / GRADIENT_FLOOR) * 0.2, torch.log1p((xx + yy) / GRADIENT_FLOOR) * 0.2]
+    return torch.stack(flows, dim=1), torch.stack(traits, dim=1)
+
+
+def _structure(now: Tensor, before: Tensor, block: int) -> Tensor:
+    """The structure tensor in space and time, xx xy yy xt yt tt: (N, 6, h / block, w / block) means over 3 x 3 blocks."""
+    middle = functional.pad((now + before) * 0.5, (1, 1, 1, 1), mode="replicate")
+    x = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) * 0.5
+    y = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) * 0.5
+    t = now - before
+    products = torch.cat((x * x, x * y, y * y, x * t, y * t, t * t), dim=1)
+    if block > 1:
+        products = functional.avg_pool2d(products, block)
+    return functional.avg_pool2d(products, 3, stride=1, padding=1, count_include_pad=False)
 
 
 class Network(nn.Module):
@@ -94,17 +137,15 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture | None = None) -> None:
         super().__init__()
         self.architecture = arch = architecture or Architecture()
-        # A pixel-unshuffle by 2 of two frames makes 8 channels; 3 x 3 on it sees 6 x 6 px of both.
-        self.stem = nn.Conv2d(8, arch.stem, 3, padding=1)
-        self.down4 = nn.Conv2d(arch.stem + arch.stem // 2, arch.features, 3, stride=2, padding=1)
-        self.mix4 = nn.Conv2d(arch.features, arch.features, 3, padding=1)
+        self.look = nn.Conv2d(2 * BLOCK_VALUES, arch.look, 3, padding=1)
+        self.mix4 = nn.Conv2d(arch.look + 5 * len(SCALES), arch.features, 3, padding=1)
         self.down8 = nn.Conv2d(arch.features, arch.context, 3, stride=2, padding=1)
         self.down16 = nn.Conv2d(arch.context, arch.context, 3, stride=2, padding=1)
         self.mix16 = nn.Conv2d(arch.context, arch.context, 3, padding=1)
         self.gates = nn.Conv2d(arch.context + arch.hidden, 4 * arch.hidden, 3, padding=1)
         self.up4 = nn.Conv2d(arch.hidden + arch.context, arch.features, 1)
         self.mix_up = nn.Conv2d(2 * arch.features, arch.features, 3, padding=1)
-        self.head = nn.Conv2d(arch.features, 2 + 1 + BLOCK_VALUES + 1, 1)
+        self.head = nn.Conv2d(arch.features, sum(HEAD), 1)
         self.reconstruct_head = nn.Conv2d(arch.hidden, 4 * BLOCK_VALUES, 1)
         self._initialise()
 
@@ -127,18 +168,13 @@ class Network(nn.Module):
 
     def encode(self, now: Tensor, before: Tensor) -> Encoded:
         """Two successive pictures (N, 1, H, W) in the units of ``centred`` -> features of the later one."""
-        pair = functional.pixel_unshuffle(torch.cat((now, before), dim=1), 2)  # (N, 8, H/2, W/2)
-        mean, gain = _local_contrast(pair)
-        pair = (pair - mean) * gain
-        linear = self.stem(pair.contiguous(memory_format=torch.channels_last))
-        first, second = linear.chunk(2, dim=1)
-        energy = first * second
-        fine = functional.relu(self.down4(torch.cat((functional.relu(linear), energy), dim=1)))
-        fine = functional.relu(self.mix4(fine))
+        flows, traits = differential_flow(now, before)
+        look = functional.relu(self.look(normalised_blocks(now, before)))
+        fine = functional.relu(self.mix4(torch.cat((look, flows.flatten(1, 2), traits), dim=1)))
         coarse = functional.relu(self.down8(fine))
         wide = functional.relu(self.mix16(functional.relu(self.down16(coarse))))
         wide = functional.interpolate(wide, size=coarse.shape[2:], mode="nearest")
-        return Encoded(fine, coarse + wide)
+        return Encoded(flows, fine, coarse + wide)
 
     def step(self, coarse: Tensor, state: State) -> State:
         """One ConvLSTM step: (N, context, H/8, W/8) and the state before -> the state after."""
@@ -152,7 +188,8 @@ class Network(nn.Module):
         context = functional.relu(self.up4(torch.cat((hidden, encoded.coarse), dim=1)))
         context = functional.interpolate(context, scale_factor=2.0, mode="nearest")
         mixed = functional.relu(self.mix_up(torch.cat((encoded.fine, context), dim=1)))
-        flow, foreground, change, log_spread = self.head(mixed).split((2, 1, BLOCK_VALUES, 1), dim=1)
+        trust, more, foreground, change, log_spread = self.head(mixed).split(HEAD, dim=1)
+        flow = (torch.softmax(trust, dim=1).unsqueeze(2) * encoded.flows).sum(dim=1) + more
         prediction = now + functional.pixel_shuffle(change, BLOCK_PX)
         # exp(-7) and exp(3) units are 0.06 and 1,300 grey levels: beyond any picture, and no overflow in between.
         return Decoded(flow, foreground, prediction, log_spread.clamp(-7.0, 3.0))

@@ -1,0 +1,141 @@
+"""How the base network is taught: batches with augmentation, the loss, and a step of truncated back-propagation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vad.model.augment import degrade, flip
+from vad.model.network import Decoded, Network, State, centred
+from vad.training.material import Material
+from vad.types import BLOCK_PX
+
+CHUNK = 8
+"""Frames of one step of truncated back-propagation; the state is carried into the next chunk."""
+
+
+class Batch(NamedTuple):
+    """A batch of whole sequences."""
+
+    luma: Tensor  # (N, T, H, W) 0..255
+    flow: Tensor  # (N, T, 2, H/4, W/4)
+    moving: Tensor  # (N, T, H/4, W/4) 0..1
+    trust: Tensor  # (N, T, H/4, W/4) 0..1
+
+
+def batches(material: Material, *, size: int, seed: int) -> Iterator[Batch]:
+    """Shuffled, augmented batches for ever. The same seed gives the same batches."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(len(material), generator=generator)
+        for start in range(0, len(order) - size + 1, size):
+            rows = order[start : start + size].numpy()
+            batch = batch_of(material, rows.tolist())
+            tensors: tuple[Tensor, ...] = tuple(batch)
+            for axis in (0, 1):
+                if float(torch.rand((), generator=generator)) < (0.5, 0.2)[axis]:
+                    tensors = flip(*tensors, axis=axis)
+            batch = Batch(*tensors)
+            yield batch._replace(luma=degrade(batch.luma, generator))
+
+
+def batch_of(material: Material, rows: list[int]) -> Batch:
+    """Sequences as they are."""
+    return Batch(
+        torch.from_numpy(material.luma[rows]).float(),
+        torch.from_numpy(material.flow[rows]).float(),
+        torch.from_numpy(material.moving[rows]).float() / 255.0,
+        torch.from_numpy(material.trust[rows]).float() / 255.0,
+    )
+
+
+class Said(NamedTuple):
+    """What the network said of a chunk, frames flattened time-major: row ``t * N + n``."""
+
+    now: Tensor  # (T N, 1, H, W)
+    decoded: Decoded
+    hidden: Tensor
+    state: State  # after the last frame
+
+
+def run_chunk(network: Network, luma: Tensor, before: Tensor, state: State) -> Said:
+    """Run frames (N, T, H, W) that follow the picture ``before`` (N, 1, H, W), in the units of ``centred``."""
+    n, t = luma.shape[:2]
+    now = centred(luma.transpose(0, 1).reshape(t * n, 1, *luma.shape[2:]))
+    encoded = network.encode(now, torch.cat((before, now[:-n])))
+    hidden = []
+    for coarse in encoded.coarse.split(n):
+        state = network.step(coarse, state)
+        hidden.append(state.hidden)
+    return Said(now, network.decode(now, encoded, torch.cat(hidden)), torch.cat(hidden), state)
+
+
+class Losses(NamedTuple):
+    """Parts of the loss, each already weighted; their sum is what training minimises."""
+
+    flow: Tensor
+    foreground: Tensor
+    prediction: Tensor
+    reconstruction: Tensor
+
+
+def losses(network: Network, said: Said, batch: Batch, *, skip: int) -> Losses:
+    """``batch`` cut to the chunk that was run; its first ``skip`` frames have no motion to be judged (a run's first)."""
+    n = batch.luma.shape[0]
+    flow, moving, trust = (rows(x)[skip * n :] for x in (batch.flow, batch.moving, batch.trust))
+    moving, trust = moving.unsqueeze(1), trust.unsqueeze(1)
+    miss = said.decoded.flow[skip * n :] - flow
+    miss = (miss.square().sum(dim=1, keepdim=True) + 1e-4).sqrt()
+    speed = flow.square().sum(dim=1, keepdim=True).sqrt()
+    weight = trust * (moving + 0.05)
+    # Relative for the fast, absolute for the slow: a tenth of a pixel matters when people walk at half a pixel a frame.
+    flow_loss = (weight * miss / (0.5 + speed)).sum() / weight.sum().clamp_min(1.0)
+    entropy = functional.binary_cross_entropy_with_logits(said.decoded.foreground[skip * n :], moving, reduction="none")
+    balance = trust * (1.0 + 3.0 * moving)
+    foreground_loss = (balance * entropy).sum() / balance.sum().clamp_min(1.0)
+    return Losses(
+        2.0 * flow_loss,
+        foreground_loss,
+        0.25 * _prediction_loss(said, rows(batch.moving).unsqueeze(1), n),
+        0.25 * (network.reconstruct(said.hidden) - said.now).abs().mean(),
+    )
+
+
+def _prediction_loss(said: Said, moving: Tensor, n: int) -> Tensor:
+    """Negative log-likelihood of the next picture under a Laplace distribution, motion weighted."""
+    spread, error = said.decoded.log_spread[:-n], (said.now[n:] - said.decoded.prediction[:-n]).abs()
+    error = functional.avg_pool2d(error, BLOCK_PX)
+    weight = 1.0 + 4.0 * moving[n:]
+    return (weight * (error * torch.exp(-spread) + spread)).sum() / weight.sum()
+
+
+def rows(values: Tensor) -> Tensor:
+    """(N, T, ...) -> (T N, ...), time-major."""
+    return values.transpose(0, 1).reshape(-1, *values.shape[2:])
+
+
+def cut(batch: Batch, start: int, stop: int) -> Batch:
+    """Frames ``start`` to ``stop`` of every sequence."""
+    return Batch(*(values[:, start:stop] for values in batch))
+
+
+def teach_batch(network: Network, batch: Batch, optimiser: torch.optim.Optimizer) -> list[Losses]:
+    """One step per chunk, the state carried (detached) from one to the next."""
+    n, t, height, width = batch.luma.shape
+    before, state = centred(batch.luma[:, :1]), network.initial_state(n, height, width)
+    said_losses = []
+    for start in range(0, t, CHUNK):
+        chunk = cut(batch, start, start + CHUNK)
+        said = run_chunk(network, chunk.luma, before, state)
+        parts = losses(network, said, chunk, skip=1 if start == 0 else 0)
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(parts)).sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        before, state = said.now[-n:].detach(), State(*(x.detach() for x in said.state))
+        said_losses.append(Losses(*(part.detach() for part in parts)))
+    return said_losses
