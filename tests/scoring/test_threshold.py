@@ -7,7 +7,7 @@ from vad.scoring.gpd import excursions
 from vad.scoring.threshold import MOST_PEAKS, RING, Spot
 from vad.scoring.tuning import DAY_S, TailPrior
 
-PRIOR = TailPrior(floor=0.0, scale=1.0)
+PRIOR = TailPrior(floor=0.0, scale=1.0, shape=0.0, weight=8.0)
 GAP_S = 3.0
 
 
@@ -35,7 +35,7 @@ def test_excursions_a_day_keep_the_budget_over_simulated_camera_days(kind):
     incidents, days = 0, 0.0
     for seed in range(12):
         rng = np.random.default_rng([seed, 5])
-        spot = Spot(TailPrior(floor=0.0, scale=0.5), gap_s=GAP_S)
+        spot = Spot(TailPrior(floor=0.0, scale=0.5, shape=0.0, weight=8.0), gap_s=GAP_S)
         for value in stream(kind, 6 * 3600, rng):
             spot.learn(value, dt_s=step_s)
         for _ in range(10):

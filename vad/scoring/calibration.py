@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vad.errors import CalibrationError
 from vad.scoring import kernels
 from vad.scoring.kernels import Map, State
 from vad.scoring.tuning import TUNING
 
+A = TypeVar("A", bound=np.generic)
 
-def take(arrays: Mapping[str, State], name: str, like: State) -> State:
+
+def take(arrays: Mapping[str, State], name: str, like: NDArray[A]) -> NDArray[A]:
     """A copy of the saved array ``name``. Raises CalibrationError unless it is finite and shaped like ``like``."""
     if name not in arrays:
         raise CalibrationError(f"calibration lacks {name!r}; allowed: a file written by this version")
-    value = np.array(arrays[name], dtype=like.dtype)
+    value = np.array(arrays[name])
     if value.shape != like.shape or not np.all(np.isfinite(value)):
         raise CalibrationError(f"calibration's {name!r} has shape {value.shape}; allowed: {like.shape}, all finite")
-    return value
+    return value.astype(like.dtype)
 
 
 def refresh_after_s(learnt_s: float) -> float:

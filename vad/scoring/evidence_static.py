@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vad.scoring import kernels
 from vad.scoring.calibration import take
@@ -15,94 +16,109 @@ from vad.types import CellMap
 
 
 class StaticChange:
-    """Persistent difference of quiet blocks from a slow background, in spreads of each block, light taken into account.
+    """For how long (seconds) something has stood still that differs from the background, the light taken into account.
 
-    Gain and offset of the whole picture are fitted by medians, so that drifting light does not count; a leaky integral
-    over ``static_tau_s`` forgets what merely passes. The integral is transient: it starts fresh with each run.
+    The background is the median of samples of quiet cells, a hundred seconds' worth once so much was seen; gain and
+    offset of the whole picture are fitted by medians, so that drifting light does not count. How long things have
+    stood is transient: it starts fresh with each run.
     """
 
     def __init__(self, rows: int, columns: int) -> None:
         blocks = (2 * rows, 2 * columns)
+        self._samples: NDArray[np.uint8] = np.zeros((TUNING.background_samples, *blocks), np.uint8)
+        self._valid: Mask = np.zeros((TUNING.background_samples, rows, columns), np.bool_)
+        self._count = 0  # samples taken so far
+        self._learnt_s = 0.0
+        self._since_sample_s = 0.0
         self._background: Map = np.zeros(blocks, np.float32)
-        self._spread: Map = np.zeros(blocks, np.float32)
-        self._seen: Map = np.zeros(blocks, np.float32)  # seconds each block was learnt
-        self._integral: Map = np.zeros(blocks, np.float32)
-        self._map: Map = np.zeros((rows, columns), np.float32)
-        self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
+        self._spread: Map = np.ones(blocks, np.float32)
+        self._known: Mask = np.zeros(blocks, np.bool_)
+        self._stood_s: Map = np.zeros(blocks, np.float32)
+        self.begin_run()
 
     def begin_run(self) -> None:
-        self._integral[:] = 0.0
-        self._map = np.zeros_like(self._map)
-        self._light_from_s = -math.inf
+        self._stood_s[:] = 0.0
+        self._map: Map = np.zeros((self._stood_s.shape[0] // 2, self._stood_s.shape[1] // 2), np.float32)
+        self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
 
     def score(self, cells: CellMap) -> Map:
-        """Advances the integral by this frame; call once a frame."""
+        """Advances the clocks of what stands by this frame; call once a frame."""
         self._follow_light(cells)
-        self._map = kernels.static_residual(
+        self._map = kernels.dwell(
             cells.luma,
             self._background,
             self._spread,
-            self._seen,
+            self._known,
             cells.activity,
-            self._integral,
+            self._stood_s,
             self._gain,
             self._offset,
-            1.0 - float(np.exp(-cells.dt_s / TUNING.static_tau_s)),
+            min(cells.dt_s, 1.0),
             TUNING.static_active,
             TUNING.static_tolerance,
-            TUNING.static_spread_floor,
-            TUNING.static_cap,
+            TUNING.static_full,
+            TUNING.static_away_s,
+            TUNING.static_most_s,
         )
         return self._map
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        """Learn a normal frame where nothing moves; where something unusual stands, at a tenth of the pace."""
-        still = cells.activity <= TUNING.static_active
-        held = self._map >= TUNING.static_hold
-        self._learn_where(still & ~held, cells, dt_s=dt_s)
-        if np.any(held):
-            self._learn_where(still & held, cells, dt_s=0.1 * dt_s)
+        """Learn a normal frame where nothing moves: what stands there for long becomes the background."""
+        self._sample(cells.activity <= TUNING.static_active, cells, dt_s=dt_s)
 
     def learn_rest(self, cells: CellMap, *, dt_s: float) -> None:
-        """Learn a flagged frame: only where nothing moves and nothing unusual stands, so that light may drift on."""
-        self._learn_where((cells.activity <= TUNING.static_active) & (self._map < TUNING.static_hold), cells, dt_s=dt_s)
+        """Learn a flagged frame: only where nothing moves and nothing strange stands, so that light may drift on."""
+        strange = self._map >= TUNING.static_hold_s
+        self._sample((cells.activity <= TUNING.static_active) & ~strange, cells, dt_s=dt_s)
 
-    def accept(self, cells: CellMap, *, dt_s: float) -> None:
-        """What has been flagged for too long is the background from now on."""
-        changed = (cells.activity <= TUNING.static_active) & (self._map >= TUNING.static_hold)
+    def accept(self, cells: CellMap) -> None:
+        """What stands there now is the background from now on, where it differs."""
+        changed = (cells.activity <= TUNING.static_active) & (self._map >= TUNING.static_hold_s)
         blocks = np.repeat(np.repeat(changed, 2, axis=0), 2, axis=1)
-        self._seen[blocks] = 0.0
-        self._integral[blocks] = 0.0
-        self._learn_where(changed, cells, dt_s=dt_s)
+        self._samples[:, blocks] = np.round(cells.luma[blocks]).astype(np.uint8)
+        self._valid[:, changed] = True
+        self._stood_s[blocks] = 0.0
+        self._look_up()
 
-    def _learn_where(self, quiet: Mask, cells: CellMap, *, dt_s: float) -> None:
-        kernels.learn_background(
-            cells.luma,
-            self._background,
-            self._spread,
-            self._seen,
-            quiet,
-            self._gain,
-            self._offset,
-            dt_s,
-            TUNING.background_tau_s,
+    def _sample(self, quiet: Mask, cells: CellMap, *, dt_s: float) -> None:
+        self._learnt_s += dt_s
+        self._since_sample_s += dt_s
+        span_s = min(TUNING.background_s, self._learnt_s)
+        if self._count and self._since_sample_s < max(TUNING.sample_every_s, span_s / TUNING.background_samples):
+            return
+        slot = self._count % TUNING.background_samples
+        self._samples[slot] = np.round(cells.luma).astype(np.uint8)
+        self._valid[slot] = quiet
+        self._count += 1
+        self._since_sample_s = 0.0
+        self._look_up()
+
+    def _look_up(self) -> None:
+        self._background, self._spread, self._known = kernels.background_of(
+            self._samples,
+            self._valid,
+            min(self._count, TUNING.background_samples),
             TUNING.static_spread_floor,
+            TUNING.static_spread_quantile,
         )
 
     def _follow_light(self, cells: CellMap) -> None:
-        """Gain and offset of the light from the background to now, over quiet blocks that were learnt."""
+        """Gain and offset of the light from the background to now, over quiet blocks that are known."""
         now_s = cells.frame.pts_s
         if now_s - self._light_from_s < TUNING.light_every_s:
             return
         self._light_from_s = now_s
         quiet = np.repeat(np.repeat(cells.activity <= TUNING.static_active, 2, axis=0), 2, axis=1)
-        self._gain, self._offset = kernels.resistant_line(self._background, cells.luma, quiet & (self._seen > 0.0))
+        self._gain, self._offset = kernels.resistant_line(self._background, cells.luma, quiet & self._known)
 
     def state(self) -> dict[str, State]:
-        names = {"background": self._background, "spread": self._spread, "seen": self._seen}
-        return {name: value.astype(np.float64) for name, value in names.items()}
+        clock = np.array([self._count, self._learnt_s, self._since_sample_s])
+        samples, valid = self._samples.astype(np.float64), self._valid.astype(np.float64)
+        return {"samples": samples, "valid": valid, "clock": clock}
 
     def restore(self, arrays: Mapping[str, State]) -> None:
-        self._background = take(arrays, "background", self._background.astype(np.float64)).astype(np.float32)
-        self._spread = take(arrays, "spread", self._spread.astype(np.float64)).astype(np.float32)
-        self._seen = take(arrays, "seen", self._seen.astype(np.float64)).astype(np.float32)
+        self._samples = take(arrays, "samples", self._samples)
+        self._valid = take(arrays, "valid", self._valid)
+        count, self._learnt_s, self._since_sample_s = (float(v) for v in take(arrays, "clock", np.zeros(3)))
+        self._count = int(count)
+        self._look_up()

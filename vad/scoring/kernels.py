@@ -165,7 +165,7 @@ def direction_cells(
                 p += weight * (mass + place_mass * smooth[k]) / (total + place_mass)
             unusual = min(cap, max(0.0, -math.log10(8.0 * p)))
             rare = min(cap, max(0.0, math.log10((usual + rate_mass) / (total + rate_mass))))
-            out[i, j] = (unusual + rate_say * rare) * speed / (speed + least_speed)
+            out[i, j] = (unusual + rate_say * rare) * speed**2 / (speed**2 + least_speed**2)
     return out
 
 
@@ -254,85 +254,79 @@ def resistant_line(background: Map, now: Map, use: Mask) -> tuple[float, float]:
 
 
 @kernel
-def static_residual(
+def dwell(
     luma: Map,
     background: Map,
     spread: Map,
-    seen: Map,
+    known: Mask,
     activity: Map,
-    integral: Map,
+    stood_s: Map,
     gain: float,
     offset: float,
-    share: float,
+    dt_s: float,
     active: float,
     tolerance: float,
-    floor: float,
-    cap: float,
+    full: float,
+    away_s: float,
+    most_s: float,
 ) -> Map:
-    """Advance the leaky ``integral`` (2gh, 2gw) of what differs from the background; returns its map per cell.
+    """Advance ``stood_s`` (2gh, 2gw), how long each block has differed from the background; returns its map per cell.
 
-    Moving cells hold their integral: whoever walks past a thing does not take it away. A cell's value is the mean of
-    its two highest blocks.
+    A difference of ``tolerance`` spreads or less is none, one of ``full`` more counts in full. Moving cells hold:
+    whoever walks past a thing does not take it away. What looks like the background again is forgotten within
+    ``away_s``. A cell's value is the best, over the 2x2 squares of blocks that begin in it, of
+    the mean of a square's two longest.
     """
     bh, bw = luma.shape
     for i in range(bh):
         for j in range(bw):
-            if activity[i // 2, j // 2] > active or seen[i, j] <= 0.0:
+            if activity[i // 2, j // 2] > active or not known[i, j]:
                 continue
-            difference = abs(luma[i, j] - gain * background[i, j] - offset)
-            excess = difference / (spread[i, j] + floor) - tolerance
-            excess = min(cap, max(0.0, excess))
-            integral[i, j] += share * (excess - integral[i, j])
-    out = np.empty((bh // 2, bw // 2), np.float32)
-    for i in range(bh // 2):
-        for j in range(bw // 2):
-            first, second = np.float32(0.0), np.float32(0.0)
-            for y in range(2):
-                for x in range(2):
-                    value = integral[2 * i + y, 2 * j + x]
-                    if value > first:
-                        first, second = value, first
-                    elif value > second:
-                        second = value
-            out[i, j] = 0.5 * (first + second)
+            difference = abs(luma[i, j] - gain * background[i, j] - offset) / spread[i, j]
+            strange = min(1.0, max(0.0, (difference - tolerance) / full))
+            if strange > 0.0:
+                stood_s[i, j] = min(most_s, stood_s[i, j] + strange * dt_s)
+            else:
+                stood_s[i, j] *= math.exp(-dt_s / away_s)
+    out = np.zeros((bh // 2, bw // 2), np.float32)
+    for i in range(bh - 1):
+        for j in range(bw - 1):
+            first, second = 0.0, 0.0
+            for y in range(i, i + 2):
+                for x in range(j, j + 2):
+                    value = stood_s[y, x]
+                    first, second = max(first, value), max(second, min(first, value))
+            if 0.5 * (first + second) > out[i // 2, j // 2]:
+                out[i // 2, j // 2] = 0.5 * (first + second)
     return out
 
 
 @kernel
-def learn_background(
-    luma: Map,
-    background: Map,
-    spread: Map,
-    seen: Map,
-    quiet: Mask,
-    gain: float,
-    offset: float,
-    dt_s: float,
-    tau_s: float,
-    floor: float,
-) -> None:
-    """Move the background towards quiet cells' luma by at most two spreads' worth: near a median, hard to fool.
+def background_of(samples: NDArray[np.uint8], valid: Mask, count: int, floor: float, q: float) -> tuple[Map, Map, Mask]:
+    """Background, spread and which blocks are known, from the first ``count`` of ``samples`` (M, 2gh, 2gw).
 
-    ``seen`` (2gh, 2gw) is how long each block has been learnt; young blocks follow the plain mean instead.
+    The background is the median of a block's valid samples, the spread (at least ``floor``) the q-quantile of their
+    distances from it: whoever stood there for less than half of the time has left no trace in the former.
     """
-    bh, bw = luma.shape
+    _, bh, bw = samples.shape
+    background, spread = np.zeros((bh, bw), np.float32), np.full((bh, bw), floor, np.float32)
+    known = np.zeros((bh, bw), np.bool_)
+    values = np.empty(count, np.float32)
     for i in range(bh):
         for j in range(bw):
-            if not quiet[i // 2, j // 2]:
+            n = 0
+            for k in range(count):
+                if valid[k, i // 2, j // 2]:
+                    values[n] = samples[k, i, j]
+                    n += 1
+            if n < 3:
                 continue
-            if seen[i, j] <= 0.0:
-                background[i, j], spread[i, j], seen[i, j] = luma[i, j], 0.0, dt_s
-                continue
-            seen[i, j] += dt_s
-            share = min(1.0, dt_s / min(tau_s, seen[i, j]))
-            difference = luma[i, j] - background[i, j]
-            shape = luma[i, j] - gain * background[i, j] - offset
-            limit = 2.0 * (spread[i, j] + floor)
-            if seen[i, j] > 4.0:
-                difference = min(limit, max(-limit, difference))
-                shape = min(limit, max(-limit, shape))
-            background[i, j] += share * difference
-            spread[i, j] += share * (abs(shape) - spread[i, j])
+            ordered = np.sort(values[:n])
+            middle = ordered[n // 2]
+            background[i, j], known[i, j] = middle, True
+            apart = np.sort(np.abs(ordered - middle))
+            spread[i, j] = max(floor, apart[min(n - 1, int(q * n))])
+    return background, spread, known
 
 
 @kernel

@@ -29,6 +29,8 @@ from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TAILS, TUNING
 from vad.types import CellMap, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
 
 MOST_REGIONS = 8
+TOPS = tuple(1 if reason is Reason.STATIC_CHANGE else TUNING.top_windows for reason in REASONS)
+"""Of how many highest places an evidence is the mean. The windows of motion overlap; what stands is pooled already."""
 
 
 class Scorer:
@@ -81,7 +83,7 @@ class Scorer:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
         maps = [evidence.score(cells) for evidence in self._evidences]  # K maps (gh, gw)
-        peaks = np.array([kernels.top_mean(m, self._judged, TUNING.top_windows) for m in maps])
+        peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
         if not np.all(np.isfinite(peaks)):
             raise ValueError(f"camera {self.camera}: cell maps hold values that are not finite")
         share = 1.0 if self._settings.smoothing_s <= 0.0 else 1.0 - math.exp(-dt_s / self._settings.smoothing_s)
@@ -168,12 +170,12 @@ class Scorer:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
         if self._ailing and not ailing:
-            self._static.accept(cells, dt_s=dt_s)  # new light, new background
+            self._static.accept(cells)  # new light, new background
         self._ailing = ailing
         flagged = score.score > score.threshold
         due = self._gate.step(cells, self._smooth.copy(), dt_s=dt_s, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
-            self._static.accept(cells, dt_s=dt_s)
+            self._static.accept(cells)
         elif self._gate.closed and not ailing:
             self._static.learn_rest(cells, dt_s=dt_s)
         for sample in due:

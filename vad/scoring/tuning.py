@@ -20,8 +20,8 @@ class TailPrior:
 
     floor: float  # the tail never starts below this value
     scale: float  # mean excess of the pseudo-observations
-    shape: float = 0.0  # shape of the generalised Pareto tail they suggest
-    weight: float = 8.0  # how many peaks they are worth
+    shape: float = -0.15  # shape of the generalised Pareto tail they suggest
+    weight: float = 16.0  # how many peaks they are worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Tuning:
     window_rows: int = 3
     window_columns: int = 2
     least_activity: float = 0.25  # cells' worth of activity that halves a window's say
-    top_windows: int = 3  # the frame's evidence is the mean of that many highest windows
+    top_windows: int = 3  # the frame's evidence is the mean of that many highest windows (they overlap)
 
     # quantiles by row
     histogram_bins: int = 64
@@ -40,7 +40,7 @@ class Tuning:
     refresh_s: float = 1.0  # learnt footage between two fits of the quantile lines, at first
     refresh_most_s: float = 30.0  # ... and later
     row_mass: float = 4.0  # cell-seconds at which a row's own quantile gets half its say
-    slope_ridge: float = 0.3  # pull of the line over rows towards a constant
+    slope_ridge: float = 0.02  # pull of the line over rows towards a constant
     line_floor: float = 0.3  # a line never falls below this share of its middle
 
     # speed
@@ -49,7 +49,7 @@ class Tuning:
     speed_prior_mass: float = 10.0
 
     # direction
-    direction_place_mass: float = 0.6  # cell-seconds of the scene's habits that stand in for the place's own
+    direction_place_mass: float = 0.15  # cell-seconds of the scene's habits that stand in for the place's own
     direction_scene_mass: float = 8.0  # cell-seconds of uniform directions that stand in for the scene's own
     direction_least_speed: float = 0.25  # share of what is fast here at which a direction gets half its say
     direction_cap: float = 2.5  # powers of ten
@@ -72,14 +72,18 @@ class Tuning:
     surprise_mass: float = 10.0  # cell-seconds
 
     # static change
-    background_tau_s: float = 40.0
+    background_samples: int = 31
+    background_s: float = 100.0  # footage that they cover
+    sample_every_s: float = 0.4  # while young
     light_every_s: float = 0.4  # between two fits of the light's gain and offset
-    static_tau_s: float = 2.0
     static_spread_floor: float = 2.0  # luma levels
-    static_tolerance: float = 3.0  # spreads that are nobody's business
-    static_cap: float = 12.0  # spreads beyond that count no more
+    static_spread_quantile: float = 0.8
+    static_tolerance: float = 2.5  # spreads that are nobody's business
+    static_full: float = 3.0  # spreads beyond it that count in full
+    static_away_s: float = 0.5
+    static_most_s: float = 60.0
     static_active: float = 0.08  # activity above which a cell shows something moving
-    static_hold: float = 0.5  # integral above which a cell's background is left alone for a while
+    static_hold_s: float = 1.0  # stood that long, it is kept out of the background while a flag is up
 
     # learning
     learn_delay_s: float = 1.0  # a frame is learnt that long after it was judged
@@ -95,9 +99,9 @@ class Tuning:
 TUNING = Tuning()
 
 TAILS = {
-    Reason.SPEED: TailPrior(floor=0.9, scale=0.10),
-    Reason.DIRECTION: TailPrior(floor=0.2, scale=0.10),
+    Reason.SPEED: TailPrior(floor=0.9, scale=0.06),
+    Reason.DIRECTION: TailPrior(floor=0.2, scale=0.05),
     Reason.SIZE: TailPrior(floor=0.9, scale=0.12),
-    Reason.APPEARANCE: TailPrior(floor=0.9, scale=0.10),
-    Reason.STATIC_CHANGE: TailPrior(floor=0.2, scale=0.20),
+    Reason.APPEARANCE: TailPrior(floor=0.9, scale=0.08),
+    Reason.STATIC_CHANGE: TailPrior(floor=0.5, scale=0.3),
 }
