@@ -16,19 +16,22 @@ PYTHON = "/usr/bin/python3"
 PACKAGES = (
     "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
 )
+PACKAGES_MISSING = 3  # as in server.py, which this Python cannot import
 _SERVER = Path(__file__).with_name("server.py")
 
 
 @functools.cache
 def why_unavailable() -> str | None:
-    """None when the server can run here, otherwise what to install."""
+    """None when the server can run here, otherwise what to install. A defect of the server raises instead."""
     try:
         done = subprocess.run([PYTHON, _SERVER, "--check"], capture_output=True, text=True, timeout=60, check=False)
     except OSError as exc:
         return f"{PYTHON}: {exc}"
     if done.returncode == 0:
         return None
-    reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if done.returncode != PACKAGES_MISSING:
+        raise RuntimeError(f"{_SERVER.name} --check failed:\n{done.stderr}")
+    reason = done.stderr.strip()
     return f"GStreamer's RTSP server cannot run ({reason}); on Debian: apt-get install {PACKAGES}"
 
 

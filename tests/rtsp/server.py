@@ -17,12 +17,23 @@ import sys
 from dataclasses import dataclass
 from itertools import count
 
-import gi
+PACKAGES_MISSING = 3
+"""Exit code for what an installation would mend; any other but 0 is a defect."""
 
-gi.require_version("Gst", "1.0")
-gi.require_version("GstApp", "1.0")
-gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstApp, GstRtspServer  # noqa: E402 - GstApp gives appsrc its methods
+
+def refuse(reason: str) -> None:
+    print(reason, file=sys.stderr)
+    raise SystemExit(PACKAGES_MISSING)
+
+
+try:
+    import gi
+
+    for namespace in ("Gst", "GstApp", "GstRtsp", "GstRtspServer"):
+        gi.require_version(namespace, "1.0")
+    from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer
+except (ImportError, ValueError) as exc:
+    refuse(str(exc))
 
 READ_TIMEOUT_NS = 10 * Gst.SECOND
 ROLE = "viewer"
@@ -131,7 +142,7 @@ def protect(server: GstRtspServer.RTSPServer, user: str, password: str, *, diges
     token.set_string("media.factory.role", ROLE)
     auth = GstRtspServer.RTSPAuth()
     if digest:
-        auth.set_supported_methods(gi.repository.GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
         auth.add_digest(user, password, token)
     else:
         auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
@@ -158,21 +169,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def check() -> None:
-    needed = [
-        "appsrc",
-        "appsink",
-        "filesrc",
-        "qtdemux",
-        "h264parse",
-        "h265parse",
-        "rtph264pay",
-        "rtph265pay",
-        "rtpbin",
-        "udpsink",
-    ]
+    parts = "appsrc appsink filesrc qtdemux h264parse h265parse rtph264pay rtph265pay rtpbin udpsink"
     missing = [name for name in parts.split() if Gst.ElementFactory.find(name) is None]
     if missing:
-        raise SystemExit(f"GStreamer elements missing: {', '.join(missing)}")
+        refuse(f"GStreamer elements missing: {', '.join(missing)}")
 
 
 def main() -> None:
