@@ -30,6 +30,8 @@ from vad.errors import ConfigError, Fault
 CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 DEFAULT_BUS = "tcp://127.0.0.1:5590"
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "v4l2")
+_USERINFO = re.compile(r"://.*@")
+_QUERY_VALUE = re.compile(r"([?&][^=&#]+=)[^&#]*")
 
 
 def _camera_id(name: str) -> str:
@@ -258,16 +260,11 @@ class SiteConfig(_Section):
 
 
 def redact_url(url: str) -> str:
-    """The URL without credentials and without query values: what logs, errors and events may show."""
-    if "://" not in url:
-        return url
-    scheme, rest = url.split("://", 1)
-    authority, slash, path = rest.partition("/")
-    authority = authority.rsplit("@", 1)[-1]
-    path, question, query = path.partition("?")
-    if question:
-        query = "&".join(f"{pair.split('=', 1)[0]}=***" for pair in query.split("&"))
-    return f"{scheme}://{authority}{slash}{path}{question}{query}"
+    """The URL without credentials and without query values: what logs, errors and events may show.
+
+    Everything up to the last ``@`` goes: passwords hold ``@`` and ``/`` although they should be escaped.
+    """
+    return _QUERY_VALUE.sub(r"\1***", _USERINFO.sub("://", url))
 
 
 def load_config(path: str | Path) -> SiteConfig:

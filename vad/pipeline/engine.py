@@ -25,6 +25,7 @@ from vad.config import SiteConfig, load_config
 from vad.errors import EngineError, VadError
 from vad.events.bus import Publisher
 from vad.events.journal import JOURNAL_NAME, Journal
+from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.inference import run_inference
@@ -63,6 +64,7 @@ class Engine:
     def __init__(
         self, config: SiteConfig, *, clock: Clock | None = None, registry: CollectorRegistry | None = None
     ) -> None:
+        use_standard_logging()
         self.config = config
         self.registry = registry or CollectorRegistry()
         self._clock = clock or SystemClock()

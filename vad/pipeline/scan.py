@@ -13,6 +13,7 @@ from pathlib import Path
 from vad.clock import Clock, SystemClock
 from vad.config import CameraConfig, ModelSettings, ScoringSettings
 from vad.errors import StreamCode
+from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.ledger import Account, Ledger
@@ -45,6 +46,7 @@ class Scan:
         clock: Clock | None = None,
         runner: Runner | None = None,
     ) -> None:
+        use_standard_logging()
         model = model or ModelSettings()
         settings = (camera or CameraConfig(url=str(source))).model_dump()
         self.config = CameraConfig.model_validate({**settings, "url": str(source), "realtime": False, "loop": False})
