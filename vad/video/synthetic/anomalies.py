@@ -87,8 +87,16 @@ def _clear_of_crossing(place: _Stage, line: Array, low: float, high: float) -> f
     return float(steps[int(np.argmax(np.minimum(nearest, 3.0) + place.rng.uniform(0, 0.5, len(steps))))]) * 0.1
 
 
+def _dark_clothes(rng: np.random.Generator, *, running: bool = False) -> Look:
+    """Somebody who can be told from the ground: a demonstration is no test of camouflage."""
+    look = walker_look(rng, running=running)
+    lumas = np.where(look.lumas > 60, look.lumas // 4 + 12, look.lumas)
+    lumas[-3:] = look.lumas[-3:]  # not the skin
+    return Look(look.size, lumas)
+
+
 def _running(place: _Stage) -> list[Track]:
-    return _through(place, Body.WALKER, walker_look(place.rng, running=True), FAST_MPS, 0.4)
+    return _through(place, Body.WALKER, _dark_clothes(place.rng, running=True), FAST_MPS, 0.4)
 
 
 def _vehicle(place: _Stage) -> list[Track]:
@@ -97,7 +105,7 @@ def _vehicle(place: _Stage) -> list[Track]:
 
 def _wrong_direction(place: _Stage) -> list[Track]:
     """Against the near lane; after ``duration_s`` off the lane and out at the lower edge."""
-    lane, look = _lane(place, 0)[::-1], walker_look(place.rng)
+    lane, look = _lane(place, 0)[::-1], _dark_clothes(place.rng)
     begin, duration_s = place.anomaly.start_s, place.anomaly.duration_s
     if duration_s is not None:
         ahead = (lane[-1] - lane[0]) / np.linalg.norm(lane[-1] - lane[0])
@@ -111,7 +119,7 @@ def _wrong_direction(place: _Stage) -> list[Track]:
 
 def _fall(place: _Stage) -> list[Track]:
     """A walker on the far lane who falls near the middle of the picture, lies, gets up and walks on slowly."""
-    begin, look = place.anomaly.start_s, walker_look(place.rng)
+    begin, look = place.anomaly.start_s, _dark_clothes(place.rng)
     look.size[3] = place.rng.uniform(-0.6, 0.6)  # along the lane, so that it looks like lying from the camera
     lasts_s = 4.5 if place.anomaly.duration_s is None else max(place.anomaly.duration_s, _FALL_S + _RISE_S + 0.5)
     line = dense(_lane(place, 1), offset_m=_towards_camera(_lane(place, 1)) * 0.5, pad_m=0.8)
@@ -132,7 +140,7 @@ def _abandoned_object(place: _Stage) -> list[Track]:
     begin, duration_s, fps = place.anomaly.start_s, place.anomaly.duration_s, place.fps
     line = dense(_lane(place, 1), offset_m=_towards_camera(_lane(place, 1)) * 0.7, pad_m=0.8)
     at_m = _clear_of_crossing(place, line, 0.15, 0.6)
-    owner, bag = walker_look(place.rng), bag_look(place.rng)
+    owner, bag = walker_look(place.rng), bag_look(place.rng, dark=True)
     first, owner_states = _pauses_at(place, line, at_m, begin, owner)
     carried = _beside(owner_states)
     put = place.frames(begin, begin).start

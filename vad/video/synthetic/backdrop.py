@@ -103,7 +103,8 @@ def _ground(camera: Camera, plan: Plan, rng: np.random.Generator, pixels: Array)
     place = np.clip(np.nan_to_num(camera.ground(pixels), posinf=1e4, neginf=-1e4), -1e4, 1e4)
     x, y = place[..., 0], place[..., 1]
     coarse = np.abs(np.gradient(y, axis=0))  # metres a pixel, away from the camera
-    base, tile = rng.uniform(55, 190), noise_tile(rng)
+    base = rng.uniform(100, 180) if plan.doors_m else rng.uniform(55, 190)  # with doors: the demo's, of good contrast
+    tile = noise_tile(rng)
     light = np.full(x.shape, base)
     for size_m, strength in ((1.5, 8), (7.0, 12), (40.0, 16)):
         fade = np.clip(1.5 - coarse * 24 / size_m, 0, 1)
@@ -290,6 +291,9 @@ def _trees(camera: Camera, plan: Plan, rng: np.random.Generator) -> list[Foliage
         y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
         tile = noise_tile(rng, finest=2)
         rough = cv2.resize(tile[:128, :128], (width, height))
+        door_px = [camera.project(np.array([door, plan.wall_y_m, 0.0]))[0][0] for door in plan.doors_m]
+        if any(left - 20 < at < left + width + 20 for at in door_px):
+            continue
         alpha = np.clip((0.75 - np.hypot(x, y) + 0.25 * rough) * 6, 0, 1)
         leaves = rng.uniform(25, 120) + 30 * cv2.resize(tile[128:, 128:], (width, height))
         reach = float(rng.uniform(0.2, 1.2)) * camera.height / 360

@@ -115,9 +115,9 @@ def bags(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
     return shape.shape(camera, state)
 
 
-def bag_look(rng: np.random.Generator) -> Look:
-    """A suitcase, clearly darker or clearly lighter than a mid-gray ground."""
-    shell = int(rng.integers(18, 60)) if rng.random() < 0.6 else int(rng.integers(195, 240))
+def bag_look(rng: np.random.Generator, *, dark: bool = False) -> Look:
+    """A suitcase; ``dark`` for one that stands out from bright ground."""
+    shell = int(rng.integers(18, 60)) if dark or rng.random() < 0.6 else int(rng.integers(150, 215))
     shades = [shell, shell, min(shell + 10, 255), max(shell - 10, 5), min(shell + 22, 255)]
     lumas = [*shades, min(shell + 30, 255), min(shell + 30, 255)] + [max(shell - 12, 5)] * 5
     size = [rng.uniform(0.55, 0.7), rng.uniform(0.3, 0.38), rng.uniform(0.7, 0.85), 0.0]

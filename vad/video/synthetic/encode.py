@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 from vad.video.synthetic.posing import Array
@@ -23,7 +24,7 @@ def encode(
     seconds: float,
     codec: str = "libx264",
     preset: str = "veryfast",
-    crf: int = 23,
+    crf: int = 26,
     key_frame_s: float = 2.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -59,7 +60,7 @@ def encode(
 
 
 def _frame(picture: Array, luma: Array, pts: int, time_base: Fraction) -> av.VideoFrame:
-    np.take(_LIMITED, luma, out=picture[: len(luma)])
+    cv2.LUT(luma, _LIMITED, dst=picture[: len(luma)])
     frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
     frame.pts, frame.time_base, frame.color_range = pts, time_base, 1
     return frame

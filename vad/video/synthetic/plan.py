@@ -56,7 +56,7 @@ def _lanes_plan(camera: Camera, rng: np.random.Generator) -> Plan:
     lanes = (
         Lane(near, every_s=3.4, spread_m=0.55, stop_chance=0.08),
         Lane(far, every_s=3.6, spread_m=0.9, stop_chance=0.08),
-        Lane(crossing, every_s=3.3, spread_m=0.35, two_way=True, stop_chance=0.05),
+        Lane(crossing, every_s=3.3, spread_m=0.35, two_way=True, stop_chance=0.05, group_chance=0.06),
     )
     strips = ((near, 1.1), (far, 1.5), (crossing[:3], 0.8))
     return Plan(lanes, wall_y, (door,), strips)

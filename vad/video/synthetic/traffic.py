@@ -64,15 +64,10 @@ class Lane:
     longest_stop_s: float = 2.0
     group_chance: float = 0.12
 
-    @property
-    def length_m(self) -> float:
-        return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
-
-    @property
-    def longest_s(self) -> float:
-        """Nobody takes longer for it."""
-        slowest = min(SPEEDS_MPS[who][0] for who, _ in self.mix)
-        return (self.length_m + 12.0) / slowest + self.longest_stop_s + 2.0
+    def longest_s(self, speed: float) -> float:
+        """Nobody takes longer for it at that speed, with the way in and out and a stop."""
+        length_m = float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+        return (length_m + 12.0) / speed + self.longest_stop_s + 2.0
 
 
 def dense(points: Array, *, offset_m: float = 0.0, corner_m: float = 1.0, pad_m: float = 0.0) -> Array:
@@ -158,12 +153,11 @@ class _Departure:
     backwards: bool
     seed: tuple[int, ...]
     id: int
+    gone_s: float = field(init=False)  # when all of them have certainly left
     tracks: list[Track] | None = None
 
-    @property
-    def gone_s(self) -> float:
-        """When all of them have certainly left."""
-        return self.start_s + (self.lane.length_m + 12.0) / self.speed + (self.stop[1] if self.stop else 0.0) + 2.0
+    def __post_init__(self) -> None:
+        self.gone_s = self.start_s + self.lane.longest_s(self.speed)
 
 
 @dataclass(slots=True)
@@ -175,12 +169,17 @@ class Traffic:
     lanes: Sequence[Lane]
     special: Sequence[Track] = ()
     _windows: dict[int, list[_Departure]] = field(default_factory=dict)
+    _reach: int = field(init=False)  # windows back from which somebody may still be here
+
+    def __post_init__(self) -> None:
+        slowest_s = [lane.longest_s(min(SPEEDS_MPS[who][0] for who, _ in lane.mix)) for lane in self.lanes]
+        self._reach = int(np.ceil(max(slowest_s, default=0.0) / SPAWN_WINDOW_S))
 
     def at(self, index: int) -> list[Track]:
         """Everybody present at frame ``index``."""
         at_s = index / self.fps
         now = int(np.floor(at_s / SPAWN_WINDOW_S))
-        oldest = now - int(np.ceil(max((lane.longest_s for lane in self.lanes), default=0.0) / SPAWN_WINDOW_S))
+        oldest = now - self._reach
         self._windows = {window: self._windows.get(window) or self._spawn(window) for window in range(oldest, now + 1)}
         tracks = list(self.special)
         for departures in self._windows.values():
