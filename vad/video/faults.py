@@ -33,6 +33,15 @@ _MEANINGS: tuple[tuple[type[av.FFmpegError], StreamCode, str], ...] = (
     (av.error.EOFError, StreamCode.BROKEN, "closed before any video came"),
     (av.error.PermissionError, StreamCode.BROKEN, "permission denied"),
 )
+CORRUPT = (
+    av.error.InvalidDataError,
+    av.error.PatchWelcomeError,
+    av.error.ExternalError,
+    av.error.UnknownError,
+    av.error.BugError,
+)
+"""What a decoder raises at a damaged packet. The stream itself goes on."""
+
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import av
-import av.error
 import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
@@ -24,21 +22,13 @@ from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.types import Frame, Geometry, WallSource
 from vad.video.arrival import Arrival, Arrivals
-from vad.video.faults import translate_av_errors
+from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.luma import geometry, luma_plane, pool_luma, visible
 from vad.video.source import Feed, Source, open_feed, resolve
 from vad.video.timing import MediaClock, RateMeter, Selector, is_jump
 
 CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 """Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
-
-_CORRUPT = (
-    av.error.InvalidDataError,
-    av.error.PatchWelcomeError,
-    av.error.ExternalError,
-    av.error.UnknownError,
-    av.error.BugError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +91,13 @@ class Reader:
 
     def __enter__(self) -> Self:
         if self._feed is None:
-            self._feed = self._open()
+            self._feed = open_feed(self._source, camera=self.camera, parallel=not self.config.realtime)
         self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
         self._arrivals = Arrivals(self._clock, live=self._feed.live)
         self._faults_before = self._feed.faults
         self._started_s = self._last_good_s = self._clock.monotonic_s()
         self._started_wall_s = self._clock.wall_s()
         return self
-
-    def _open(self) -> Feed:
-        began_s = self._clock.monotonic_s()
-        try:
-            return open_feed(self._source, camera=self.camera, parallel=not self.config.realtime)
-        except StreamError as exc:
-            waited_s = self._clock.monotonic_s() - began_s
-            # FFmpeg says "invalid data" of an RTSP server that does not answer
-            if exc.code is not StreamCode.BROKEN or waited_s < 0.9 * self.config.read_timeout_s:
-                raise
-        raise self._error(StreamCode.TIMEOUT, f"no answer within {waited_s:.1f} s")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, StreamError) and error.code in CONTINUABLE:
@@ -176,7 +155,7 @@ class Reader:
             latest = self._arrivals.note(packet)
             try:
                 frames = feed.decode(packet)
-            except _CORRUPT:
+            except CORRUPT:
                 self._corrupt += 1
                 frames = []
             for frame in frames:

@@ -6,6 +6,7 @@ pictures. The time-outs are FFmpeg's own (PyAV's ``timeout=`` takes the GIL at e
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -55,6 +56,7 @@ class Source:
     options: dict[str, str] = field(default_factory=dict)
     format: str | None = None
     fps: float | None = None  # of a folder
+    timeout_s: float | None = None  # of a network source
 
 
 class Feed(Protocol):
@@ -91,15 +93,20 @@ def resolve(config: CameraConfig) -> Source:
             "analyzeduration": _OPEN_ANALYSIS_US,
             "fpsprobesize": "0",
         }
-        return Source(SourceKind.RTSP, redact_url(config.url), config.url_with_credentials(), options)
+        return _network_source(SourceKind.RTSP, config, options)
     if scheme in ("http", "https"):
         options = {"rw_timeout": timeout_us, "analyzeduration": _OPEN_ANALYSIS_US}
-        return Source(SourceKind.HTTP, redact_url(config.url), config.url_with_credentials(), options)
+        return _network_source(SourceKind.HTTP, config, options)
     if scheme == "v4l2":
         return Source(SourceKind.DEVICE, config.url, rest, format="video4linux2")
     if scheme == "file":
         return _resolve_path(config.url, unquote(rest) if separator else config.url)
     raise StreamError(StreamCode.BROKEN, f"{redact_url(config.url)}: scheme {scheme!r} is not opened by vad.video")
+
+
+def _network_source(kind: SourceKind, config: CameraConfig, options: dict[str, str]) -> Source:
+    shown, target = redact_url(config.url), config.url_with_credentials()
+    return Source(kind, shown, target, options, timeout_s=config.read_timeout_s)
 
 
 def _resolve_path(url: str, path: str) -> Source:
@@ -131,15 +138,26 @@ def open_feed(source: Source, *, camera: str, parallel: bool) -> Feed:
     """
     if source.kind is SourceKind.FOLDER:
         return FolderFeed(Path(source.target), fps=source.fps or FOLDER_FPS, camera=camera)
-    with translate_av_errors(camera, source.shown):
-        container = av.open(
-            source.target, mode="r", format=source.format, options=dict(source.options), metadata_errors="replace"
-        )
+    container = _open_container(source, camera=camera)
     try:
         return ContainerFeed(container, source=source, camera=camera, parallel=parallel)
     except BaseException:
         container.close()
         raise
+
+
+def _open_container(source: Source, *, camera: str) -> InputContainer:
+    began_s = time.monotonic()  # real time whatever the clock: FFmpeg waits in it
+    options = dict(source.options)
+    try:
+        with translate_av_errors(camera, source.shown):
+            return av.open(source.target, mode="r", format=source.format, options=options, metadata_errors="replace")
+    except StreamError as exc:
+        waited_s = time.monotonic() - began_s
+        # FFmpeg says "invalid data" of an RTSP server that does not answer in time
+        if exc.code is not StreamCode.BROKEN or source.timeout_s is None or waited_s < 0.9 * source.timeout_s:
+            raise
+    raise StreamError(StreamCode.TIMEOUT, f"{camera}: {source.shown}: no answer within {waited_s:.1f} s")
 
 
 class ContainerFeed:
