@@ -35,14 +35,14 @@ class _Capsules:
         pixels, per_m = camera.project(world)  # (n, parts, 2, 2), (n, parts, 2)
         radii = np.array(self.radii).transpose(2, 0, 1) * height[:, None, None] * per_m
         corners = _outline(pixels, np.maximum(radii, 0.45), np.array(self.bulges))
-        nearness = -world.mean(axis=2)[..., 1] + np.array(self.bias)  # (n, parts)
+        nearness = -world[:, :, :, 1].sum(axis=2) / 2 + np.array(self.bias)  # (n, parts)
         return corners, np.argsort(np.argsort(nearness, axis=1), axis=1)
 
 
 def _outline(ends: Array, radii: Array, bulges: Array) -> Array:
     """Capsules (n, parts, 2, 2) with radii (n, parts, 2) -> outlines (n, parts, CORNERS, 2)."""
     axis = ends[:, :, 1] - ends[:, :, 0]
-    length = np.linalg.norm(axis, axis=-1, keepdims=True)
+    length = np.hypot(axis[..., 0], axis[..., 1])[..., None]
     axis = np.where(length > 1e-6, axis / np.maximum(length, 1e-6), np.array([0.0, -1.0]))
     normal = np.stack([-axis[..., 1], axis[..., 0]], -1)
     cap = np.cos(_CAP)[:, None] * bulges[:, None, None] * axis[:, :, None]  # (n, parts, CORNERS / 2, 2)
@@ -57,7 +57,9 @@ def _by(forward: float, left: float, up: float) -> Array:
 
 
 def _at(forward: Any, left: Any, up: Any, n: int) -> Array:
-    return np.stack([np.broadcast_to(v, n) for v in (forward, left, up)], -1).astype(np.float64)
+    points = np.empty((n, 3))
+    points[:, 0], points[:, 1], points[:, 2] = forward, left, up
+    return points
 
 
 # -- walkers ----------------------------------------------------------------------------------------------------------
@@ -65,8 +67,9 @@ def _at(forward: Any, left: Any, up: Any, n: int) -> Array:
 
 def _limb(start: Array, angle: Array, bend: Array, upper: float, lower: float) -> tuple[Array, Array]:
     """Two-piece limb that hangs from ``start``: its middle joint and its end."""
-    middle = start + np.stack([upper * np.sin(angle), 0 * angle, -upper * np.cos(angle)], -1)
-    end = middle + np.stack([lower * np.sin(angle + bend), 0 * angle, -lower * np.cos(angle + bend)], -1)
+    n, bent = len(angle), angle + bend
+    middle = start + _at(upper * np.sin(angle), 0.0, -upper * np.cos(angle), n)
+    end = middle + _at(lower * np.sin(bent), 0.0, -lower * np.cos(bent), n)
     return middle, end
 
 
@@ -102,7 +105,7 @@ def _legs(phase: Array, swing: Array, run: Array, n: int) -> tuple[list[tuple[Ar
         bend = -swing * (1.0 + 0.9 * run) * np.maximum(0.0, side * np.cos(phase)) - 0.04
         limbs.append((*_limb(start, angle, bend, 0.255, 0.245), start))
     lift = 0.035 - np.minimum(limbs[0][1][:, 2], limbs[1][1][:, 2])
-    up = np.stack([0 * lift, 0 * lift, lift], -1)
+    up = _at(0.0, 0.0, lift, n)
     return [(knee + up, ankle + up, start + up) for knee, ankle, start in limbs], lift
 
 

@@ -77,12 +77,13 @@ class Shaper:
         motion = affine_motion(corners[1:], corners[:-1]) if truth else None
         corners, rank = corners[1:], np.where(track.look.lumas == HIDDEN, HIDDEN, rank[1:])
         corners = np.clip(corners, -4000, 8000)
+        flat = corners.reshape(len(corners), -1, 2).transpose(2, 0, 1).copy()  # (2, frames, corners): quick to reduce
         return _Block(
             corners=np.round(corners * (1 << SUBPIXEL)).astype(np.int32),
             order=np.argsort(rank, axis=1, kind="stable"),
             hidden=(rank == HIDDEN).sum(axis=1),
-            low=corners.min(axis=(1, 2)),
-            high=corners.max(axis=(1, 2)),
+            low=flat.min(axis=2).T,
+            high=flat.max(axis=2).T,
             motion=motion,
         )
 
