@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vad.scoring import kernels
 from vad.scoring.calibration import take
+from vad.scoring.evidence import Speed
 from vad.scoring.kernels import Map, Mask, State
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
@@ -23,7 +24,8 @@ class StaticChange:
     stood is transient: it starts fresh with each run.
     """
 
-    def __init__(self, rows: int, columns: int) -> None:
+    def __init__(self, rows: int, columns: int, *, speed: Speed) -> None:
+        self._speed = speed
         blocks = (2 * rows, 2 * columns)
         self._samples: NDArray[np.uint8] = np.zeros((TUNING.background_samples, *blocks), np.uint8)
         self._valid: Mask = np.zeros((TUNING.background_samples, rows, columns), np.bool_)
@@ -43,18 +45,18 @@ class StaticChange:
 
     def score(self, cells: CellMap) -> Map:
         """Advances the clocks of what stands by this frame; call once a frame."""
-        self._follow_light(cells)
+        quiet = self._quiet(cells)
+        self._follow_light(cells, quiet)
         self._map = kernels.dwell(
             cells.luma,
             self._background,
             self._spread,
             self._known,
-            cells.activity,
+            quiet,
             self._stood_s,
             self._gain,
             self._offset,
             min(cells.dt_s, 1.0),
-            TUNING.static_active,
             TUNING.static_tolerance,
             TUNING.static_full,
             TUNING.static_away_s,
@@ -64,16 +66,16 @@ class StaticChange:
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         """Learn a normal frame where nothing moves: what stands there for long becomes the background."""
-        self._sample(cells.activity <= TUNING.static_active, cells, dt_s=dt_s)
+        self._sample(self._quiet(cells), cells, dt_s=dt_s)
 
     def learn_rest(self, cells: CellMap, *, dt_s: float) -> None:
         """Learn a flagged frame: only where nothing moves and nothing strange stands, so that light may drift on."""
         strange = self._map >= TUNING.static_hold_s
-        self._sample((cells.activity <= TUNING.static_active) & ~strange, cells, dt_s=dt_s)
+        self._sample(self._quiet(cells) & ~strange, cells, dt_s=dt_s)
 
     def accept(self, cells: CellMap) -> None:
         """What stands there now is the background from now on, where it differs."""
-        changed = (cells.activity <= TUNING.static_active) & (self._map >= TUNING.static_hold_s)
+        changed = self._quiet(cells) & (self._map >= TUNING.static_hold_s)
         blocks = np.repeat(np.repeat(changed, 2, axis=0), 2, axis=1)
         self._samples[:, blocks] = np.round(cells.luma[blocks]).astype(np.uint8)
         self._valid[:, changed] = True
@@ -102,14 +104,19 @@ class StaticChange:
             TUNING.static_spread_quantile,
         )
 
-    def _follow_light(self, cells: CellMap) -> None:
+    def _quiet(self, cells: CellMap) -> Mask:
+        """(gh, gw) where nothing moves to speak of."""
+        motion = kernels.speed_cells(cells.flow, self._speed.fast) * cells.activity
+        return motion < TUNING.static_motion
+
+    def _follow_light(self, cells: CellMap, quiet: Mask) -> None:
         """Gain and offset of the light from the background to now, over quiet blocks that are known."""
         now_s = cells.frame.pts_s
         if now_s - self._light_from_s < TUNING.light_every_s:
             return
         self._light_from_s = now_s
-        quiet = np.repeat(np.repeat(cells.activity <= TUNING.static_active, 2, axis=0), 2, axis=1)
-        self._gain, self._offset = kernels.resistant_line(self._background, cells.luma, quiet & self._known)
+        blocks = np.repeat(np.repeat(quiet, 2, axis=0), 2, axis=1)
+        self._gain, self._offset = kernels.resistant_line(self._background, cells.luma, blocks & self._known)
 
     def state(self) -> dict[str, State]:
         clock = np.array([self._count, self._learnt_s, self._since_sample_s])

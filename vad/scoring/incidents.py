@@ -26,7 +26,7 @@ class _Open:
     started: Frame
     peak: FrameScore
     reasons: dict[Reason, float]  # each with its highest score
-    regions: tuple[Region, ...]
+    regions: tuple[Region, ...]  # since the last event
     frames: int
     last_hot_s: float
     told_at_s: float
@@ -37,9 +37,11 @@ class _Open:
 class Incidents:
     """``step(score)`` gives the events that this frame causes: none, or opened, updated or closed, in order.
 
-    Opens when frames anomalous together for ``open_after_s`` fell within a short window; closes (``calm``) when the
-    score stayed below ``hysteresis`` of the threshold for ``close_after_s``, at ``longest_incident_s`` (``too_long``;
-    then it must be calm before another opens), when the picture ails (``camera_health``) or the run ends.
+    Opens when frames anomalous together for ``open_after_s`` fell within a short window. Closes (``calm``) when the
+    evidences it was raised for stayed below ``hysteresis`` of the threshold for ``close_after_s``, at
+    ``longest_incident_s`` (``too_long``; then it must be calm before another opens), when the picture ails
+    (``camera_health``) or the run ends. ``regions`` of opened and updated are united over the frames since the event
+    before; those of closed are the peak's.
     """
 
     def __init__(
@@ -71,13 +73,20 @@ class Incidents:
         self._last = score
         if score.health is not None:
             return events + self.close("camera_health")
-        hot = score.score >= self._settings.hysteresis * score.threshold
+        hot = self._is_hot(score)
         self._calm_s = 0.0 if hot else self._calm_s + step_s
         if self._calm_s >= self._settings.close_after_s:
             self._exhausted = False
         if self._open is None:
             return events + self._consider(score, step_s)
         return events + self._continue(self._open, score, hot)
+
+    def _is_hot(self, score: FrameScore) -> bool:
+        """Is any evidence still up, of those that the open incident was raised for (of all, when none is open)?"""
+        level = self._settings.hysteresis * score.threshold
+        if self._open is None:
+            return score.score >= level
+        return any(score.evidence.get(reason, 0.0) >= level for reason in self._open.reasons)
 
     def close(self, reason: str) -> list[AnomalyEvent]:
         """End the open incident, if any, at the last frame seen; forget what was leading up to one."""
@@ -114,7 +123,7 @@ class Incidents:
 
     def _continue(self, incident: _Open, score: FrameScore, hot: bool) -> list[AnomalyEvent]:
         now_s = score.frame.pts_s
-        if hot:
+        if hot or score.is_anomalous:
             incident.last_hot_s = now_s
         if score.is_anomalous:
             self._absorb(incident, score)
@@ -146,6 +155,7 @@ class Incidents:
     ) -> AnomalyEvent:
         incident.told_at_s, incident.told_peak = score.frame.pts_s, incident.peak.score
         incident.told_reasons = frozenset(incident.reasons)
+        regions, incident.regions = incident.regions, ()
         frame = score.frame
         return AnomalyEvent(
             type=kind,
@@ -164,7 +174,7 @@ class Incidents:
             peak_pts_s=incident.peak.frame.pts_s,
             stage=score.stage,
             reasons=tuple(sorted(incident.reasons, key=lambda reason: -incident.reasons[reason])),
-            regions=incident.regions,
+            regions=regions if kind is not EventType.CLOSED else incident.peak.regions,
             frames=incident.frames,
             close_reason=close_reason,
         )

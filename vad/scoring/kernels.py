@@ -259,12 +259,11 @@ def dwell(
     background: Map,
     spread: Map,
     known: Mask,
-    activity: Map,
+    quiet: Mask,
     stood_s: Map,
     gain: float,
     offset: float,
     dt_s: float,
-    active: float,
     tolerance: float,
     full: float,
     away_s: float,
@@ -280,7 +279,7 @@ def dwell(
     bh, bw = luma.shape
     for i in range(bh):
         for j in range(bw):
-            if activity[i // 2, j // 2] > active or not known[i, j]:
+            if not quiet[i // 2, j // 2] or not known[i, j]:
                 continue
             difference = abs(luma[i, j] - gain * background[i, j] - offset) / spread[i, j]
             strange = min(1.0, max(0.0, (difference - tolerance) / full))

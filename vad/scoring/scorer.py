@@ -24,8 +24,8 @@ from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
 from vad.scoring.kernels import Map, State
 from vad.scoring.places import box_region, judged_cells
-from vad.scoring.threshold import Spot
-from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TAILS, TUNING
+from vad.scoring.scale import Scale
+from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TUNING
 from vad.types import CellMap, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
 
 MOST_REGIONS = 8
@@ -61,8 +61,7 @@ class Scorer:
     def stage(self) -> Stage:
         if self._geometry is None or self._normal_s < self._settings.warming_after_s:
             return Stage.COLD
-        peaks = sum(spot.peaks for spot in self._spots)
-        enough = self._normal_s >= self._settings.calibrated_after_s and peaks >= TUNING.min_peaks
+        enough = self._normal_s >= self._settings.calibrated_after_s and self._scale.peaks >= TUNING.min_peaks
         return Stage.CALIBRATED if enough else Stage.WARMING
 
     @property
@@ -84,8 +83,6 @@ class Scorer:
         issue = self._health.step(cells)
         maps = [evidence.score(cells) for evidence in self._evidences]  # K maps (gh, gw)
         peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
-        if not np.all(np.isfinite(peaks)):
-            raise ValueError(f"camera {self.camera}: cell maps hold values that are not finite")
         share = 1.0 if self._settings.smoothing_s <= 0.0 else 1.0 - math.exp(-dt_s / self._settings.smoothing_s)
         self._smooth += share * (peaks - self._smooth)
         score = self._judge(cells, maps, issue)
@@ -93,7 +90,9 @@ class Scorer:
         return score
 
     def _enter(self, cells: CellMap) -> None:
-        """Begin cold on another grid, begin fresh on another run."""
+        """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite."""
+        if not math.isfinite(float(cells.flow.sum() + cells.activity.sum() + cells.surprise.sum() + cells.luma.sum())):
+            raise ValueError(f"camera {self.camera}: frame {cells.frame.index}'s cell map is not finite")
         geometry = cells.frame.geometry
         if self._geometry is None or geometry != self._geometry:
             self._begin_cold(geometry)
@@ -106,13 +105,12 @@ class Scorer:
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
         speed = Speed(rows, columns)
-        self._static = StaticChange(rows, columns)
+        self._static = StaticChange(rows, columns, speed=speed)
         direction, size = Direction(rows, columns, speed=speed), Size(rows, columns)
         appearance = Appearance(rows, columns)
         self._evidences: list[Evidence] = [speed, direction, size, appearance, self._static]
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
-        sustain_s = self._settings.open_after_s
-        self._spots = [Spot(TAILS[reason], gap_s=gap_s, sustain_s=sustain_s) for reason in REASONS]
+        self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
         self._normal_s = 0.0  # normal footage seen, media seconds
         self._begin_run()
@@ -129,15 +127,11 @@ class Scorer:
         stage, threshold = self.stage, self.threshold
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
-        all_of_them = math.log10(len(REASONS))  # Bonferroni
-        pairs = zip(REASONS, self._spots, self._smooth, strict=True)
-        evidence = {
-            reason: max(0.0, spot.exponent(float(value), dt_s=self._frame_s) - all_of_them)
-            for reason, spot, value in pairs
-        }
-        winner = max(evidence, key=lambda reason: evidence[reason])
-        score = evidence[winner]
-        spoke = sorted((r for r in evidence if evidence[r] > threshold), key=lambda r: -evidence[r])
+        exponents = self._scale.exponents(self._smooth, frame_s=self._frame_s)
+        evidence = {reason: float(value) for reason, value in zip(REASONS, exponents, strict=True)}
+        ranked = sorted(evidence, key=lambda reason: -evidence[reason])
+        winner, score = ranked[0], evidence[ranked[0]]
+        spoke = [reason for reason in ranked if evidence[reason] > threshold]
         heat = self._heat(maps[REASONS.index(winner)], score)
         return FrameScore(
             frame=cells.frame,
@@ -192,8 +186,7 @@ class Scorer:
             self._unlearnt_s = 0.0
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
-        for spot, value in zip(self._spots, sample.values, strict=True):
-            spot.learn(float(value), dt_s=sample.dt_s, starts=sample.starts)
+        self._scale.learn(sample.values, dt_s=sample.dt_s, starts=sample.starts)
 
     def save(self, path: str | Path, *, weights_sha256: str) -> None:
         """Write the calibration, atomically. Raises CalibrationError when that fails or no frame was seen yet."""
@@ -250,5 +243,4 @@ class Scorer:
         """Everything that holds calibration, with its name in the file."""
         parts: list[tuple[str, Stateful]] = [("health", self._health)]
         parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=True)]
-        parts += [(f"tail_{reason}", spot) for reason, spot in zip(REASONS, self._spots, strict=True)]
-        return parts
+        return [*parts, ("scale", self._scale)]

@@ -76,13 +76,13 @@ class Tuning:
     background_s: float = 100.0  # footage that they cover
     sample_every_s: float = 0.4  # while young
     light_every_s: float = 0.4  # between two fits of the light's gain and offset
-    static_spread_floor: float = 2.0  # luma levels
+    static_spread_floor: float = 1.8  # luma levels
     static_spread_quantile: float = 0.8
     static_tolerance: float = 2.5  # spreads that are nobody's business
     static_full: float = 3.0  # spreads beyond it that count in full
     static_away_s: float = 0.5
     static_most_s: float = 60.0
-    static_active: float = 0.08  # activity above which a cell shows something moving
+    static_motion: float = 0.08  # activity times share of what is fast: above it a cell shows something moving
     static_hold_s: float = 1.0  # stood that long, it is kept out of the background while a flag is up
 
     # learning
@@ -103,5 +103,5 @@ TAILS = {
     Reason.DIRECTION: TailPrior(floor=0.2, scale=0.05),
     Reason.SIZE: TailPrior(floor=0.9, scale=0.12),
     Reason.APPEARANCE: TailPrior(floor=0.9, scale=0.08),
-    Reason.STATIC_CHANGE: TailPrior(floor=0.5, scale=0.3),
+    Reason.STATIC_CHANGE: TailPrior(floor=0.5, scale=0.25),
 }
