@@ -1,0 +1,46 @@
+"""The common scale: what each evidence's value means in expected incidents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from vad.scoring.kernels import State
+from vad.scoring.storage import below
+from vad.scoring.threshold import Spot
+from vad.scoring.tuning import REASONS, TAILS
+
+
+class Scale:
+    """The tails of all evidences, each of the camera's own normal values."""
+
+    def __init__(self, *, gap_s: float, sustain_s: float) -> None:
+        self._spots = [Spot(TAILS[reason], gap_s=gap_s, sustain_s=sustain_s) for reason in REASONS]
+
+    @property
+    def peaks(self) -> int:
+        """Declustered peaks that the tails rest on, all together."""
+        return sum(spot.peaks for spot in self._spots)
+
+    def exponents(self, values: State, *, frame_s: float) -> State:
+        """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.
+
+        Corrected (Bonferroni) for how many tails there are, so that a budget holds for all of them together.
+        """
+        pairs = zip(self._spots, values, strict=True)
+        each = np.array([spot.exponent(float(value), dt_s=frame_s) for spot, value in pairs])
+        return np.maximum(0.0, each - math.log10(len(self._spots)))
+
+    def learn(self, values: State, *, dt_s: float, starts: bool) -> None:
+        """Learn the (K,) values of a normal frame; ``starts``: the frame before it was not learnt."""
+        for spot, value in zip(self._spots, values, strict=True):
+            spot.learn(float(value), dt_s=dt_s, starts=starts)
+
+    def state(self) -> dict[str, State]:
+        return {f"{k}/{name}": value for k, spot in enumerate(self._spots) for name, value in spot.state().items()}
+
+    def restore(self, arrays: Mapping[str, State]) -> None:
+        for k, spot in enumerate(self._spots):
+            spot.restore(below(str(k), arrays))
