@@ -179,6 +179,22 @@ def test_resolution_change_ends_the_run_and_the_next_goes_on_with_that_frame(tmp
     assert second.frames[0].geometry.source_width == 640
 
 
+@pytest.mark.parametrize(("before", "after"), [("libx264", "libx265"), ("libx265", "libx264")])
+def test_codec_change_ends_the_run_and_the_next_goes_on(tmp_path, video_file, before, after):
+    first_half = video_file("before.ts", codec=before, frames=25)
+    second_half = video_file("after.ts", codec=after, frames=50, pts=lambda index: 25 + index)
+    both = tmp_path / "both.ts"
+    both.write_bytes(first_half.read_bytes() + second_half.read_bytes())
+    first = read(both, analysis_fps=60)
+    assert first.code == "format_changed"
+    assert first.decoded >= 23
+    second = read(both, analysis_fps=60, run=1, continues=first.reader)
+    assert second.code == "ended"
+    assert second.decoded >= 25  # all from the second key frame on
+    assert first.corrupt_packets + second.corrupt_packets <= 27
+    assert second.reader.info.codec == {"libx264": "h264", "libx265": "hevc"}[after]
+
+
 @pytest.mark.parametrize("jump", [200, -20])
 def test_jump_in_media_time_ends_the_run_and_the_next_goes_on_with_that_frame(tmp_path, video_file, jump):
     path = video_file("first.ts", frames=25)

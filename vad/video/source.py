@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 
 from vad.config import CameraConfig, redact_url
 from vad.errors import StreamCode, StreamError
+from vad.video.decoding import Decoder
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
 
@@ -66,10 +67,16 @@ class Feed(Protocol):
     stamped: bool  # its time stamps are its own, not FFmpeg's invention
     announced_fps: float | None
     duration_s: float | None  # of a recording, where it is known
-    codec: str
-    profile: str | None
     container: str
     faults: int  # unreadable stretches skipped so far, apart from packets that do not decode
+
+    @property
+    def codec(self) -> str:
+        """Of the last frame decoded."""
+        ...
+
+    @property
+    def profile(self) -> str | None: ...
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """What is left of the stream: always the same iterator, so that a next reader goes on where one stopped."""
@@ -173,13 +180,10 @@ class ContainerFeed:
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
-        stream.codec_context.thread_count = 0 if parallel else 1
-        stream.codec_context.thread_type = "AUTO" if parallel else "NONE"
+        self._decoder = Decoder(stream.codec_context, parallel=parallel)
         self._container = container
         self._stream = stream
         self.container = container.format.name
-        self.codec = stream.codec_context.name
-        self.profile = stream.codec_context.profile
         recorded = source.kind is SourceKind.FILE or (source.kind is SourceKind.HTTP and container.duration is not None)
         self.live = not recorded
         self.stamped = recorded or self.container not in _INVENTED_STAMPS
@@ -206,8 +210,16 @@ class ContainerFeed:
                 if in_a_row > MOST_DEMUX_FAULTS:
                     raise
 
+    @property
+    def codec(self) -> str:
+        return self._decoder.codec
+
+    @property
+    def profile(self) -> str | None:
+        return self._decoder.profile
+
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
-        return self._stream.codec_context.decode(packet)
+        return self._decoder.decode(packet)
 
     def close(self) -> None:
         self._container.close()
