@@ -12,8 +12,11 @@ import pytest
 
 from tests.video.clips import pictures
 from tests.video.reading import read
-from vad.clock import ManualClock
+from vad.clock import ManualClock, SystemClock
+from vad.config import CameraConfig
+from vad.errors import StreamError
 from vad.types import WallSource
+from vad.video.reader import Reader
 
 
 def assert_time_rises(frames):
@@ -279,6 +282,17 @@ def test_folder_with_damaged_pictures_counts_them(picture_folder):
     (picture_folder / "frame4.png").write_bytes(b"\x89PNG but no more")
     outcome = read(picture_folder, analysis_fps=60)
     assert (outcome.code, outcome.decoded, outcome.corrupt_packets) == ("ended", 10, 2)
+
+
+def test_folder_whose_pictures_vanish_is_a_fault_of_the_stream(picture_folder):
+    stop = threading.Event()
+    config = CameraConfig(url=str(picture_folder), realtime=False, analysis_fps=60)
+    reader = Reader("cam1", config=config, run=0, model_width=160, clock=SystemClock(), stop=stop)
+    with pytest.raises(StreamError, match="No such file") as caught, reader:
+        for _ in reader:
+            for path in picture_folder.glob("*.png"):
+                path.unlink()
+    assert caught.value.code == "not_found"
 
 
 def test_folder_without_pictures_is_no_video(tmp_path):

@@ -47,12 +47,15 @@ _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN
 
 @contextmanager
 def translate_av_errors(camera: str, url: str) -> Iterator[None]:
-    """Turn any FFmpeg error inside into a StreamError. ``url`` must be redacted already: the message shows it."""
+    """Turn any FFmpeg or file error inside into a StreamError. ``url`` must be redacted: the message shows it."""
     try:
         yield
     except av.FFmpegError as exc:
         code, text = _meaning(exc, url)
         raise StreamError(code, f"{camera}: {url}: {text}") from None
+    except OSError as exc:  # a folder of pictures is read without FFmpeg
+        code = StreamCode.NOT_FOUND if isinstance(exc, FileNotFoundError) else StreamCode.BROKEN
+        raise StreamError(code, f"{camera}: {url}: {exc.strerror or type(exc).__name__}") from None
 
 
 def _meaning(exc: av.FFmpegError, url: str) -> tuple[StreamCode, str]:

@@ -112,7 +112,13 @@ def resolve(config: CameraConfig) -> Source:
 
 
 def _network_source(kind: SourceKind, config: CameraConfig, options: dict[str, str]) -> Source:
-    shown, target = redact_url(config.url), config.url_with_credentials()
+    shown = redact_url(config.url)
+    try:
+        target = config.url_with_credentials()
+    except (OSError, UnicodeDecodeError) as exc:  # the password's file may be gone by now
+        raise StreamError(
+            StreamCode.AUTH_FAILED, f"{shown}: password_file cannot be read ({type(exc).__name__})"
+        ) from None
     return Source(kind, shown, target, options, timeout_s=config.read_timeout_s)
 
 
@@ -144,7 +150,8 @@ def open_feed(source: Source, *, camera: str, parallel: bool) -> Feed:
     Raises StreamError. Blocks for as long as the read time-out, with the GIL released.
     """
     if source.kind is SourceKind.FOLDER:
-        return FolderFeed(Path(source.target), fps=source.fps or FOLDER_FPS, camera=camera)
+        with translate_av_errors(camera, source.shown):
+            return FolderFeed(Path(source.target), fps=source.fps or FOLDER_FPS, camera=camera)
     container = _open_container(source, camera=camera)
     try:
         return ContainerFeed(container, source=source, camera=camera, parallel=parallel)
