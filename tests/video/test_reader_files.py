@@ -288,10 +288,13 @@ def test_folder_whose_pictures_vanish_is_a_fault_of_the_stream(picture_folder):
     stop = threading.Event()
     config = CameraConfig(url=str(picture_folder), realtime=False, analysis_fps=60)
     reader = Reader("cam1", config=config, run=0, model_width=160, clock=SystemClock(), stop=stop)
-    with pytest.raises(StreamError, match="No such file") as caught, reader:
-        for _ in reader:
-            for path in picture_folder.glob("*.png"):
-                path.unlink()
+    with reader:
+        items = iter(reader)
+        next(items)
+        for path in picture_folder.glob("*.png"):
+            path.unlink()
+        with pytest.raises(StreamError, match="No such file") as caught:
+            list(items)
     assert caught.value.code == "not_found"
 
 

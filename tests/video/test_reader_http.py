@@ -67,13 +67,13 @@ def camera() -> Iterator[str]:
 
 
 def test_motion_jpeg_is_timed_by_its_arrival_and_not_by_an_invented_rate(camera):
-    outcome = read(f"http://{camera}/mjpeg", at_most=50, read_timeout_s=5)
+    outcome = read(f"http://{camera}/mjpeg", at_most=30, read_timeout_s=5)
     assert outcome.error is None
-    assert outcome.decoded == 50
+    assert outcome.decoded == 30
     info = outcome.reader.info
     assert (info.codec, info.width, info.height, info.live) == ("mjpeg", 320, 240, True)
     assert outcome.reader.measured_fps == pytest.approx(FPS, rel=0.25)
-    assert 2.0 < outcome.frames[-1].pts_s < 6.0
+    assert 1.2 < outcome.frames[-1].pts_s < 4.0
     assert outcome.frames[-1].wall_source is WallSource.ARRIVAL
 
 
