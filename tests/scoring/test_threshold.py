@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_exponent_and_level_are_inverse_and_exponent_grows():
         assert spot.exponent(spot.level(rate), dt_s=0.125) == pytest.approx(-math.log10(rate * 0.125))
     exponents = [spot.exponent(value, dt_s=0.125) for value in np.linspace(0.0, 40.0, 500)]
     assert exponents[0] == 0.0
-    assert all(a <= b for a, b in zip(exponents, exponents[1:], strict=False))
+    assert all(a <= b for a, b in pairwise(exponents))
     assert all(math.isfinite(value) for value in exponents)
 
 

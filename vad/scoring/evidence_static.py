@@ -88,9 +88,10 @@ class StaticChange:
         span_s = min(TUNING.background_s, self._learnt_s)
         if self._count and self._since_sample_s < max(TUNING.sample_every_s, span_s / TUNING.background_samples):
             return
-        slot = self._count % TUNING.background_samples
-        self._samples[slot] = np.round(cells.luma).astype(np.uint8)
-        self._valid[slot] = quiet
+        slot = self._count % TUNING.background_samples  # what is not quiet keeps the sample it has there
+        blocks = np.repeat(np.repeat(quiet, 2, axis=0), 2, axis=1)
+        self._samples[slot][blocks] = np.round(cells.luma[blocks]).astype(np.uint8)
+        self._valid[slot] |= quiet
         self._count += 1
         self._since_sample_s = 0.0
         self._look_up()

@@ -27,7 +27,7 @@ class Gate:
 
     The gate opens again ``unlearn_margin_s`` after the last flag. The way back is bounded: when flags have stood for
     longer than ``longest_s`` (calm makes up for a quarter of its own time), the world has changed, and everything is
-    learnt until calm returns. Ailing pictures are never learnt.
+    learnt until no flag has been up for ``accepted_after_s``. Ailing pictures are never learnt.
     """
 
     def __init__(self, *, longest_s: float) -> None:
@@ -35,7 +35,7 @@ class Gate:
         self._waiting: deque[Sample] = deque()
         self._seen_s = 0.0
         self._closed_until_s = -math.inf
-        self._flagged_s = 0.0
+        self._flagged_s, self._calm_s = 0.0, 0.0
         self._broken = True
         self.accepting = False
         self.closed = False
@@ -44,10 +44,11 @@ class Gate:
         """The frames to learn now, oldest first."""
         self._seen_s += dt_s
         self._flagged_s = max(0.0, self._flagged_s + (dt_s if flagged and not ailing else -0.25 * dt_s))
+        self._calm_s = 0.0 if flagged else self._calm_s + dt_s
         if self._flagged_s > self._longest_s:
             self.accepting = True
-        elif self._flagged_s < 0.5 * self._longest_s:
-            self.accepting = False
+        if self.accepting and self._calm_s >= TUNING.accepted_after_s:
+            self.accepting, self._flagged_s = False, 0.5 * self._longest_s
         if ailing or (flagged and not self.accepting):
             self._closed_until_s = self._seen_s + TUNING.unlearn_margin_s
             self._waiting.clear()

@@ -10,7 +10,7 @@ import numpy as np
 from vad.scoring.kernels import State
 from vad.scoring.storage import below
 from vad.scoring.threshold import Spot
-from vad.scoring.tuning import REASONS, TAILS
+from vad.scoring.tuning import REASONS, TAILS, TUNING
 
 
 class Scale:
@@ -20,9 +20,10 @@ class Scale:
         self._spots = [Spot(TAILS[reason], gap_s=gap_s, sustain_s=sustain_s) for reason in REASONS]
 
     @property
-    def peaks(self) -> int:
-        """Declustered peaks that the tails rest on, all together."""
-        return sum(spot.peaks for spot in self._spots)
+    def settled(self) -> bool:
+        """Have enough excursions been seen, all tails together, unless nothing ever comes near one?"""
+        calm = all(spot.start <= spot.prior.floor for spot in self._spots)
+        return calm or sum(spot.peaks for spot in self._spots) >= TUNING.min_peaks
 
     def exponents(self, values: State, *, frame_s: float) -> State:
         """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.

@@ -61,8 +61,7 @@ class Scorer:
     def stage(self) -> Stage:
         if self._geometry is None or self._normal_s < self._settings.warming_after_s:
             return Stage.COLD
-        enough = self._normal_s >= self._settings.calibrated_after_s and self._scale.peaks >= TUNING.min_peaks
-        return Stage.CALIBRATED if enough else Stage.WARMING
+        return Stage.CALIBRATED if self._settled else Stage.WARMING
 
     @property
     def threshold(self) -> float:
@@ -113,6 +112,7 @@ class Scorer:
         self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
         self._normal_s = 0.0  # normal footage seen, media seconds
+        self._settled = False  # calibrated_after_s were seen, and enough peaks
         self._begin_run()
 
     def _begin_run(self) -> None:
@@ -187,6 +187,8 @@ class Scorer:
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
         self._scale.learn(sample.values, dt_s=sample.dt_s, starts=sample.starts)
+        enough = self._normal_s >= self._settings.calibrated_after_s and self._scale.settled
+        self._settled = self._settled or enough
 
     def save(self, path: str | Path, *, weights_sha256: str) -> None:
         """Write the calibration, atomically. Raises CalibrationError when that fails or no frame was seen yet."""
@@ -195,7 +197,7 @@ class Scorer:
             raise CalibrationError(f"{path}: camera {self.camera} has seen no frame yet; nothing to save")
         meta = {"camera": self.camera, "weights_sha256": weights_sha256, "geometry": asdict(self._geometry)}
         arrays = {f"{part}/{name}": value for part, owner in self._parts() for name, value in owner.state().items()}
-        arrays["scorer/clock"] = np.array([self._normal_s, self._frame_s])
+        arrays["scorer/clock"] = np.array([self._normal_s, self._frame_s, self._settled])
         storage.save(path, meta, arrays)
 
     @classmethod
@@ -235,8 +237,8 @@ class Scorer:
             raise CalibrationError(f"{path}: describes no geometry: {exc}") from exc
         for part, owner in scorer._parts():
             owner.restore(storage.below(part, arrays))
-        clock = take(storage.below("scorer", arrays), "clock", np.zeros(2))
-        scorer._normal_s, scorer._frame_s = float(clock[0]), float(clock[1])
+        clock = take(storage.below("scorer", arrays), "clock", np.zeros(3))
+        scorer._normal_s, scorer._frame_s, scorer._settled = float(clock[0]), float(clock[1]), bool(clock[2])
         return scorer
 
     def _parts(self) -> list[tuple[str, Stateful]]:

@@ -1,0 +1,154 @@
+"""What is learnt, and what is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.scoring.test_scorer import SETTINGS, make_scorer
+from tests.scoring.walkers import Body, World
+from vad.config import Polygon
+from vad.scoring.gate import Gate
+from vad.scoring.tuning import TUNING
+from vad.types import HealthIssue, Reason, Stage
+
+RUNNER = Body(x=5.0, y=70.0, vx=45.0)
+
+
+def learnt(scorer, folder) -> dict[str, np.ndarray]:
+    scorer.save(folder / "now.npz", weights_sha256="0" * 64)
+    with np.load(folder / "now.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+def same(a, b) -> bool:
+    return all(
+        np.array_equal(a[name], b[name]) for name in a if name.startswith(("speed", "direction", "size", "scale"))
+    )
+
+
+@pytest.fixture
+def trained():
+    scorer, world = make_scorer(), World(seed=4)
+    for cells in world.frames(60.0):
+        scorer.step(cells)
+    return scorer, world
+
+
+def test_nothing_flagged_is_learnt_not_even_what_led_up_to_it(trained, tmp_path):
+    scorer, world = trained
+    before = None
+    world.bodies.append(replace(RUNNER))
+    for cells in world.frames(10.0):
+        score = scorer.step(cells)
+        if score.is_anomalous and before is None:
+            before = learnt(scorer, tmp_path)
+    assert before is not None
+    assert same(before, learnt(scorer, tmp_path))
+
+
+def test_learning_goes_on_after_the_margin(trained, tmp_path):
+    scorer, world = trained
+    world.bodies.append(runner := replace(RUNNER))
+    for cells in world.frames(3.0):
+        scorer.step(cells)
+    world.bodies.remove(runner)
+    before = learnt(scorer, tmp_path)
+    for cells in world.frames(TUNING.unlearn_margin_s + TUNING.learn_delay_s + 2.0):
+        scorer.step(cells)
+    assert not same(before, learnt(scorer, tmp_path))
+
+
+def test_the_world_may_change_for_good():
+    settings = SETTINGS.model_copy(update={"longest_incident_s": 40.0})
+    scorer, world = make_scorer(settings=settings), World(seed=4)
+    for cells in world.frames(60.0):
+        scorer.step(cells)
+    world.bodies.append(Body(x=80.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
+    scores = [scorer.step(cells) for cells in world.frames(120.0)]
+    assert any(Reason.STATIC_CHANGE in score.reasons for score in scores[:300])
+    assert not any(Reason.STATIC_CHANGE in score.reasons for score in scores[-300:])
+
+
+def test_a_left_object_stays_flagged_until_then(trained):
+    scorer, world = trained
+    world.bodies.append(Body(x=80.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
+    scores = [scorer.step(cells) for cells in world.frames(90.0)]
+    assert all(score.is_anomalous for score in scores[-500:])
+    assert np.all([score.regions for score in scores[-500:]])
+
+
+def test_drifting_light_is_no_static_change(trained):
+    scorer, world = trained
+    for _ in range(120):
+        world.light *= 0.995
+        for cells in world.frames(1.0):
+            assert Reason.STATIC_CHANGE not in scorer.step(cells).reasons
+
+
+def test_a_light_jump_is_named_and_neither_flagged_nor_learnt(trained, tmp_path):
+    scorer, world = trained
+    before = learnt(scorer, tmp_path)
+    world.light = 0.55
+    scores = []
+    for cells in world.frames(2.0):
+        everywhere = np.full_like(cells.activity, 0.9)
+        scores.append(scorer.step(replace(cells, activity=everywhere, flow=cells.flow + 30.0)))
+    assert not any(score.is_anomalous for score in scores)
+    assert scores[-1].health is HealthIssue.LIGHT_JUMP
+    assert same(before, learnt(scorer, tmp_path))
+    later = [scorer.step(cells) for cells in world.frames(10.0)]
+    assert not any(score.is_anomalous for score in later)
+
+
+def test_a_new_run_forgets_what_is_transient_and_keeps_the_calibration(trained):
+    scorer, world = trained
+    world.bodies.append(runner := replace(RUNNER))
+    for cells in world.frames(3.0):
+        scorer.step(cells)
+    world.bodies.remove(runner)
+    world.new_run()
+    first = scorer.step(next(iter(world.frames(0.2))))
+    assert first.stage is Stage.CALIBRATED
+    assert first.score < 0.5 * first.threshold
+
+
+def test_zones_limit_what_is_judged():
+    left = Polygon(points=[(0.0, 0.0), (0.3, 0.0), (0.3, 1.0), (0.0, 1.0)])
+    scorer, world = make_scorer(zones=[left]), World(seed=1)
+    for cells in world.frames(60.0):
+        scorer.step(cells)
+    world.bodies.append(Body(x=70.0, y=70.0, vx=45.0, bounces=False))
+    outside = [scorer.step(cells) for cells in world.frames(2.0)]
+    assert not any(score.is_anomalous for score in outside)
+    world.bodies.append(Body(x=5.0, y=70.0, vx=45.0, bounces=False))
+    inside = [scorer.step(cells) for cells in world.frames(1.0)]
+    assert any(score.is_anomalous for score in inside)
+    assert all(region.x1 <= 0.36 for score in inside for region in score.regions)
+
+
+def test_maps_that_are_not_finite_are_refused(trained):
+    scorer, world = trained
+    cells = next(iter(world.frames(0.1)))
+    with pytest.raises(ValueError, match="not finite"):
+        scorer.step(replace(cells, flow=np.full_like(cells.flow, np.nan)))
+
+
+def make_sample():
+    return next(iter(World().frames(0.1)))
+
+
+def test_the_gate_accepts_what_has_been_flagged_for_too_long():
+    gate, cells = Gate(longest_s=20.0), make_sample()
+    steps = [gate.step(cells, np.zeros(5), dt_s=0.1, flagged=True, ailing=False) for _ in range(300)]
+    assert not any(steps[:200])
+    assert all(len(step) == 1 for step in steps[-30:])
+    for _ in range(600):
+        gate.step(cells, np.zeros(5), dt_s=0.1, flagged=False, ailing=False)
+    assert not gate.accepting
+    assert gate.step(cells, np.zeros(5), dt_s=0.1, flagged=True, ailing=False) == []
+
+
+def test_the_gate_never_lets_an_ailing_picture_through():
+    gate, cells = Gate(longest_s=5.0), make_sample()
+    assert not any(gate.step(cells, np.zeros(5), dt_s=0.1, flagged=True, ailing=True) for _ in range(500))
