@@ -96,7 +96,7 @@ def _render(scene: Scene, path: Path, *, console: Console) -> None:
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done / total)
 
-        encode(scene, path, seconds=DEMO_SECONDS, progress=show)
+        encode(scene, path, seconds=DEMO_SECONDS, preset="ultrafast", progress=show)
 
 
 def _site(path: Path, *, folder: Path) -> SiteConfig:
