@@ -103,7 +103,7 @@ def test_server_that_accepts_and_says_nothing(tmp_path: Path) -> None:
 def test_stream_that_ends(tmp_path: Path, rtsp_server: StartServer, clip_h264: Path) -> None:
     server = rtsp_server({}, once={"cam": clip_h264})
     with watching(tmp_path, {"cam": server.url("cam")}) as engine:
-        wait_for(lambda: engine.status().cameras["cam"].reconnects.get("ended", 0) >= 1)  # type: ignore[call-overload]
+        wait_for(lambda: engine.status().cameras["cam"].reconnects.get("ended", 0) >= 1)
         wait_for_frames(engine, "cam", 3)  # and it is asked again
     assert ("backoff", "ended") in camera_events(engine, "cam")
 
@@ -127,7 +127,7 @@ def test_resolution_change_in_mid_stream_starts_a_new_run(
     small, large = video_file("s.mp4", width=320, height=240, frames=75), video_file("l.mp4", frames=75)
     server = rtsp_server({"cam": [small, large]})
     with watching(tmp_path, {"cam": server.url("cam")}) as engine:
-        wait_for(lambda: engine.status().cameras["cam"].reconnects.get("format_changed", 0) >= 2)  # type: ignore[call-overload]
+        wait_for(lambda: engine.status().cameras["cam"].reconnects.get("format_changed", 0) >= 2)
         status = wait_for_frames(engine, "cam", 5)
         assert status.run >= 2
         assert status.frames.lost == 0

@@ -1,0 +1,116 @@
+"""The supervisor of one camera: back-off, and readers that hang in native code."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.sites import check_ledger, make_site, wait_for
+from tests.video.clips import VideoFile
+from vad.clock import SystemClock
+from vad.config import CameraConfig
+from vad.pipeline.engine import Engine
+from vad.pipeline.ledger import Ledger
+from vad.pipeline.mailbox import ClipMailbox
+from vad.pipeline.stream import CameraStream
+from vad.types import CameraEvent, CameraState
+
+
+@pytest.fixture
+def hanging_file(tmp_path: Path) -> Iterator[Path]:
+    """A pipe that nobody writes to: opening it blocks in the kernel, like a camera driver that has died."""
+    path = tmp_path / "pipe.mp4"
+    os.mkfifo(path)
+    yield path
+    for _ in range(20):  # let the abandoned threads go
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
+        time.sleep(0.02)
+
+
+def stream(config: CameraConfig, notices: list[CameraEvent], *, clip_length: int = 4) -> CameraStream:
+    return CameraStream(
+        "cam",
+        config=config,
+        model_width=160,
+        clip_length=clip_length,
+        clips=ClipMailbox(),
+        ledger=Ledger(),
+        notify=notices.append,
+        clock=SystemClock(),
+        jitter=random.Random(0),
+    )
+
+
+def test_back_off_doubles_up_to_its_cap_with_jitter() -> None:
+    config = CameraConfig(url="rtsp://h/x", backoff_min_s=0.5, backoff_max_s=30.0)
+    camera = stream(config, [])
+    for failures in range(12):
+        whole = min(30.0, 0.5 * 2.0**failures)
+        waits = [camera._backoff_s(failures) for _ in range(50)]
+        assert all(whole / 2 <= wait <= whole for wait in waits)
+        assert len(set(waits)) > 1
+    assert camera._backoff_s(10_000) <= 30.0
+
+
+def test_a_failure_that_repeats_is_announced_once(tmp_path: Path) -> None:
+    notices: list[CameraEvent] = []
+    config = CameraConfig(url=str(tmp_path / "none.mp4"), backoff_min_s=0.01, backoff_max_s=0.02)
+    camera = stream(config, notices)
+    camera.start()
+    wait_for(lambda: camera.status.reconnects.get("not_found", 0) >= 5)
+    camera.stop()
+    assert camera.join(deadline_s=time.monotonic() + 10.0)
+    assert [(notice.state, notice.code) for notice in notices] == [("backoff", "not_found"), ("stopped", None)]
+
+
+def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path) -> None:
+    notices: list[CameraEvent] = []
+    camera = stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), notices)
+    camera.start()
+
+    def abandoned_twice() -> bool:
+        camera.check()
+        return camera.status.abandoned_readers >= 2
+
+    wait_for(abandoned_twice, timeout_s=30.0)
+    assert notices[0].state == CameraState.STALLED
+    assert notices[0].code == "timeout"
+    camera.stop()
+    assert not camera.join(deadline_s=time.monotonic() + 0.1)
+
+
+def test_a_hung_reader_neither_delays_the_stop_nor_the_other_cameras(
+    tmp_path: Path, hanging_file: Path, video_file: VideoFile
+) -> None:
+    read_timeout_s = 1.0
+    good = video_file("good.mp4", frames=50)
+    cameras = {
+        "hung": {"url": str(hanging_file), "read_timeout_s": read_timeout_s},
+        "good": {"url": str(good), "read_timeout_s": read_timeout_s},
+    }
+    engine = Engine(make_site(tmp_path / "data", cameras))
+    with engine:
+        wait_for(lambda: engine.status().cameras["good"].state is CameraState.ENDED)
+        started_s = time.monotonic()
+    stopped_after_s = time.monotonic() - started_s
+    assert engine.status().cameras["good"].frames.received == 50
+    assert stopped_after_s < read_timeout_s + 2.0 + 3.0  # the machine may be busy
+    check_ledger(engine, stopped=True)
+
+
+def test_frames_that_an_abandoned_reader_had_gathered_are_counted_as_lost(video_file: VideoFile) -> None:
+    config = CameraConfig(url=str(video_file("clip.mp4", frames=30)), analysis_fps=25.0)
+    camera = stream(config, [], clip_length=100)
+    camera.start()
+    wait_for(lambda: len(camera._generation.window) >= 5)
+    camera._abandon(camera._generation)
+    account = camera._ledger.account("cam")
+    assert account.is_balanced
+    assert account.dropped["run_ended"] >= 5
+    wait_for(lambda: not camera.is_alive)
+    assert camera._ledger.account("cam").in_flight == 0
