@@ -6,7 +6,7 @@ Each camera's state lives here between calls; nothing else does. Used by one thr
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vad.errors import EngineError
-from vad.model.network import Encoded, Network, State, centred, reduce_to_cells, surprise_per_cell
+from vad.model.network import Decoded, Encoded, Network, State, centred, reduce_to_cells, surprise_per_cell
 from vad.model.weights import Weights
 from vad.types import CellMap, Clip, Geometry
+
+PIECE_FRAMES = 8
+"""Frames that go through the convolutions together on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,9 @@ class Runner:
         states = [self._continue(clip, now[row]) for row, clip in enumerate(layout.clips)]
         before = torch.stack([state.before for state in states])
         before = torch.cat([before, *(now[layout.step(t)][:w] for t, w in enumerate(layout.widths[1:]))])
-        encoded = self._network.encode(now, before)
+        encoded = Encoded(*self._in_pieces(self._network.encode, now, before))
         hidden, last = self._step_through(layout, encoded, states)
-        decoded = self._network.decode(now, encoded, hidden)
+        decoded = Decoded(*self._in_pieces(self._decode, now, hidden, *encoded))
         reduced = reduce_to_cells(decoded, hidden, luma)
         expected = self._shift(layout, decoded.prediction, [state.prediction for state in states])
         spread = self._shift(layout, decoded.log_spread, [state.log_spread for state in states])
@@ -116,6 +119,16 @@ class Runner:
                 decoded.log_spread[row].clone(),
             )
         return maps
+
+    def _decode(self, now: Tensor, hidden: Tensor, *encoded: Tensor) -> Decoded:
+        return self._network.decode(now, Encoded(*encoded), hidden)
+
+    def _in_pieces(self, stage: Callable[..., Sequence[Tensor]], *rows: Tensor) -> Sequence[Tensor]:
+        """A stage that treats each row alone. On a CPU a few rows at a time: what they need then stays in the cache."""
+        if self.device.type != "cpu":
+            return stage(*rows)
+        pieces = [stage(*piece) for piece in zip(*(torch.split(x, PIECE_FRAMES) for x in rows), strict=True)]
+        return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
 
     def _upload(self, layout: _Layout) -> Tensor:
         frames = [clip.frames[t].luma for t, width in enumerate(layout.widths) for clip in layout.clips[:width]]

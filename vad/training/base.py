@@ -33,6 +33,7 @@ WARM_UP_STEPS = 50
 TRAIN_PART = (0.0, 0.8)
 """Share of each stream's length to learn from; the rest is for measuring."""
 
+HELD_OUT_SHARE = 0.03
 HELD_OUT_SEED = 1_000
 """Added to the seed of material that is only for measuring."""
 
@@ -102,14 +103,14 @@ def _held_out(options: argparse.Namespace) -> dict[str, Material]:
 def _sources(options: argparse.Namespace, use: str) -> dict[str, Material]:
     held_out = use == "held_out"
     seed = options.seed + (HELD_OUT_SEED if held_out else 0)
-    share = 24 / options.sequences if held_out else 1.0
-    scenes, collages = round(options.sequences * share), round(options.sequences * 0.5 * share)
+    share = HELD_OUT_SHARE if held_out else 1.0
+    scenes, collages = math.ceil(options.sequences * share), math.ceil(options.sequences * 0.5 * share)
     videos = sorted(options.streams.glob("*.mp4")) if options.streams else []
     part = (TRAIN_PART[1], 1.0) if held_out else TRAIN_PART
     footage = (
         one
         for video in videos
-        for one in from_footage(video, count=max(4, round(options.sequences * 0.1 * share)), seed=seed, part=part)
+        for one in from_footage(video, count=math.ceil(options.sequences * 0.1 * share), seed=seed, part=part)
     )
     sources: dict[str, Iterator[Material]] = {
         "scenes": from_scenes(scenes, seed=seed),
@@ -136,7 +137,7 @@ def _pictures(videos: Sequence[Path]) -> list[NDArray[np.uint8]]:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep freed memory: handing 100 MB back and asking for it again at each step more than halves the speed."""
+    """Let glibc keep freed memory: giving 100 MB back and asking for it again at each step halves the speed."""
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:

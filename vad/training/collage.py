@@ -174,18 +174,18 @@ class Collage:
             ch, cw = min(int(h * zoom) + 2, source.shape[0]), min(int(w * zoom) + 2, source.shape[1])
             top, left = random.integers(source.shape[0] - ch + 1), random.integers(source.shape[1] - cw + 1)
             cut = source[top : top + ch, left : left + cw].astype(np.float32)
-            image: Image = cv2.resize(cut, (w, h), interpolation=cv2.INTER_AREA)
+            image = np.asarray(cv2.resize(cut, (w, h), interpolation=cv2.INTER_AREA), np.float32)
         else:
             image = np.full((h, w), random.uniform(20, 235), np.float32)
-            cells, weight = random.integers(1, 5), random.uniform(20, 90)
+            cells, weight = int(random.integers(1, 5)), random.uniform(20, 90)
             while cells < max(h, w):
                 grid = random.normal(0.0, weight, (min(cells, h) + 1, min(cells, w) + 1)).astype(np.float32)
                 image += cv2.resize(grid, (w, h), interpolation=cv2.INTER_CUBIC)
-                cells, weight = cells * random.integers(2, 4), weight * random.uniform(0.4, 0.9)
+                cells, weight = cells * int(random.integers(2, 4)), weight * random.uniform(0.4, 0.9)
         mean = image.mean()
         shift = random.normal(0.0, 40.0)
         image = mean + shift + (image - mean) * random.uniform(low, high)
-        return np.clip(image, 0, 255)
+        return np.asarray(np.clip(image, 0, 255), np.float32)
 
 
 def _paint(background: Image, bodies: Sequence[_Body], t: float) -> tuple[Image, Image, Image]:

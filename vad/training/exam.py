@@ -15,7 +15,7 @@ SPEEDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def examine(network: Network, material: Material, *, size: int = 8) -> dict[str, float]:
-    """End-point error (px a frame) and speed ratio on moving blocks, by true speed; intersection over union of moving."""
+    """Flow error (px a frame) and speed ratio on moving blocks, by true speed; how well those blocks are found."""
     network.eval()
     flow, truth, share, moving, trust = (
         torch.cat(parts) for parts in zip(*_said(network, material, size), strict=True)

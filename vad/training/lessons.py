@@ -68,7 +68,7 @@ def run_chunk(network: Network, luma: Tensor, before: Tensor, state: State) -> S
     now = centred(luma.transpose(0, 1).reshape(t * n, 1, *luma.shape[2:]))
     encoded = network.encode(now, torch.cat((before, now[:-n])))
     hidden = []
-    for coarse in encoded.coarse.split(n):
+    for coarse in torch.split(encoded.coarse, n):
         state = network.step(coarse, state)
         hidden.append(state.hidden)
     return Said(now, network.decode(now, encoded, torch.cat(hidden)), torch.cat(hidden), state)
@@ -84,7 +84,7 @@ class Losses(NamedTuple):
 
 
 def losses(network: Network, said: Said, batch: Batch, *, skip: int) -> Losses:
-    """``batch`` cut to the chunk that was run; its first ``skip`` frames have no motion to be judged (a run's first)."""
+    """``batch`` is cut to the chunk that was run; its first ``skip`` frames begin a run and have no motion to judge."""
     n = batch.luma.shape[0]
     flow, moving, trust = (rows(x)[skip * n :] for x in (batch.flow, batch.moving, batch.trust))
     moving, trust = moving.unsqueeze(1), trust.unsqueeze(1)
@@ -92,8 +92,9 @@ def losses(network: Network, said: Said, batch: Batch, *, skip: int) -> Losses:
     miss = (miss.square().sum(dim=1, keepdim=True) + 1e-4).sqrt()
     speed = flow.square().sum(dim=1, keepdim=True).sqrt()
     weight = trust * (moving + 0.05)
-    # Relative for the fast, absolute for the slow: a tenth of a pixel matters when people walk at half a pixel a frame.
-    flow_loss = (weight * miss / (0.5 + speed)).sum() / weight.sum().clamp_min(1.0)
+    # A tenth of a pixel matters when people walk at half a pixel a frame, and not at five. Dividing by the whole speed
+    # would teach the network to bet low.
+    flow_loss = (weight * miss / (0.5 + speed).sqrt()).sum() / weight.sum().clamp_min(1.0)
     entropy = functional.binary_cross_entropy_with_logits(said.decoded.foreground[skip * n :], moving, reduction="none")
     balance = trust * (1.0 + 3.0 * moving)
     foreground_loss = (balance * entropy).sum() / balance.sum().clamp_min(1.0)

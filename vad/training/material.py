@@ -93,6 +93,7 @@ def from_scenes(count: int, *, seed: int, per_scene: int = 8) -> Iterator[Materi
 def _pooled_scene(scene: Scene, *, pool: int, start: int) -> Labelled:
     luma, flow, moving = [], [], []
     for frame in scene.frames(FRAMES, start=start):
+        assert frame.flow is not None  # rendered with truth
         share = _pooled(frame.moving.astype(np.float32), pool)
         weighted = [_pooled(frame.flow[..., k] * frame.moving, pool) / np.maximum(share, 1e-3) for k in (0, 1)]
         luma.append(np.round(_pooled(frame.luma.astype(np.float32), pool)).astype(np.uint8))
@@ -130,10 +131,10 @@ def teach(
     Returns the labels and where they can be trusted (T, H, W): where something moves so, or nothing changes at all.
     """
     height = round(frames[0].shape[0] * width / frames[0].shape[1])
-    large = [cv2.resize(f, (2 * width, 2 * height), interpolation=cv2.INTER_AREA) for f in frames]
-    still = cv2.resize(background, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
+    large = [_resized(f, 2 * width, 2 * height).astype(np.uint8) for f in frames]
+    still = _resized(background, 2 * width, 2 * height)
     dis = fine_flow()
-    luma = np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in large])
+    luma = np.stack([_resized(f, width, height) for f in large]).astype(np.uint8)
     flows, moving, trusted = [np.zeros((height, width, 2), np.float32)], [np.zeros((height, width), bool)], []
     trusted.append(np.ones((height, width), bool))
     for before, now in itertools.pairwise(large):
@@ -149,11 +150,19 @@ def teach(
     return Labelled(luma, np.stack(flows).astype(np.float32), np.stack(moving)), np.stack(trusted)
 
 
+def _resized(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+
+
 def fine_flow() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]:
     """DIS flow at full resolution: the teacher. (H, W) twice -> (H, W, 2)."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(0)
-    return lambda first, second: dis.calc(first, second, None)
+
+    def flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(dis.calc(first, second, np.zeros((*first.shape, 2), np.float32)), np.float32)
+
+    return flow
 
 
 def grey_frames(path: Path) -> list[NDArray[np.uint8]]:

@@ -1,0 +1,46 @@
+"""Training the base weights, in the small: the command writes weights that load and say where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vad.model import load_weights
+from vad.model.network import Architecture, Network
+from vad.training import base
+from vad.training.lessons import batches, teach_batch
+from vad.training.material import Material, from_collages
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    return Material.joined(list(from_collages(2, seed=2, pictures=())))
+
+
+def test_teaching_lowers_the_loss(material: Material) -> None:
+    torch.manual_seed(0)
+    network = Network(Architecture(look=8, features=8, context=8, hidden=8))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    totals = []
+    for step, batch in enumerate(batches(material, size=2, seed=0)):
+        totals += [float(sum(parts)) for parts in teach_batch(network, batch, optimiser)]
+        if step == 7:
+            break
+    assert sum(totals[-4:]) < sum(totals[:4])
+
+
+def test_batches_follow_from_the_seed(material: Material) -> None:
+    first, second = (next(batches(material, size=2, seed=7)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_the_command_writes_weights_with_a_card(tmp_path: Path) -> None:
+    out = tmp_path / "small.safetensors"
+    base.main(["--out", str(out), "--minutes", "0.01", "--sequences", "6", "--cache", str(tmp_path / "cache")])
+    card = load_weights(out).card
+    assert card.name == "small"
+    assert "--minutes 0.01 --seed 0" in card.command
+    assert set(card.metrics) >= {"held_out_scenes", "held_out_collages", "steps"}
+    assert card.metrics["held_out_collages"]["flow_error_px"] > 0.0
