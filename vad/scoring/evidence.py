@@ -148,7 +148,7 @@ class Appearance:
 
     def score(self, cells: CellMap) -> Map:
         ratio = cells.surprise / self._expected[self._groups(cells.activity)]
-        return person_pool(ratio.astype(np.float32), cells.activity)
+        return person_pool(np.minimum(ratio, TUNING.surprise_cap).astype(np.float32), cells.activity)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         self._histogram.add(self._groups(cells.activity), cells.surprise, cells.activity * np.float32(dt_s))

@@ -40,6 +40,7 @@ class StaticChange:
 
     def begin_run(self) -> None:
         self._stood_s[:] = 0.0
+        self._lately: Map = np.zeros_like(self._stood_s)  # luma, a short mean
         self._map: Map = np.zeros((self._stood_s.shape[0] // 2, self._stood_s.shape[1] // 2), np.float32)
         self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
 
@@ -53,13 +54,17 @@ class StaticChange:
             self._spread,
             self._known,
             quiet,
+            self._lately,
             self._stood_s,
             self._gain,
             self._offset,
             min(cells.dt_s, 1.0),
+            TUNING.static_lately_s,
+            TUNING.static_still,
             TUNING.static_tolerance,
             TUNING.static_full,
             TUNING.static_away_s,
+            TUNING.static_held_s,
             TUNING.static_most_s,
         )
         return self._map

@@ -260,26 +260,34 @@ def dwell(
     spread: Map,
     known: Mask,
     quiet: Mask,
+    lately: Map,
     stood_s: Map,
     gain: float,
     offset: float,
     dt_s: float,
+    lately_s: float,
+    still: float,
     tolerance: float,
     full: float,
     away_s: float,
+    held_s: float,
     most_s: float,
 ) -> Map:
     """Advance ``stood_s`` (2gh, 2gw), how long each block has differed from the background; returns its map per cell.
 
-    A difference of ``tolerance`` spreads or less is none, one of ``full`` more counts in full. Moving cells hold:
-    whoever walks past a thing does not take it away. What looks like the background again is forgotten within
-    ``away_s``. A cell's value is the best, over the 2x2 squares of blocks that begin in it, of
-    the mean of a square's two longest.
+    A block counts while nothing moves there and its luma stays within ``still`` levels of its own mean over
+    ``lately_s`` (``lately``, advanced here). A difference of ``tolerance`` spreads or less is none, one of ``full``
+    more counts in full. What looks like the background again is forgotten within ``away_s``; what moves only slowly,
+    within ``held_s``: whoever walks past a thing does not take it away. A cell's value is the best, over the 2x2
+    squares of blocks that begin in it, of the mean of a square's two longest.
     """
     bh, bw = luma.shape
     for i in range(bh):
         for j in range(bw):
-            if not quiet[i // 2, j // 2] or not known[i, j]:
+            change = abs(luma[i, j] - lately[i, j])
+            lately[i, j] += min(1.0, dt_s / lately_s) * (luma[i, j] - lately[i, j])
+            if not quiet[i // 2, j // 2] or not known[i, j] or change > still:
+                stood_s[i, j] *= math.exp(-dt_s / held_s)
                 continue
             difference = abs(luma[i, j] - gain * background[i, j] - offset) / spread[i, j]
             strange = min(1.0, max(0.0, (difference - tolerance) / full))

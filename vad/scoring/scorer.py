@@ -8,6 +8,7 @@ for how many evidences there are, so that the false-alarm budget holds for all o
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -82,11 +83,20 @@ class Scorer:
         issue = self._health.step(cells)
         maps = [evidence.score(cells) for evidence in self._evidences]  # K maps (gh, gw)
         peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
-        share = 1.0 if self._settings.smoothing_s <= 0.0 else 1.0 - math.exp(-dt_s / self._settings.smoothing_s)
-        self._smooth += share * (peaks - self._smooth)
+        self._smooth_over(peaks, dt_s)
         score = self._judge(cells, maps, issue)
         self._learn(cells, score, dt_s)
         return score
+
+    def _smooth_over(self, peaks: State, dt_s: float) -> None:
+        """A short median, against key frames and whoever steps into the picture, then a causal exponential mean."""
+        self._recent.append(peaks)
+        while (len(self._recent) - 1) * self._frame_s > TUNING.median_s + 1e-6:
+            self._recent.popleft()
+        steady = np.sort(np.stack(self._recent), axis=0)[(len(self._recent) - 1) // 2]
+        tau_s = self._settings.smoothing_s
+        share = 1.0 if tau_s <= 0.0 else 1.0 - math.exp(-dt_s / tau_s)
+        self._smooth += share * (steady - self._smooth)
 
     def _enter(self, cells: CellMap) -> None:
         """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite."""
@@ -117,6 +127,7 @@ class Scorer:
 
     def _begin_run(self) -> None:
         self._smooth: State = np.zeros(len(REASONS))
+        self._recent: deque[State] = deque()  # (K,) of the last frames, for the median
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
         self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self._ailing = False

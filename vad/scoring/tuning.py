@@ -20,7 +20,7 @@ class TailPrior:
 
     floor: float  # the tail never starts below this value
     scale: float  # mean excess of the pseudo-observations
-    shape: float = -0.15  # shape of the generalised Pareto tail they suggest
+    shape: float = -0.2  # shape of the generalised Pareto tail they suggest
     weight: float = 16.0  # how many peaks they are worth
 
 
@@ -42,6 +42,8 @@ class Tuning:
     row_mass: float = 4.0  # cell-seconds at which a row's own quantile gets half its say
     slope_ridge: float = 0.02  # pull of the line over rows towards a constant
     line_floor: float = 0.3  # a line never falls below this share of its middle
+
+    median_s: float = 0.3  # span of the median before the exponential mean
 
     # speed
     speed_quantile: float = 0.9
@@ -68,6 +70,7 @@ class Tuning:
     surprise_quantile: float = 0.9
     activity_bins: int = 4
     row_groups: int = 3
+    surprise_cap: float = 5.0  # times what is expected: beyond that a cell counts no more
     surprise_prior: float = 1.3
     surprise_mass: float = 10.0  # cell-seconds
 
@@ -81,6 +84,9 @@ class Tuning:
     static_tolerance: float = 2.5  # spreads that are nobody's business
     static_full: float = 3.0  # spreads beyond it that count in full
     static_away_s: float = 0.5
+    static_held_s: float = 20.0
+    static_lately_s: float = 0.4
+    static_still: float = 4.0  # luma levels
     static_most_s: float = 60.0
     static_motion: float = 0.08  # activity times share of what is fast: above it a cell shows something moving
     static_hold_s: float = 1.0  # stood that long, it is kept out of the background while a flag is up
@@ -101,8 +107,8 @@ TUNING = Tuning()
 
 TAILS = {
     Reason.SPEED: TailPrior(floor=0.9, scale=0.06),
-    Reason.DIRECTION: TailPrior(floor=0.2, scale=0.05),
+    Reason.DIRECTION: TailPrior(floor=0.15, scale=0.04),
     Reason.SIZE: TailPrior(floor=0.9, scale=0.12),
     Reason.APPEARANCE: TailPrior(floor=0.9, scale=0.08),
-    Reason.STATIC_CHANGE: TailPrior(floor=0.5, scale=0.25),
+    Reason.STATIC_CHANGE: TailPrior(floor=0.5, scale=0.2),
 }
