@@ -40,6 +40,7 @@ class StaticChange:
 
     def begin_run(self) -> None:
         self._stood_s[:] = 0.0
+        self._unseen_s: Map = np.zeros_like(self._stood_s)
         self._lately: Map = np.zeros_like(self._stood_s)  # luma, a short mean
         self._map: Map = np.zeros((self._stood_s.shape[0] // 2, self._stood_s.shape[1] // 2), np.float32)
         self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
@@ -56,6 +57,7 @@ class StaticChange:
             quiet,
             self._lately,
             self._stood_s,
+            self._unseen_s,
             self._gain,
             self._offset,
             min(cells.dt_s, 1.0),

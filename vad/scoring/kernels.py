@@ -262,6 +262,7 @@ def dwell(
     quiet: Mask,
     lately: Map,
     stood_s: Map,
+    unseen_s: Map,
     gain: float,
     offset: float,
     dt_s: float,
@@ -277,9 +278,9 @@ def dwell(
 
     A block counts while nothing moves there and its luma stays within ``still`` levels of its own mean over
     ``lately_s`` (``lately``, advanced here). A difference of ``tolerance`` spreads or less is none, one of ``full``
-    more counts in full. What looks like the background again is forgotten within ``away_s``; what moves only slowly,
-    within ``held_s``: whoever walks past a thing does not take it away. A cell's value is the best, over the 2x2
-    squares of blocks that begin in it, of the mean of a square's two longest.
+    more counts in full. What looks like the background again is forgotten within ``away_s``. Motion in front of it
+    changes nothing for ``held_s`` (``unseen_s`` counts): whoever walks past a thing does not take it away. A cell's
+    value is the best, over the 2x2 squares of blocks that begin in it, of the mean of a square's two longest.
     """
     bh, bw = luma.shape
     for i in range(bh):
@@ -287,8 +288,11 @@ def dwell(
             change = abs(luma[i, j] - lately[i, j])
             lately[i, j] += min(1.0, dt_s / lately_s) * (luma[i, j] - lately[i, j])
             if not quiet[i // 2, j // 2] or not known[i, j] or change > still:
-                stood_s[i, j] *= math.exp(-dt_s / held_s)
+                unseen_s[i, j] += dt_s
+                if unseen_s[i, j] > held_s:
+                    stood_s[i, j] *= math.exp(-dt_s / away_s)
                 continue
+            unseen_s[i, j] = 0.0
             difference = abs(luma[i, j] - gain * background[i, j] - offset) / spread[i, j]
             strange = min(1.0, max(0.0, (difference - tolerance) / full))
             if strange > 0.0:

@@ -84,7 +84,7 @@ class Tuning:
     static_tolerance: float = 2.5  # spreads that are nobody's business
     static_full: float = 3.0  # spreads beyond it that count in full
     static_away_s: float = 0.5
-    static_held_s: float = 20.0
+    static_held_s: float = 1.5
     static_lately_s: float = 0.4
     static_still: float = 4.0  # luma levels
     static_most_s: float = 60.0
