@@ -7,6 +7,7 @@ changes nothing that ``learn`` has learnt; ``learn`` is given normal frames only
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -51,6 +52,11 @@ class Speed:
     def fast(self) -> State:
         """(gh,) what is fast in each row, px/s."""
         return self._fast.line
+
+    def moving(self, cells: CellMap) -> CellMap:
+        """The cells with the activity of what really moves: what every evidence is given."""
+        share = kernels.moving_share(cells.flow, cells.activity, self.fast, TUNING.moving_slow)
+        return replace(cells, activity=share)
 
     def score(self, cells: CellMap) -> Map:
         return person_pool(kernels.speed_cells(cells.flow, self.fast), cells.activity)

@@ -94,6 +94,22 @@ def speed_cells(flow: Map, fast: State) -> Map:
 
 
 @kernel
+def moving_share(flow: Map, activity: Map, fast: State, slow: float) -> Map:
+    """Activity of what really moves: faded out where the speed is near or below ``slow`` of what is fast there.
+
+    A foreground head is never quite silent on the background; what it sees there does not move.
+    """
+    _, gh, gw = flow.shape
+    out = np.empty((gh, gw), np.float32)
+    for i in range(gh):
+        least = (slow * fast[i]) ** 2
+        for j in range(gw):
+            squared = flow[0, i, j] ** 2 + flow[1, i, j] ** 2
+            out[i, j] = activity[i, j] * squared / (squared + least)
+    return out
+
+
+@kernel
 def octant(x: float, y: float) -> int:
     """Which eighth of the circle (x, y) points into, counted from +x towards +y; no atan2 needed."""
     o = 0

@@ -81,6 +81,7 @@ class Scorer:
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
+        cells = self._speed.moving(cells)
         maps = [evidence.score(cells) for evidence in self._evidences]  # K maps (gh, gw)
         peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
         self._smooth_over(peaks, dt_s)
@@ -113,7 +114,7 @@ class Scorer:
         rows, columns = geometry.cells
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
-        speed = Speed(rows, columns)
+        self._speed = speed = Speed(rows, columns)
         self._static = StaticChange(rows, columns, speed=speed)
         direction, size = Direction(rows, columns, speed=speed), Size(rows, columns)
         appearance = Appearance(rows, columns)

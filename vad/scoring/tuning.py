@@ -32,6 +32,7 @@ class Tuning:
     window_rows: int = 3
     window_columns: int = 2
     least_activity: float = 0.25  # cells' worth of activity that halves a window's say
+    moving_slow: float = 0.15  # share of what is fast below which foreground counts as standing
     top_windows: int = 3  # the frame's evidence is the mean of that many highest windows (they overlap)
 
     # quantiles by row
@@ -99,7 +100,7 @@ class Tuning:
     decluster_gap_s: float = 3.0
     accepted_after_s: float = 10.0  # of calm: what was flagged for too long is normal now, flags count again
     tail_after: float = 0.25  # share of warming_after_s before values enter the tails: the first are of no use
-    warming_margin: float = 0.5  # powers of ten added to the threshold at the start of warming
+    warming_margin: float = 3.0  # powers of ten added to the threshold at the start of warming
     region_share: float = 0.7  # of the frame's score: cells above it belong to a region in any case
 
 
