@@ -113,11 +113,52 @@ def test_password_comes_from_a_file_read_at_each_connection(tmp_path: Path) -> N
         ("cameras: {a: {url: x.mp4, password: a, password_file: b}}", "both set"),
         ("cameras: {a: {url: x.mp4, backoff_min_s: 9, backoff_max_s: 1}}", "below backoff_min_s"),
         ("cameras: {a: {url: x.mp4, masks: [{points: [[0, 0], [1, 1], [0.5, 0.5]]}]}}", "enclose no area"),
+        ("cameras: {a: {url: x.mp4, analysis_fps: .nan}}", "got nan"),
+        ("cameras: {a: {url: x.mp4, backoff_max_s: .inf}}", "got inf"),
+        ("cameras: {a: {url: x.mp4, analysis_fps: on}}", "analysis_fps: got true"),
+        ("cameras: {a: {url: x.mp4}}\nmodel: {threads: yes}", "model.threads: got true"),
+        ("cameras: {a: {url: x.mp4, masks: [{points: [[yes, 0], [1, 1], [0, 1]]}]}}", "valid number"),
+        ("cameras: {a: {url: x.mp4, name: 2020-13-45}}", "a date that is none"),
+        (f"cameras: {{a: {{url: x.mp4, analysis_fps: {'1' * 5000}}}}}", "a number"),
+        ("cameras: &a {b: *a}", "alias holds itself"),
+        ("cameras:\n\ta: {url: x.mp4}", "is not YAML: .* line 2, column 1"),
+        (f"cameras: {{a: {{url: x.mp4, password_file: {'a' * 300}}}}}", "is not a file"),
+        ("cameras: {a: {url: viewer:secret@camera/stream}}", "no scheme"),
     ],
 )
 def test_refusals_say_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(site_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'cameras: {a: {url: "rtsp://viewer:hunter2@camera',  # PyYAML would quote the line
+        "cameras: {a: {url: rtsp://h/x, password: @hunter2}}",
+        "cameras: {a: rtsp://viewer:hunter2@camera/stream}",
+        "cameras: rtsp://viewer:hunter2@camera/stream",
+        "cameras: {a: {url: viewer:hunter2@camera/stream}}",
+        "cameras: {a: {url: 'rtsp://viewer:hunter2/x@camera/stream'}}",  # what follows the colon would be the port
+        "cameras: {a: {url: 'viewer:hunter2@camera://stream'}}",
+    ],
+)
+def test_refusals_hold_no_credentials(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(site_file(tmp_path, text))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_errors_of_a_single_camera_made_in_python_hold_no_credentials() -> None:
+    with pytest.raises(ValueError, match="scheme 'ftp'") as caught:
+        CameraConfig(url="ftp://viewer:hunter2@camera/stream")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_url_given_for_a_site_file_is_named_without_its_password() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("rtsp://viewer:hunter2@camera/stream")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
@@ -131,7 +172,10 @@ def test_a_file_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
         ("rtsp://user:pass@host:554/a/b", "rtsp://host:554/a/b"),
         ("rtsp://user:p@ss@host/a", "rtsp://host/a"),
         ("http://host/cam?user=me&pwd=secret", "http://host/cam?user=***&pwd=***"),
+        ("rtsp://host/user=me_password=secret_channel=1.sdp?real_stream", "rtsp://host/user=***"),
+        ("me:pass@host/a", "host/a"),
         ("walk.mp4", "walk.mp4"),
+        ("/clips/10:30/walk@door.mp4", "/clips/10:30/walk@door.mp4"),
     ],
 )
 def test_redaction_leaves_no_credentials(url: str, shown: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "vad"
 
 LAYERS = (
-    {"types", "errors", "clock"},
+    {"types", "errors", "clock", "site_yaml"},
     {"config"},
     {"log"},
     {"video", "model", "scoring", "events"},

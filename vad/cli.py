@@ -7,6 +7,7 @@ Exit status: 0 fine, 1 the work failed or an anomaly was missed, 2 the command o
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -34,7 +35,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 
 @app.command()
 def run(
-    config: Annotated[Path | None, typer.Argument(help="A site file; see site.example.yaml.")] = None,
+    config: Annotated[str | None, typer.Argument(help="A site file; see site.example.yaml.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="A camera's URL or a file; may be repeated.")] = None,
 ) -> None:
     """Watch cameras until interrupted."""
@@ -80,17 +81,18 @@ def scan(
 
     configure_log(LogSettings(level="error"))
     camera = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
-    site = make_config(
-        {"cameras": {"scan": {"url": files[0], **camera}}, "model": {"weights": weights}}, source="vad scan"
-    )
-    results = scan_files(files, camera=site.cameras["scan"], model=site.model, console=stderr)
+    cameras = {f"file{number}": {"url": file, **camera} for number, file in enumerate(files, start=1)}
+    site = make_config({"cameras": cameras, "model": {"weights": weights}}, source="scan")
+    if report is not None and not os.path.isdir(report.parent):
+        _refuse(f"scan: --report {report}: no such folder {str(report.parent)!r}")
+    results = scan_files(files, camera=site.cameras["file1"], model=site.model, console=stderr)
     if as_json:
         typer.echo(json.dumps([result.as_json() for result in results], indent=2))
     else:
         print_results(results, console=stdout)
     if report is not None:
         write_report(report, results)
-        stderr.print(f"report: {report}", highlight=False)
+        stderr.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)
     if any(result.error for result in results):
         raise typer.Exit(1)
 
@@ -124,9 +126,9 @@ def probe(
 
 
 @app.command()
-def check(config: Annotated[Path, typer.Argument(help="A site file.")]) -> None:
+def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:
     """Validate a site file without starting; prints every fault at once."""
-    site = load_config(config)
+    site = _site(config, None)
     typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
 
 
@@ -149,9 +151,11 @@ def version() -> None:
     typer.echo(f"vad {__version__}")
 
 
-def _site(config: Path | None, sources: list[str] | None) -> SiteConfig:
+def _site(config: str | None, sources: list[str] | None) -> SiteConfig:
     if (config is None) == (not sources):
         _refuse("run: give either a site file or --source URL, not both and not neither")
+    if config is not None and "://" in config:
+        _refuse(f"site file: got the URL {redact_url(config)}; allowed: a YAML file, or run --source URL")
     if config is not None:
         return load_config(config)
     cameras = {f"cam{number}": {"url": url} for number, url in enumerate(sources or [], start=1)}

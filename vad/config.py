@@ -13,25 +13,28 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
+    Strict,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from vad.errors import ConfigError, Fault
+from vad.site_yaml import fill_variables, read_yaml
 
 CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 DEFAULT_BUS = "tcp://127.0.0.1:5590"
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "v4l2")
-_USERINFO = re.compile(r"://.*@")
-_QUERY_VALUE = re.compile(r"([?&][^=&#]+=)[^&#]*")
+_USERINFO = re.compile(r":/{1,2}.*@")
+_BARE_USERINFO = re.compile(r"^[^/@:\s]+:[^/].*@")  # of a URL whose scheme was forgotten
+_VALUE = re.compile(r"([/?&][^=&#/?]+=)[^&#]*")  # cameras take user= and password= in the path too
 
 
 def _camera_id(name: str) -> str:
@@ -44,11 +47,22 @@ def _camera_id(name: str) -> str:
 
 
 CameraId = Annotated[str, AfterValidator(_camera_id)]
-Point = Annotated[tuple[float, float], Field(description="x, y as fractions of the picture, origin top left")]
+Coordinate = Annotated[float, Strict()]
+Point = Annotated[tuple[Coordinate, Coordinate], Field(description="x, y as fractions of the picture, origin top left")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic takes true for 1, and YAML takes yes, no, on and off for true and false."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError(
+                f"got {str(value).lower()} (YAML reads yes, no, on, off so too); quote it if it is text"
+            )
+        return value
 
 
 class Polygon(_Section):
@@ -106,15 +120,22 @@ class CameraConfig(CameraSettings):
     def _known_scheme(cls, url: str) -> str:
         if not url.strip():
             raise ValueError("the URL is empty")
+        if _BARE_USERINFO.match(url) and "://" not in url:
+            raise ValueError(
+                "has a user name but no scheme; allowed: rtsp://USER:PASSWORD@HOST/..., or a path (./...)"
+            )
         scheme = url.split("://", 1)[0].lower() if "://" in url else "file"
         if scheme not in SCHEMES:
-            raise ValueError(f"scheme {scheme!r} is not known; allowed: {', '.join(SCHEMES)}, or a path")
+            raise ValueError(f"scheme {redact_url(scheme)!r} is not known; allowed: {', '.join(SCHEMES)}, or a path")
         if scheme in ("rtsp", "rtsps", "http", "https"):
             try:
                 parts = urlsplit(url)
                 host, _ = parts.hostname, parts.port
-            except ValueError as exc:
-                raise ValueError(f"{redact_url(url)} is not a URL: {exc}") from None
+            except ValueError:  # whose text may quote the password
+                raise ValueError(
+                    f"{redact_url(url)}: host or port cannot be read; allowed: SCHEME://USER:PASSWORD@HOST:PORT/..., "
+                    "with %2F for a / in the password"
+                ) from None
             if not host:
                 raise ValueError(f"{redact_url(url)} names no host")
         return url
@@ -123,7 +144,7 @@ class CameraConfig(CameraSettings):
     def _one_password(self) -> Self:
         if self.password is not None and self.password_file is not None:
             raise ValueError("password and password_file are both set; allowed: one of them")
-        if self.password_file is not None and not self.password_file.is_file():
+        if self.password_file is not None and not os.path.isfile(self.password_file):  # Path.is_file raises
             raise ValueError(f"password_file {str(self.password_file)!r} is not a file that can be read")
         return self
 
@@ -149,7 +170,9 @@ class ModelSettings(_Section):
     """The network and where it runs."""
 
     weights: str = Field(default="base", description="a bundled name (base) or a path to a .safetensors file")
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$", description="auto, cpu, cuda or cuda:N"
+    )
     clip_length: int = Field(default=4, ge=1, le=64, description="frames handed over at a time, per camera")
     max_batch: int = Field(default=32, ge=1, le=512, description="cameras that share one call of the network")
     threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the network")
@@ -260,29 +283,27 @@ class SiteConfig(_Section):
 
 
 def redact_url(url: str) -> str:
-    """The URL without credentials and without query values: what logs, errors and events may show.
+    """The URL without credentials and without ``key=value`` values: what logs, errors and events may show.
 
     Everything up to the last ``@`` goes: passwords hold ``@`` and ``/`` although they should be escaped.
     """
-    return _QUERY_VALUE.sub(r"\1***", _USERINFO.sub("://", url))
+    return _VALUE.sub(r"\1***", _BARE_USERINFO.sub("", _USERINFO.sub("://", url)))
 
 
 def load_config(path: str | Path) -> SiteConfig:
     """Read a site file. Raises ConfigError with every fault at once: YAML, ``${VAR}``, keys, types, bounds."""
-    path = Path(path)
+    source = redact_url(str(path))  # a URL given by mistake may hold a password
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(str(path), [Fault("", f"cannot be read: {exc}")]) from None
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        raise ConfigError(source, [Fault("", f"cannot be read: {why}")]) from None
     faults: list[Fault] = []
-    try:
-        data = _compose(text, faults)
-    except yaml.YAMLError as exc:
-        raise ConfigError(str(path), [Fault("", f"is not YAML: {_one_line(exc)}")]) from None
+    data = read_yaml(text, source=source, faults=faults)
     if not isinstance(data, dict):
         got = "nothing" if data is None else type(data).__name__
-        raise ConfigError(str(path), [Fault("", f"holds {got}; allowed: a mapping with `cameras:`")])
-    return _validated(data, str(path), faults)
+        raise ConfigError(source, [Fault("", f"holds {got}; allowed: a mapping with `cameras:`")])
+    return _validated(data, source, faults)
 
 
 def make_config(data: Mapping[str, Any], *, source: str) -> SiteConfig:
@@ -292,7 +313,7 @@ def make_config(data: Mapping[str, Any], *, source: str) -> SiteConfig:
 
 def _validated(data: dict[str, Any], source: str, faults: list[Fault]) -> SiteConfig:
     """The site, or a ConfigError with ``faults`` and all that validation adds to them."""
-    data = _expand(data, "", faults)
+    data = fill_variables(data, faults=faults)
     try:
         site = SiteConfig.model_validate(data)
     except ValidationError as exc:
@@ -319,7 +340,7 @@ def _message(item: dict[str, Any]) -> str:
     secret = any(word in str(part).lower() for part in item["loc"] for word in ("password", "secret", "url"))
     if item["type"] == "value_error" or secret or isinstance(item.get("input"), dict | list):
         return message
-    return f"{message}; got {item['input']!r}"
+    return f"{message}; got {redact_url(repr(item['input']))}"
 
 
 def _unique(faults: list[Fault]) -> list[Fault]:
@@ -332,55 +353,3 @@ def _unique(faults: list[Fault]) -> list[Fault]:
             continue
         seen[fault] = None
     return list(seen)
-
-
-def _compose(text: str, faults: list[Fault]) -> Any:
-    """YAML to plain values; duplicate keys are noted as faults instead of the last one winning silently."""
-    loader = yaml.SafeLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        _note_duplicates(root, "", faults)
-        return loader.construct_document(root)
-    finally:
-        loader.dispose()
-
-
-def _note_duplicates(node: yaml.Node, path: str, faults: list[Fault]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            name = str(getattr(key, "value", key))
-            here = f"{path}.{name}" if path else name
-            if name in seen:
-                faults.append(Fault(here, f"stands twice: lines {seen[name]} and {key.start_mark.line + 1}"))
-            seen.setdefault(name, key.start_mark.line + 1)
-            _note_duplicates(value, here, faults)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _note_duplicates(value, f"{path}.{index}", faults)
-
-
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-
-
-def _expand(value: Any, path: str, faults: list[Fault]) -> Any:
-    if isinstance(value, dict):
-        return {k: _expand(v, f"{path}.{k}" if path else str(k), faults) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_expand(v, f"{path}.{i}", faults) for i, v in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def fill(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            faults.append(Fault(path, f"environment variable {match[1]!r} is not set"))
-            return "unset"
-        return os.environ[match[1]]
-
-    return _VARIABLE.sub(fill, value)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

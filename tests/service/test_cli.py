@@ -135,6 +135,14 @@ def test_ten_faults_are_all_printed(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_a_url_given_for_a_site_file_is_refused_without_its_password() -> None:
+    for command in ("check", "run"):
+        done = vad(command, "rtsp://viewer:hunter2@camera/stream")
+        assert done.returncode == 2
+        assert "--source" in done.stderr
+        assert "hunter2" not in done.stderr
+
+
 def test_a_taken_bus_port_is_said(tmp_path: Path, footage: Path) -> None:
     with zmq.Context() as context, context.socket(zmq.PUB) as other:
         port = other.bind_to_random_port("tcp://127.0.0.1")
@@ -170,6 +178,26 @@ def test_scan_prints_json_and_writes_a_report(tmp_path: Path, footage: Path) -> 
     page = report.read_text()
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_scan_refuses_what_cannot_be_done_before_it_begins(tmp_path: Path, footage: Path) -> None:
+    for arguments, message in (
+        ((str(footage), "ftp://viewer:hunter2@host/x"), "scheme 'ftp'"),
+        ((str(footage), "--report", str(tmp_path / "none" / "report.html")), "no such folder"),
+        ((str(footage), "--analysis-fps", "nan"), "got nan"),
+    ):
+        done = vad("scan", *arguments)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert "hunter2" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_scan_of_a_name_that_is_too_long_says_so() -> None:
+    done = vad("scan", "a" * 300)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "name too long" in done.stdout
 
 
 def test_scan_of_something_that_is_no_video_says_so(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ pictures. The time-outs are FFmpeg's own (PyAV's ``timeout=`` takes the GIL at e
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -124,10 +125,10 @@ def _network_source(kind: SourceKind, config: CameraConfig, options: dict[str, s
 
 def _resolve_path(url: str, path: str) -> Source:
     fps = None
-    if "?" in path and not Path(path).exists():
+    if "?" in path and not os.path.exists(path):  # Path.exists raises where a folder may not be read
         path, _, query = path.rpartition("?")
         fps = _fps(url, parse_qs(query))
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return Source(SourceKind.FOLDER, path, path, fps=fps or FOLDER_FPS)
     return Source(SourceKind.FILE, path, f"file:{path}")  # "file:" because a bare name may hold a colon
 
