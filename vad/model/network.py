@@ -4,9 +4,9 @@ Everything a frame needs from the past is the frame before it and the ConvLSTM's
 grow with the length of the footage. No layer mixes the members of a batch: one camera never sees another.
 
 Exact speed is what the detector lives on, and a small network is slow to learn the quotient behind it. So the classic
-closed form is computed (Lucas and Kanade 1981, at three scales, no iteration), given to the network as features, and
-the flow head chooses among the scales and adds what they miss. The ConvLSTM is that of Shi et al., "Convolutional LSTM
-Network", NeurIPS 2015, without peepholes.
+closed form is computed (Lucas and Kanade 1981, at three scales, no iteration), and a coarse block matching for what
+moves too fast for it. Both are given to the network as features, and the flow head chooses among them and adds what
+they miss. The ConvLSTM is that of Shi et al., "Convolutional LSTM Network", NeurIPS 2015, without peepholes.
 
 Picture sizes are multiples of ``CELL_PX``; "stride 4" and "stride 8" are the grids of 4 px blocks and 8 px cells.
 """
@@ -34,10 +34,21 @@ GRADIENT_FLOOR = (2.0 / LUMA_UNIT) ** 2
 SCALES = (1, 2, 4)
 """Model pixels per pixel at which the differential flow is measured: it reaches about 1.5 such pixels a frame."""
 
+REACH = (2, 3)
+"""Blocks up and down, left and right, over which blocks are matched: 8 and 12 px a frame."""
+
+SHIFTS = [(y, x) for y in range(-REACH[0], REACH[0] + 1) for x in range(-REACH[1], REACH[1] + 1)]
+"""Where a block is looked for in the picture before, in blocks."""
+
+CANDIDATES = len(SCALES) + 1
+"""Flows the head chooses among: one per scale, one from matching."""
+
+MATCH_FEATURES = 12
+
 BLOCK_VALUES = BLOCK_PX * BLOCK_PX
 
-HEAD = (len(SCALES), 2, 1, BLOCK_VALUES, 1)
-"""Channels of the head: trust in each scale's flow, what to add to it, foreground, change to come, its spread."""
+HEAD = (CANDIDATES, 2, 1, BLOCK_VALUES, 1)
+"""Channels of the head: trust in each candidate, what to add to it, foreground, change to come, its spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class State(NamedTuple):
 class Encoded(NamedTuple):
     """One frame after the feed-forward encoder."""
 
-    flows: Tensor  # (N, scales, 2, H/4, W/4) px a frame, see ``differential_flow``
+    candidates: Tensor  # (N, CANDIDATES, 2, H/4, W/4) flows, px a frame
     fine: Tensor  # (N, features, H/4, W/4)
     coarse: Tensor  # (N, context, H/8, W/8)
 
@@ -101,44 +112,75 @@ def normalised_blocks(now: Tensor, before: Tensor) -> Tensor:
 def differential_flow(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     """Flow in the closed form of Lucas and Kanade over 12 px windows, at each of SCALES.
 
-    Returns flow (N, scales, 2, H/4, W/4) in px a frame, not reliable beyond its scale's reach, and what helps to tell
+    Returns flow (N, scales, 2, H/4, W/4) in px a frame, unreliable beyond its scale's reach, and what helps to tell
     (N, 3 scales, H/4, W/4): the share of the change that the flow leaves unexplained, change and texture (logarithms).
     """
-    flows, traits = [], []
+    structures = []
     for scale in SCALES:
         if scale > 1:
             now, before = functional.avg_pool2d(now, 2), functional.avg_pool2d(before, 2)
-        xx, xy, yy, xt, yt, tt = _structure(now, before, BLOCK_PX // scale).unbind(dim=1)
-        determinant = (xx + GRADIENT_FLOOR) * (yy + GRADIENT_FLOOR) - xy * xy
-        u = (xy * yt - (yy + GRADIENT_FLOOR) * xt) / determinant
-        v = (xy * xt - (xx + GRADIENT_FLOOR) * yt) / determinant
-        unexplained = (tt + u * xt + v * yt) / (tt + GRADIENT_FLOOR)
-        flow = torch.stack((u, v), dim=1).clamp(-2.0, 2.0) * scale
-        flows.append(flow)
-        traits += [unexplained, torch.log1p(tt / GRADIENT_FLOOR) * 0.2, torch.log1p((xx + yy) / GRADIENT_FLOOR) * 0.2]
-    return torch.stack(flows, dim=1), torch.stack(traits, dim=1)
+        structures.append(_structure(now, before, BLOCK_PX // scale))
+    around = functional.pad(torch.cat(structures, dim=1), (1, 1, 1, 1), mode="replicate")
+    structure = _box(around, 3).reshape(len(now), len(SCALES), 6, *structures[0].shape[2:])
+    xx, xy, yy, xt, yt, tt = structure.unbind(dim=2)  # each (N, scales, H/4, W/4)
+    xx_, yy_, tt_ = xx + GRADIENT_FLOOR, yy + GRADIENT_FLOOR, tt + GRADIENT_FLOOR
+    determinant = xx_ * yy_ - xy * xy
+    u = (xy * yt - yy_ * xt) / determinant
+    v = (xy * xt - xx_ * yt) / determinant
+    unexplained = (tt + u * xt + v * yt) / tt_
+    change, texture = (torch.log(x * (1.0 / GRADIENT_FLOOR)) * 0.2 for x in (tt_, xx_ + yy))
+    scales = torch.tensor(SCALES, dtype=now.dtype, device=now.device)[:, None, None, None]
+    flow = torch.stack((u, v), dim=2).clamp(-2.0, 2.0) * scales
+    return flow, torch.stack((unexplained, change, texture), dim=2).flatten(1, 2)
 
 
 def _structure(now: Tensor, before: Tensor, block: int) -> Tensor:
-    """The structure tensor in space and time, xx xy yy xt yt tt: (N, 6, h / block, w / block) means over 3 x 3 blocks."""
+    """The structure tensor in space and time, xx xy yy xt yt tt: block means, (N, 6, h / block, w / block)."""
     middle = functional.pad((now + before) * 0.5, (1, 1, 1, 1), mode="replicate")
     x = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) * 0.5
     y = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) * 0.5
     t = now - before
     products = torch.cat((x * x, x * y, y * y, x * t, y * t, t * t), dim=1)
-    if block > 1:
-        products = functional.avg_pool2d(products, block)
-    return functional.avg_pool2d(products, 3, stride=1, padding=1, count_include_pad=False)
+    return _box(products, block, stride=block) if block > 1 else products
+
+
+def match_blocks(now: Tensor, before: Tensor) -> Tensor:
+    """How badly each block and its neighbours fit the picture before, at each of SHIFTS: (N, shifts, H/4, W/4).
+
+    Mean absolute difference of 4 px means, divided by its mean over the shifts: 0 fits, 1 is no better than chance.
+    """
+    now, before = functional.avg_pool2d(now, BLOCK_PX), functional.avg_pool2d(before, BLOCK_PX)
+    height, width = now.shape[2:]
+    up, left = REACH
+    wide = functional.pad(before, (left, left, up, up), mode="replicate")
+    shifted = [wide[:, :, up + y : up + y + height, left + x : left + x + width] for y, x in SHIFTS]
+    misfit = (torch.cat(shifted, dim=1) - now).abs().contiguous(memory_format=torch.channels_last)
+    misfit = _box(functional.pad(misfit, (1, 1, 1, 1), mode="replicate"), 3)
+    return misfit / (misfit.mean(dim=1, keepdim=True) + CONTRAST_FLOOR)
+
+
+def _box(planes: Tensor, size: int, *, stride: int = 1) -> Tensor:
+    """Box means of each plane. A depthwise convolution: several times as fast as ``avg_pool2d`` on a CPU."""
+    channels = planes.shape[1]
+    kernel = planes.new_full((channels, 1, size, size), 1.0 / size**2)
+    return functional.conv2d(planes, kernel, stride=stride, groups=channels)
 
 
 class Network(nn.Module):
     """Encode each frame, step the state, decode: three calls, so that all frames of a batch share the outer two."""
 
+    shifts: Tensor  # (2, shifts) px (x, y): the flow that each of SHIFTS stands for
+
     def __init__(self, architecture: Architecture | None = None) -> None:
         super().__init__()
         self.architecture = arch = architecture or Architecture()
         self.look = nn.Conv2d(2 * BLOCK_VALUES, arch.look, 3, padding=1)
-        self.mix4 = nn.Conv2d(arch.look + 5 * len(SCALES), arch.features, 3, padding=1)
+        self.match = nn.Conv2d(len(SHIFTS), MATCH_FEATURES, 1)
+        self.sharpness = nn.Parameter(torch.tensor(10.0))  # of the choice of a match
+        self.register_buffer(
+            "shifts", -BLOCK_PX * torch.tensor([(x, y) for y, x in SHIFTS]).float().T, persistent=False
+        )
+        self.mix4 = nn.Conv2d(arch.look + MATCH_FEATURES + 2 + 5 * len(SCALES), arch.features, 3, padding=1)
         self.down8 = nn.Conv2d(arch.features, arch.context, 3, stride=2, padding=1)
         self.down16 = nn.Conv2d(arch.context, arch.context, 3, stride=2, padding=1)
         self.mix16 = nn.Conv2d(arch.context, arch.context, 3, padding=1)
@@ -169,12 +211,17 @@ class Network(nn.Module):
     def encode(self, now: Tensor, before: Tensor) -> Encoded:
         """Two successive pictures (N, 1, H, W) in the units of ``centred`` -> features of the later one."""
         flows, traits = differential_flow(now, before)
+        misfit = match_blocks(now, before)
+        likely = torch.softmax(misfit * -self.sharpness, dim=1)  # (N, shifts, H/4, W/4)
+        candidates = torch.cat((flows, functional.conv2d(likely, self.shifts[:, :, None, None]).unsqueeze(1)), dim=1)
         look = functional.relu(self.look(normalised_blocks(now, before)))
-        fine = functional.relu(self.mix4(torch.cat((look, flows.flatten(1, 2), traits), dim=1)))
+        match = functional.relu(self.match(misfit))
+        seen = torch.cat((look, match, candidates.flatten(1, 2), traits), dim=1)
+        fine = functional.relu(self.mix4(seen.contiguous(memory_format=torch.channels_last)))
         coarse = functional.relu(self.down8(fine))
         wide = functional.relu(self.mix16(functional.relu(self.down16(coarse))))
         wide = functional.interpolate(wide, size=coarse.shape[2:], mode="nearest")
-        return Encoded(flows, fine, coarse + wide)
+        return Encoded(candidates, fine, coarse + wide)
 
     def step(self, coarse: Tensor, state: State) -> State:
         """One ConvLSTM step: (N, context, H/8, W/8) and the state before -> the state after."""
@@ -189,7 +236,7 @@ class Network(nn.Module):
         context = functional.interpolate(context, scale_factor=2.0, mode="nearest")
         mixed = functional.relu(self.mix_up(torch.cat((encoded.fine, context), dim=1)))
         trust, more, foreground, change, log_spread = self.head(mixed).split(HEAD, dim=1)
-        flow = (torch.softmax(trust, dim=1).unsqueeze(2) * encoded.flows).sum(dim=1) + more
+        flow = (torch.softmax(trust, dim=1).unsqueeze(2) * encoded.candidates).sum(dim=1) + more
         prediction = now + functional.pixel_shuffle(change, BLOCK_PX)
         # exp(-7) and exp(3) units are 0.06 and 1,300 grey levels: beyond any picture, and no overflow in between.
         return Decoded(flow, foreground, prediction, log_spread.clamp(-7.0, 3.0))

@@ -23,7 +23,7 @@ from torch import Tensor
 from vad.errors import WeightsError
 from vad.model.network import Architecture, Network
 
-NETWORK_NAME = "vad-cell-flow-2"
+NETWORK_NAME = "vad-cell-flow-3"
 """Names the layout of the network in a card: changed whenever ``network.py`` stops reading older tensors."""
 
 BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "_weights"
