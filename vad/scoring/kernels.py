@@ -338,21 +338,33 @@ def background_of(samples: NDArray[np.uint8], valid: Mask, count: int, floor: fl
     _, bh, bw = samples.shape
     background, spread = np.zeros((bh, bw), np.float32), np.full((bh, bw), floor, np.float32)
     known = np.zeros((bh, bw), np.bool_)
-    values = np.empty(count, np.float32)
+    ordered = np.empty(count, np.float32)
     for i in range(bh):
         for j in range(bw):
             n = 0
             for k in range(count):
-                if valid[k, i // 2, j // 2]:
-                    values[n] = samples[k, i, j]
-                    n += 1
+                if not valid[k, i // 2, j // 2]:
+                    continue
+                value = np.float32(samples[k, i, j])
+                at = n
+                while at > 0 and ordered[at - 1] > value:  # insertion: few values, often nearly sorted
+                    ordered[at] = ordered[at - 1]
+                    at -= 1
+                ordered[at] = value
+                n += 1
             if n < 3:
                 continue
-            ordered = np.sort(values[:n])
             middle = ordered[n // 2]
             background[i, j], known[i, j] = middle, True
-            apart = np.sort(np.abs(ordered - middle))
-            spread[i, j] = max(floor, apart[min(n - 1, int(q * n))])
+            low, high, apart = n // 2, n // 2, np.float32(0.0)  # grow outwards, always to the nearer side
+            for _ in range(min(n - 1, int(q * n))):
+                if high + 1 >= n or (low > 0 and middle - ordered[low - 1] <= ordered[high + 1] - middle):
+                    low -= 1
+                    apart = middle - ordered[low]
+                else:
+                    high += 1
+                    apart = ordered[high] - middle
+            spread[i, j] = apart if apart > floor else floor
     return background, spread, known
 
 

@@ -177,6 +177,8 @@ class Scorer:
         ailing = score.health is not None
         if self._ailing and not ailing:
             self._static.accept(cells)  # new light, new background
+            self._smooth[:] = 0.0  # what the jump stirred up is over
+            self._recent.clear()
         self._ailing = ailing
         flagged = score.score > score.threshold
         due = self._gate.step(cells, self._smooth.copy(), dt_s=dt_s, flagged=flagged, ailing=ailing)

@@ -98,7 +98,7 @@ class Spot:
         self._count += 1
         self.learnt_s += dt_s
         if self._count <= RING:
-            due = self.learnt_s - self._fitted_at_s >= max(1.0, 0.02 * self.learnt_s)
+            due = self.learnt_s - self._fitted_at_s >= max(1.0, 0.05 * self.learnt_s)
             if due or self._count == RING:
                 self._begin_from_ring()
         else:

@@ -52,7 +52,7 @@ class Tuning:
     speed_prior_mass: float = 10.0
 
     # direction
-    direction_place_mass: float = 0.15  # cell-seconds of the scene's habits that stand in for the place's own
+    direction_place_mass: float = 0.3  # cell-seconds of the scene's habits that stand in for the place's own
     direction_scene_mass: float = 8.0  # cell-seconds of uniform directions that stand in for the scene's own
     direction_least_speed: float = 0.25  # share of what is fast here at which a direction gets half its say
     direction_cap: float = 2.5  # powers of ten
@@ -96,7 +96,7 @@ class Tuning:
     learn_delay_s: float = 1.0  # a frame is learnt that long after it was judged
     learn_every_s: float = 0.2  # frames nearer than that are nearly the same: the evidences learn one for all
     unlearn_margin_s: float = 2.0  # nothing is learnt that long after a flag
-    min_peaks: int = 5  # of all evidences together, before a camera is calibrated
+    min_peaks: int = 3  # of all evidences together, before a camera is calibrated
     decluster_gap_s: float = 3.0
     accepted_after_s: float = 10.0  # of calm: what was flagged for too long is normal now, flags count again
     tail_after: float = 0.25  # share of warming_after_s before values enter the tails: the first are of no use
