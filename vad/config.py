@@ -59,9 +59,7 @@ class _Section(BaseModel):
     def _no_yes_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Pydantic takes true for 1, and YAML takes yes, no, on and off for true and false."""
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
-            raise ValueError(
-                f"got {str(value).lower()} (YAML reads yes, no, on, off so too); quote it if it is text"
-            )
+            raise ValueError(f"got {str(value).lower()} (YAML reads yes, no, on, off so too); quote it if it is text")
         return value
 
 
@@ -121,9 +119,7 @@ class CameraConfig(CameraSettings):
         if not url.strip():
             raise ValueError("the URL is empty")
         if _BARE_USERINFO.match(url) and "://" not in url:
-            raise ValueError(
-                "has a user name but no scheme; allowed: rtsp://USER:PASSWORD@HOST/..., or a path (./...)"
-            )
+            raise ValueError("has a user name but no scheme; allowed: rtsp://USER:PASSWORD@HOST/..., or a path (./...)")
         scheme = url.split("://", 1)[0].lower() if "://" in url else "file"
         if scheme not in SCHEMES:
             raise ValueError(f"scheme {redact_url(scheme)!r} is not known; allowed: {', '.join(SCHEMES)}, or a path")

@@ -76,7 +76,7 @@ class DropReason(StrEnum):
     ANALYSIS_RATE = "analysis_rate"  # decoded, but above the camera's analysis_fps
     OVERLOAD = "overload"  # a mailbox was full, its oldest entry made room
     RUN_ENDED = "run_ended"  # belongs to a run that was over before it could be scored
-    SHUTDOWN = "shutdown"  # in flight when a second signal cut the drain short
+    SHUTDOWN = "shutdown"  # gathered by a reader that ended after the engine had stopped waiting for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.pipeline.sites import check_ledger, make_site, wait_for
@@ -17,7 +20,7 @@ from vad.config import CameraConfig
 from vad.pipeline.engine import Engine
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
-from vad.pipeline.stream import CameraStream
+from vad.pipeline.stream import MOST_HUNG_READERS, CameraStream
 from vad.types import CameraEvent, CameraState
 
 
@@ -68,8 +71,9 @@ def test_a_failure_that_repeats_is_announced_once(tmp_path: Path) -> None:
     assert [(notice.state, notice.code) for notice in notices] == [("backoff", "not_found"), ("stopped", None)]
 
 
-def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path) -> None:
+def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notices: list[CameraEvent] = []
+    monkeypatch.setattr("vad.pipeline.stream.HANG_GRACE_S", -0.9)  # a tenth of a second is left
     camera = stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), notices)
     camera.start()
 
@@ -82,6 +86,63 @@ def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path) -> No
     assert notices[0].code == "timeout"
     camera.stop()
     assert not camera.join(deadline_s=time.monotonic() + 0.1)
+    assert (notices[-1].state, notices[-1].detail) == ("stopped", "the reader hung and was abandoned")
+
+
+def test_a_camera_that_hangs_for_ever_keeps_few_threads(hanging_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vad.pipeline.stream.HANG_GRACE_S", -0.9)
+    camera = stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), [])
+    camera.start()
+
+    def all_hang() -> bool:
+        camera.check()
+        return camera.status.abandoned_readers >= MOST_HUNG_READERS
+
+    wait_for(all_hang)
+    time.sleep(0.2)
+    camera.check()
+    assert len([t for t in threading.enumerate() if t.name == "vad-stream-cam"]) == MOST_HUNG_READERS
+    assert camera.status.state is CameraState.STALLED
+    os.close(os.open(hanging_file, os.O_RDWR | os.O_NONBLOCK))  # one lets go: there is room for another try
+    wait_for(lambda: (camera.check(), not camera._generation.abandoned)[1])
+    camera.stop()
+    camera.join(deadline_s=time.monotonic() + 0.1)
+
+
+def test_waiting_to_reconnect_is_not_hanging_when_the_password_file_is_gone(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    config = CameraConfig(url="rtsp://127.0.0.1:9/x", password_file=secret, backoff_min_s=20.0)
+    secret.unlink()
+    camera = stream(config, [])
+    camera.start()
+    wait_for(lambda: camera.status.code == "auth_failed")
+    assert camera._generation.deadline_s is None
+    camera.stop()
+    assert camera.join(deadline_s=time.monotonic() + 10.0)
+
+
+def test_waiting_for_room_is_not_hanging(video_file: VideoFile) -> None:
+    config = CameraConfig(url=str(video_file("clip.mp4", frames=75)), analysis_fps=25.0, realtime=False)
+    camera = stream(config, [])
+    camera.start()
+    wait_for(lambda: camera._ledger.account("cam").received == 16)  # three clips fill the mailbox, the fourth waits
+    assert camera._generation.deadline_s is None
+    camera.stop()
+    camera._clips.close()
+    assert camera.join(deadline_s=time.monotonic() + 10.0)
+    account = camera._ledger.account("cam")
+    assert account.is_balanced
+    assert (account.dropped["shutdown"], account.in_flight) == (4, 12)
+
+
+def test_a_slow_recording_held_back_to_its_pace_is_not_hanging(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((48, 64), np.uint8))
+    camera = stream(CameraConfig(url=f"file://{tmp_path}?fps=0.4", read_timeout_s=0.5), [])  # abandoned after 2.0 s
+    camera.start()
+    wait_for(lambda: (camera.check(), camera.status.state is CameraState.ENDED)[1])
+    assert (camera.status.frames_decoded, camera.status.abandoned_readers) == (2, 0)
 
 
 def test_a_hung_reader_neither_delays_the_stop_nor_the_other_cameras(

@@ -9,6 +9,21 @@ from vad.pipeline.ledger import Account, total
 from vad.types import CameraState, HealthIssue, Stage
 
 
+@dataclass(slots=True)
+class StreamStatus:
+    """What the supervisor knows of a stream. Written by its thread, read by anyone (each field alone is atomic)."""
+
+    state: CameraState = CameraState.CONNECTING
+    code: StreamCode | None = None
+    detail: str = ""
+    run: int = -1
+    fps: float | None = None
+    frames_decoded: int = 0
+    corrupt_packets: int = 0
+    abandoned_readers: int = 0
+    reconnects: dict[StreamCode, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
     """One camera. ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged."""

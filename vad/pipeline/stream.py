@@ -19,6 +19,7 @@ from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
+from vad.pipeline.status import StreamStatus
 from vad.pipeline.window import ClipWindow
 from vad.types import CameraEvent, CameraState, Clip, DropReason, Frame
 from vad.video.reader import CONTINUABLE, Reader
@@ -28,27 +29,15 @@ log = structlog.get_logger(__name__)
 HANG_GRACE_S = 1.5
 """A reader silent for read_timeout_s and this much more hangs in C: FFmpeg's own time-out should have ended it."""
 
+MOST_HUNG_READERS = 3
+"""Abandoned readers of one camera that may hang at a time: each keeps its thread until the call it hangs in returns."""
+
 SETTLED_AFTER_S = 5.0
 """A run that gave frames for this long proves the camera well: the next back-off starts small again."""
 
 ANNOUNCED = frozenset(
     {CameraState.UP, CameraState.STALLED, CameraState.BACKOFF, CameraState.ENDED, CameraState.STOPPED}
 )
-
-
-@dataclass(slots=True)
-class StreamStatus:
-    """What the supervisor knows of a stream. Written by its thread, read by anyone (each field alone is atomic)."""
-
-    state: CameraState = CameraState.CONNECTING
-    code: StreamCode | None = None
-    detail: str = ""
-    run: int = -1
-    fps: float | None = None
-    frames_decoded: int = 0
-    corrupt_packets: int = 0
-    abandoned_readers: int = 0
-    reconnects: dict[StreamCode, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -100,6 +89,8 @@ class CameraStream:
         self._can_wait = config.is_file and not config.realtime
         self._lock = threading.Lock()
         self._generation = _Generation(0, ClipWindow(clip_length))
+        self._hung: list[threading.Thread] = []  # the watchdog's alone
+        self._stopped = False
         self._announced: tuple[CameraState, StreamCode | None] | None = None
         ledger.open(camera)
 
@@ -108,17 +99,20 @@ class CameraStream:
 
     def stop(self) -> None:
         """Ask the thread to end; does not wait."""
-        self._generation.stop.set()
+        with self._lock:  # or the watchdog might start a next generation that nobody has asked to end
+            self._stopped = True
+            self._generation.stop.set()
 
     def join(self, *, deadline_s: float) -> bool:
         """Wait for the thread until the monotonic ``deadline_s``; a hung one is abandoned then. True if it ended."""
         generation = self._generation
-        if generation.thread is not None:
+        if generation.thread is None:
+            return True
+        if not generation.abandoned:
             generation.thread.join(max(0.0, deadline_s - self._clock.monotonic_s()))
-            if generation.thread.is_alive():
-                self._abandon(generation)
-                return False
-        return True
+        if generation.thread.is_alive() and self._abandon(generation):
+            self._enter(CameraState.STOPPED, None, "the reader hung and was abandoned")
+        return not generation.thread.is_alive()
 
     @property
     def is_alive(self) -> bool:
@@ -132,24 +126,39 @@ class CameraStream:
         return self.status.state is CameraState.ENDED
 
     def check(self) -> None:
-        """Watchdog's visit: abandon a reader that hangs and start the next generation."""
+        """Watchdog's visit: abandon a reader that hangs, and start the next generation unless too many hang."""
         generation = self._generation
-        deadline_s = generation.deadline_s
-        if deadline_s is None or generation.stop.is_set() or self._clock.monotonic_s() < deadline_s:
-            return
-        self._abandon(generation)
-        self._count(StreamCode.TIMEOUT)
-        self._enter(CameraState.STALLED, StreamCode.TIMEOUT, "the reader hung and was abandoned")
-        self._generation = _Generation(generation.number + 1, ClipWindow(self._clip_length))
+        if not generation.abandoned:
+            deadline_s = generation.deadline_s
+            if deadline_s is None or self._stopped or self._clock.monotonic_s() < deadline_s:
+                return
+            if not self._abandon(generation):
+                return
+            self._hung += [generation.thread] if generation.thread is not None else []
+            self._count(StreamCode.TIMEOUT)
+            self._enter(CameraState.STALLED, StreamCode.TIMEOUT, "the reader hung and was abandoned")
+        self._hung = [thread for thread in self._hung if thread.is_alive()]
+        if len(self._hung) < MOST_HUNG_READERS:
+            self._replace(generation)
+
+    def _replace(self, generation: _Generation) -> None:
+        with self._lock:
+            if self._stopped:
+                return
+            self._generation = _Generation(generation.number + 1, ClipWindow(self._clip_length))
         self._start(self._generation)
 
     def _start(self, generation: _Generation) -> None:
         name = f"vad-stream-{self.camera}"
-        generation.thread = threading.Thread(target=self._supervise, args=(generation,), name=name, daemon=True)
-        generation.thread.start()
+        thread = threading.Thread(target=self._supervise, args=(generation,), name=name, daemon=True)
+        thread.start()
+        generation.thread = thread
 
-    def _abandon(self, generation: _Generation) -> None:
+    def _abandon(self, generation: _Generation) -> bool:
+        """False when the other of watchdog and ``join`` was first."""
         with self._lock:
+            if generation.abandoned:
+                return False
             generation.abandoned = True
             generation.stop.set()
             lost = len(generation.window)
@@ -157,10 +166,18 @@ class CameraStream:
         if lost:
             self._ledger.dropped(self.camera, DropReason.RUN_ENDED, lost)
         log.warning("stream.reader_abandoned", camera=self.camera, run=self.status.run)
+        return True
 
     # Everything below runs in the generation's own thread.
 
     def _supervise(self, generation: _Generation) -> None:
+        try:
+            self._run_until_stopped(generation)
+        finally:
+            if generation.continues is not None:  # stopped between two runs of one open stream
+                generation.continues.close()
+
+    def _run_until_stopped(self, generation: _Generation) -> None:
         failures = 0
         while not generation.stop.is_set():
             started_s = self._clock.monotonic_s()
@@ -190,29 +207,34 @@ class CameraStream:
         self.status.state = CameraState.CONNECTING
         self._expect_progress(generation, within_s=2 * self.config.read_timeout_s)  # several round trips
         corrupt_before = self.status.corrupt_packets
-        reader = Reader(
-            self.camera,
-            config=self.config,
-            run=self.status.run,
-            model_width=self._model_width,
-            clock=self._clock,
-            stop=generation.stop,
-            continues=generation.continues,
-        )
-        generation.continues = None
         try:
-            with reader:
+            with self._reader(generation) as reader:
                 for frame in reader:
+                    generation.deadline_s = None  # the time until the next frame is asked for is not the camera's
                     if not self._admit(generation, frame):
                         return
                     self.status.fps = reader.measured_fps
                     self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
+                    self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
         except StreamError as exc:
             generation.continues = reader if exc.code in CONTINUABLE else None
             raise
         finally:
             generation.deadline_s = None
             self._flush(generation)
+
+    def _reader(self, generation: _Generation) -> Reader:
+        """The next run's reader, on the stream that the last one left open or on a new one."""
+        continues, generation.continues = generation.continues, None
+        return Reader(
+            self.camera,
+            config=self.config,
+            run=self.status.run,
+            model_width=self._model_width,
+            clock=self._clock,
+            stop=generation.stop,
+            continues=continues,
+        )
 
     def _admit(self, generation: _Generation, frame: Frame | None) -> bool:
         """Book a decoded frame and gather it; False when this generation was abandoned meanwhile."""
@@ -226,7 +248,6 @@ class CameraStream:
             self._ledger.dropped(self.camera, DropReason.ANALYSIS_RATE)
         if clip is not None:
             self._hand_over(clip)
-        self._expect_progress(generation, within_s=self.config.read_timeout_s)
         if self.status.state is not CameraState.UP:
             detail = frame and f"{frame.geometry.source_width}x{frame.geometry.source_height}"
             self._enter(CameraState.UP, None, detail or "")

@@ -25,7 +25,7 @@ from vad.video.arrival import Arrival, Arrivals
 from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.luma import geometry, luma_plane, pool_luma, visible
 from vad.video.source import Feed, Source, open_feed, resolve
-from vad.video.timing import MediaClock, RateMeter, Selector, is_jump
+from vad.video.timing import MediaClock, RateMeter, Selector, is_jump, longest_gap_s
 
 CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 """Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
@@ -124,6 +124,14 @@ class Reader:
     def measured_fps(self) -> float | None:
         """Rate of the decoded frames by their own time stamps; None until a few are in."""
         return self._rate.fps
+
+    @property
+    def longest_hold_s(self) -> float:
+        """How long the next frame may be held back to keep a recording's pace; 0.0 where nothing is held back."""
+        feed = self._feed
+        if feed is None or feed.live or not self.config.realtime:
+            return 0.0
+        return longest_gap_s(self._rate.fps or feed.announced_fps)
 
     def __iter__(self) -> Iterator[Frame | None]:
         try:

@@ -51,8 +51,12 @@ def is_jump(step_s: float, fps: float | None) -> bool:
 
     ``fps`` lets a slow recording (a frame every ten seconds) pass.
     """
-    longest_s = max(LONGEST_GAP_S, GAP_FRAMES / fps if fps else 0.0)
-    return step_s < -REORDER_S or step_s > longest_s
+    return step_s < -REORDER_S or step_s > longest_gap_s(fps)
+
+
+def longest_gap_s(fps: float | None) -> float:
+    """The longest step between two frames that is no jump yet."""
+    return max(LONGEST_GAP_S, GAP_FRAMES / fps if fps else 0.0)
 
 
 class RateMeter:
