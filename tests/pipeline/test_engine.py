@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import vad
 from tests.pipeline.sites import make_site, wait_for
 from vad.config import SiteConfig
-from vad.errors import BindError, EngineError, WeightsError
+from vad.errors import BindError, CalibrationError, EngineError, JournalError, WeightsError
 from vad.events import AnomalyMessage, CameraMessage, Subscriber, read_journal
 from vad.pipeline.engine import Engine
 from vad.service.http import HttpServer
@@ -161,6 +161,28 @@ def test_a_taken_port_is_said_and_leaves_nothing_open(tmp_path: Path, footage: P
         engine.wait(timeout_s=60.0)
 
 
+def test_a_storage_folder_that_cannot_be_used_is_said(tmp_path: Path, footage: Path) -> None:
+    (tmp_path / "calibration").write_text("in the way")
+    with pytest.raises(CalibrationError, match="calibration"):
+        Engine(site(tmp_path, footage)).start()
+    with pytest.raises(JournalError, match="calibration"):
+        Engine(site(tmp_path / "calibration", footage)).start()
+
+
+def test_too_few_threads_are_said_and_what_runs_is_stopped(
+    tmp_path: Path, footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limited:
+        limited.setattr("vad.pipeline.stream.CameraStream.start", refused)
+        with pytest.raises(EngineError, match="1 cameras need a thread each"):
+            Engine(site(tmp_path, footage)).start()
+    with Engine(site(tmp_path, footage)) as engine:  # the journal's lock was released
+        engine.wait(timeout_s=60.0)
+
+
 def test_missing_weights_are_said(tmp_path: Path, footage: Path) -> None:
     config = site(tmp_path, footage)
     model = config.model.model_copy(update={"weights": str(tmp_path / "none.safetensors")})
@@ -179,5 +201,7 @@ def test_a_stage_that_dies_stops_the_engine_with_an_error(
     engine.start()
     with pytest.raises(EngineError, match=r"scoring stage died: ZeroDivisionError: planted"):
         engine.wait(timeout_s=60.0)
-    with pytest.raises(EngineError):
+    engine._guarded("publish", broken)  # what dies of the first fault does not hide it
+    with pytest.raises(EngineError, match="the scoring stage"):
         engine.stop()
+    assert engine.bus_address.startswith("tcp://")  # the socket is closed by now

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from vad.clock import Clock, SystemClock
 from vad.config import SiteConfig, load_config
-from vad.errors import EngineError, VadError
+from vad.errors import CalibrationError, EngineError, VadError
 from vad.events.bus import Publisher
 from vad.events.journal import JOURNAL_NAME, Journal
 from vad.log import use_standard_logging
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 WATCHDOG_PERIOD_S = 0.25
 STOP_GRACE_S = 2.0
-"""Beyond the longest read_timeout_s: how long a stop waits for stream threads before it abandons them."""
+"""Beyond a camera's read_timeout_s: how long a stop waits for its thread before it abandons it."""
 MAPS_CAPACITY = 64
 OUTBOX_CAPACITY = 1024
 EVENT_QUEUE_CAPACITY = 10_000
@@ -82,6 +82,7 @@ class Engine:
         self._scoring: ScoringWorker | None = None
         self._publisher: Publisher | None = None
         self._journal: Journal | None = None
+        self._bus_address = ""
         self.device = ""  # known once started
 
     @classmethod
@@ -115,6 +116,7 @@ class Engine:
             undo.callback(self._journal.close)
             self._publisher = Publisher(config.bus, journal=self._journal, clock=self._clock)
             undo.callback(self._publisher.close)
+            self._bus_address = self._publisher.address  # from here on the socket is the publish thread's
             self._scoring = self._scoring_worker(weights.card.sha256, self._journal)
             undo.pop_all()
         self.registry.register(EngineCollector(self.status))
@@ -122,7 +124,7 @@ class Engine:
             camera: self._stream(camera, model_width=weights.card.input_width) for camera in config.cameras
         }
         self._start_threads(runner, self._scoring, self._publisher)
-        log.info("engine.started", cameras=len(self._streams), device=self.device, bus=self._publisher.address)
+        log.info("engine.started", cameras=len(self._streams), device=self.device, bus=self._bus_address)
 
     def stop(self) -> None:
         """Stop the readers, drain, close open incidents, flush the journal, close the sockets. Idempotent.
@@ -177,9 +179,9 @@ class Engine:
     @property
     def bus_address(self) -> str:
         """Where events are published, with the real port."""
-        if self._publisher is None:
+        if not self._bus_address:
             raise VadError("the engine has not started: there is no bus address yet")
-        return self._publisher.address
+        return self._bus_address
 
     @property
     def journal_path(self) -> Path:
@@ -202,9 +204,10 @@ class Engine:
 
     def status(self) -> EngineStatus:
         """The engine at this instant."""
+        streams = self._streams  # first: a stream has its account before it is seen here
         accounts = self._ledger.accounts()
         return EngineStatus(
-            cameras={name: self._camera_status(stream, accounts[name]) for name, stream in self._streams.items()},
+            cameras={name: self._camera_status(stream, accounts[name]) for name, stream in streams.items()},
             epoch=self._journal.epoch if self._journal else "",
             last_sequence=self._journal.last_sequence if self._journal else 0,
         )
@@ -236,7 +239,10 @@ class Engine:
 
     def _scoring_worker(self, weights_sha256: str, journal: Journal) -> ScoringWorker:
         directory = self.config.storage.dir / "calibration"
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise CalibrationError(f"{directory}: {exc.strerror}; allowed: a folder that can be made") from None
         settings = self.config.scoring
         judges = {}
         for camera, config in self.config.cameras.items():
@@ -284,14 +290,16 @@ class Engine:
             run_publish(outbox=self._outbox, publisher=publisher)
 
         stages = {"inference": inference, "scoring": scoring.run, "publish": publish, "watchdog": self._watch}
-        self._threads = [
-            threading.Thread(target=self._guarded, args=(name, body), name=f"vad-{name}", daemon=True)
-            for name, body in stages.items()
-        ]
-        for thread in self._threads:
-            thread.start()
-        for stream in self._streams.values():
-            stream.start()
+        try:
+            for name, body in stages.items():
+                thread = threading.Thread(target=self._guarded, args=(name, body), name=f"vad-{name}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+            for stream in self._streams.values():
+                stream.start()
+        except RuntimeError as exc:  # the machine or the container limits them
+            self.stop()
+            raise EngineError(f"{len(self._streams)} cameras need a thread each; got: {exc}") from None
 
     def _guarded(self, name: str, body: Callable[[], None]) -> None:
         """A stage that dies takes the engine with it, loudly; the others must not wait for it."""
@@ -299,8 +307,9 @@ class Engine:
             body()
         except BaseException as exc:
             log.exception("engine.fault", stage=name)
-            self._fault = EngineError(f"the {name} stage died: {type(exc).__name__}: {exc}")
-            self._fault.__cause__ = exc
+            if self._fault is None:  # what dies later dies of the first
+                self._fault = EngineError(f"the {name} stage died: {type(exc).__name__}: {exc}")
+                self._fault.__cause__ = exc
             self._clips.close()
             self._maps.close()
             self._outbox.close()
@@ -315,12 +324,11 @@ class Engine:
                 self._stopping.set()
 
     def _stop_streams(self) -> None:
-        longest_s = max((s.config.read_timeout_s for s in self._streams.values()), default=0.0)
-        deadline_s = self._clock.monotonic_s() + longest_s + STOP_GRACE_S
+        began_s = self._clock.monotonic_s()
         for stream in self._streams.values():
             stream.stop()
         for stream in self._streams.values():
-            stream.join(deadline_s=deadline_s)
+            stream.join(deadline_s=began_s + stream.config.read_timeout_s + STOP_GRACE_S)
 
     def _keep_event(self, event: AnomalyEvent | CameraEvent) -> None:
         if self._events.full():

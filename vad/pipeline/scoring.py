@@ -94,18 +94,18 @@ class ScoringWorker:
     opened: dict[str, int] = field(default_factory=dict)
     judged_s: dict[str, float] = field(default_factory=dict)  # media seconds in which an event could be raised
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
-    _saved_s: float = 0.0
+    _to_save: list[str] = field(default_factory=list)  # what is left of this turn
+    _next_save_s: float = 0.0
 
     def run(self) -> None:
         """Until ``maps`` is closed and empty; then closes open incidents, saves calibrations, closes ``outbox``."""
-        self._saved_s = self.clock.monotonic_s()
         try:
             while (items := self.maps.take(timeout_s=POLL_S)) is not None:
                 self._round(items)
-                if self.clock.monotonic_s() - self._saved_s >= SAVE_EVERY_S:
-                    self._save_calibrations()
+                self._save_next()
             self._hand_over([e for judge in self.judges.values() for e in judge.incidents.close("shutdown")], [])
-            self._save_calibrations()
+            for camera in self.judges:
+                self._save(camera)
         finally:
             self.outbox.close()
 
@@ -155,16 +155,25 @@ class ScoringWorker:
             self.opened[event.camera] = self.opened.get(event.camera, 0) + 1
         self.on_event(event)
 
-    def _save_calibrations(self) -> None:
+    def _save_next(self) -> None:
+        """Each camera in its turn, spread over SAVE_EVERY_S: all at once would hold up everybody's scores."""
+        now_s = self.clock.monotonic_s()
+        if now_s < self._next_save_s:
+            return
+        self._to_save = self._to_save or list(self.judges)
+        self._save(self._to_save.pop())
+        self._next_save_s = now_s + SAVE_EVERY_S / len(self.judges)
+
+    def _save(self, camera: str) -> None:
         """A full disk costs the calibration's newest minute, never the engine."""
-        self._saved_s = self.clock.monotonic_s()
-        for camera in self.last_scores:
+        if camera not in self.last_scores:
+            return  # nothing learnt
+        try:
             path = calibration_path(self.calibration_dir, camera)
-            try:
-                self.judges[camera].scorer.save(path, weights_sha256=self.weights_sha256)
-            except CalibrationError as exc:
-                log.error("calibration.not_saved", camera=camera, detail=str(exc))
-                self.metrics.calibration_failures.inc()
+            self.judges[camera].scorer.save(path, weights_sha256=self.weights_sha256)
+        except CalibrationError as exc:
+            log.error("calibration.not_saved", camera=camera, detail=str(exc))
+            self.metrics.calibration_failures.inc()
 
 
 def calibration_path(directory: Path, camera: str) -> Path:

@@ -48,9 +48,13 @@ def run_site(site: SiteConfig) -> EngineStatus:
 def _signals(engine: Engine) -> Iterator[None]:
     """First signal: stop in order. Second: exit at once."""
 
+    signalled = False  # not engine.is_stopping: an engine whose sources have ended drains too
+
     def handle(number: int, _: FrameType | None) -> None:
-        if engine.is_stopping:
+        nonlocal signalled
+        if signalled:
             os._exit(128 + number)
+        signalled = True
         engine.request_stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
