@@ -50,6 +50,13 @@ def test_scan_can_be_left_early(footage: Path) -> None:
         break
 
 
+def test_a_second_iteration_is_refused_instead_of_giving_nothing(footage: Path) -> None:
+    scan = vad.scan(footage)
+    list(scan)
+    with pytest.raises(vad.VadError, match="is over"):
+        list(scan)
+
+
 def test_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(vad.StreamError) as caught:
         list(vad.scan(tmp_path / "none.mp4"))

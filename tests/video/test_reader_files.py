@@ -198,6 +198,17 @@ def test_codec_change_ends_the_run_and_the_next_goes_on(tmp_path, video_file, be
     assert second.reader.info.codec == {"libx264": "h264", "libx265": "hevc"}[after]
 
 
+def test_a_stretch_of_rubbish_in_a_transport_stream_is_skipped(tmp_path, video_file):
+    first = video_file("first.ts", frames=25).read_bytes()
+    rest = video_file("second.ts", frames=25, pts=lambda index: 25 + index).read_bytes()
+    path = tmp_path / "rubbish.ts"
+    path.write_bytes(first + bytes(300_000) + rest)
+    outcome = read(path, analysis_fps=60)
+    assert outcome.code == "ended"
+    assert outcome.decoded >= 45
+    assert outcome.corrupt_packets > 0
+
+
 @pytest.mark.parametrize("jump", [200, -20])
 def test_jump_in_media_time_ends_the_run_and_the_next_goes_on_with_that_frame(tmp_path, video_file, jump):
     path = video_file("first.ts", frames=25)

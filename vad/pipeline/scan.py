@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vad.clock import Clock, SystemClock
-from vad.config import CameraConfig, ModelSettings, ScoringSettings
-from vad.errors import StreamCode
+from vad.config import CameraConfig, ModelSettings, ScoringSettings, redact_url
+from vad.errors import StreamCode, VadError
 from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
@@ -52,6 +52,7 @@ class Scan:
         self.config = CameraConfig.model_validate({**settings, "url": str(source), "realtime": False, "loop": False})
         self.name = name
         self.duration_s = 0.0
+        self._begun = False
         self._runner = runner or Runner(load_weights(model.weights), device=model.device, threads=model.threads)
         self._clock = clock or SystemClock()
         self._ledger = Ledger()
@@ -75,7 +76,12 @@ class Scan:
         return self._ledger.account(self.name)
 
     def __iter__(self) -> Iterator[FrameScore]:
-        """Raises StreamError when the recording cannot be opened or breaks off, after all that could be scored."""
+        """Once. Raises StreamError when the recording cannot be opened or breaks off, after what could be scored."""
+        if self._begun:
+            raise VadError(
+                f"this scan of {redact_url(self.config.url)} is over; allowed: one iteration of each vad.scan()"
+            )
+        self._begun = True
         warm_luma()
         warm_kernels()
         self._stream.start()

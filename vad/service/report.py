@@ -41,9 +41,14 @@ def write_report(path: Path, results: Sequence[FileResult]) -> None:
         f"<title>vad scan</title><style>{STYLE}</style><h1>What vad found</h1>{_explanation()}{body}</html>"
     )
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.write(page)
-        os.replace(file.name, path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(page)
+            os.replace(name, path)
+        except OSError:
+            os.unlink(name)
+            raise
     except OSError as exc:
         raise VadError(f"the report {str(path)!r} cannot be written: {exc.strerror}") from None
 
@@ -67,7 +72,7 @@ def _file_section(result: FileResult) -> str:
             f"<p>{result.duration_s:.1f} s of video, {result.frames.scored} frames analysed, {count} "
             f"incident{'s' * (count != 1)}.</p>{_curve(result)}"
         )
-        pictures = pictures_at(result.file, pts_s=[incident.peak_s for incident in result.incidents])
+        pictures = pictures_at(result.file, at_s=[i.peak_s for i in result.incidents], width=PICTURE_WIDTH)
         figures = (_figure(*pair) for pair in zip(result.incidents, pictures, strict=True))
         parts.append("<div class='incidents'>" + "".join(figures) + "</div>")
     return "".join(parts)
@@ -122,15 +127,13 @@ def _figure(incident: Incident, picture: NDArray[np.uint8] | None) -> str:
 
 
 def _jpeg(picture: NDArray[np.uint8], incident: Incident) -> str:
-    """The picture at the peak (height, width, 3) BGR with the incident's boxes, scaled, as base64."""
-    scale = PICTURE_WIDTH / picture.shape[1]
-    small = cv2.resize(picture, (PICTURE_WIDTH, round(picture.shape[0] * scale)), interpolation=cv2.INTER_AREA)
-    height, width = small.shape[:2]
+    """The picture at the peak (height, width, 3) BGR with the incident's boxes, as base64."""
+    height, width = picture.shape[:2]
     for region in incident.last.regions:
         corner = (int(region.x0 * width), int(region.y0 * height))
         opposite = (int(region.x1 * width), int(region.y1 * height))
-        cv2.rectangle(small, corner, opposite, (40, 40, 230), 2)
-    ok, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+        cv2.rectangle(picture, corner, opposite, (40, 40, 230), 2)
+    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
     if not ok:
         raise VadError("OpenCV could not encode a picture of the report")
     return base64.b64encode(data.tobytes()).decode()

@@ -31,7 +31,7 @@ LEARN_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One incident of a recording; times are media seconds from its beginning."""
+    """One incident of a recording; times as in ``FileResult.curve``."""
 
     start_s: float
     end_s: float
@@ -59,7 +59,11 @@ class Incident:
 
 @dataclass(slots=True)
 class FileResult:
-    """What a scan found in one file. ``curve`` holds (media time, score, threshold) of each analysed frame."""
+    """What a scan found in one file. ``curve`` holds (time, score, threshold) of each analysed frame.
+
+    Times are media seconds from the recording's beginning, jumps of its media clock left out: each run begins where
+    the one before ended.
+    """
 
     file: str
     frames: Account = field(default_factory=Account)
@@ -67,6 +71,7 @@ class FileResult:
     took_s: float = 0.0
     judged_from_s: float | None = None
     curve: list[tuple[float, float, float]] = field(default_factory=list)
+    run_starts_s: dict[int, float] = field(default_factory=dict)
     incidents: list[Incident] = field(default_factory=list)
     error: str = ""
 
@@ -92,7 +97,7 @@ def scan_files(
     """Scan each file; one that cannot be read has its ``error`` set and does not keep the others from being scanned."""
     runner = Runner(load_weights(model.weights), device=model.device, threads=model.threads)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # brackets in a file's name are no markup
         BarColumn(),
         TextColumn("{task.percentage:3.0f}%  {task.fields[speed]}"),
         TimeRemainingColumn(),
@@ -108,11 +113,13 @@ def _scan_file(file: str, *, camera: CameraConfig, runner: Runner, progress: Pro
         length_s = duration_s(file)
         task = progress.add_task(file, total=length_s, speed="")
         scan = Scan(file, camera=camera, scoring=_settings(length_s), runner=runner)
-        for score in scan:
-            _note(result, score)
-            speed = scan.duration_s / max(1e-6, time.perf_counter() - started_s)
-            progress.update(task, completed=scan.duration_s, speed=f"{speed:.0f}x real time")
-        result.frames, result.duration_s = scan.frames, scan.duration_s
+        try:
+            for score in scan:
+                _note(result, score)
+                speed = scan.duration_s / max(1e-6, time.perf_counter() - started_s)
+                progress.update(task, completed=scan.duration_s, speed=f"{speed:.0f}x real time")
+        finally:
+            result.frames, result.duration_s = scan.frames, scan.duration_s
     except StreamError as exc:
         result.error = f"{exc.code.value}: {exc}"
     result.took_s = time.perf_counter() - started_s
@@ -129,16 +136,18 @@ def _settings(length_s: float | None) -> ScoringSettings:
 
 
 def _note(result: FileResult, score: FrameScore) -> None:
-    result.curve.append((score.pts_s, score.score, score.threshold))
+    starts_s = result.run_starts_s
+    start_s = starts_s.setdefault(score.frame.run, result.curve[-1][0] if result.curve else 0.0)
+    result.curve.append((start_s + score.pts_s, score.score, score.threshold))
     if result.judged_from_s is None and score.stage is not Stage.COLD:
-        result.judged_from_s = round(score.pts_s, 3)
+        result.judged_from_s = round(start_s + score.pts_s, 3)
     for event in score.events:
         if event.type is EventType.CLOSED:
             result.incidents.append(
                 Incident(
-                    start_s=event.started_pts_s,
-                    end_s=event.pts_s,
-                    peak_s=event.peak_pts_s,
+                    start_s=starts_s[event.run] + event.started_pts_s,
+                    end_s=starts_s[event.run] + event.pts_s,
+                    peak_s=starts_s[event.run] + event.peak_pts_s,
                     peak_score=event.peak_score,
                     threshold=event.threshold,
                     reasons=tuple(reason.value for reason in event.reasons),
@@ -150,9 +159,9 @@ def _note(result: FileResult, score: FrameScore) -> None:
 def print_results(results: Sequence[FileResult], *, console: Console) -> None:
     """A timeline and the incidents of each file."""
     for result in results:
-        console.print(result.file, style="bold", highlight=False, soft_wrap=True)
+        console.print(result.file, style="bold", highlight=False, soft_wrap=True, markup=False)
         if result.error:
-            console.print(f"  {result.error}", style="red", highlight=False, soft_wrap=True)
+            console.print(f"  {result.error}", style="red", highlight=False, soft_wrap=True, markup=False)
         if result.curve:
             _print_file(result, console=console)
 

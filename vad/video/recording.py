@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vad.config import CameraConfig
-from vad.video.faults import translate_av_errors
+from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.source import SourceKind, open_feed, resolve
-from vad.video.timing import MediaClock
+from vad.video.timing import MediaClock, is_jump
 
 NAME = "recording"
 
@@ -26,22 +26,29 @@ def duration_s(file: str) -> float | None:
         return container.duration / av.time_base if container.duration else None
 
 
-def pictures_at(file: str, *, pts_s: Sequence[float]) -> list[NDArray[np.uint8] | None]:
-    """The picture (height, width, 3) BGR shown at each media time; None behind the end. Raises StreamError."""
-    wanted = sorted(range(len(pts_s)), key=lambda i: pts_s[i])
-    pictures: list[NDArray[np.uint8] | None] = [None] * len(pts_s)
+def pictures_at(file: str, *, at_s: Sequence[float], width: int) -> list[NDArray[np.uint8] | None]:
+    """The picture (height, width, 3) BGR shown at each time; None behind the end. Raises StreamError.
+
+    Times are media seconds from the recording's beginning, jumps of its media clock left out.
+    """
+    wanted = sorted(range(len(at_s)), key=lambda i: at_s[i])
+    pictures: list[NDArray[np.uint8] | None] = [None] * len(at_s)
     source = resolve(CameraConfig(url=file))
     feed = open_feed(source, camera=NAME, parallel=True)
-    clock = MediaClock(live=False, announced_fps=feed.announced_fps)
+    run_start_s, clock = 0.0, MediaClock(live=False, announced_fps=feed.announced_fps)
     try:
         with translate_av_errors(NAME, source.shown):
             for packet in feed.packets():
                 if not wanted:
                     break
                 for frame in _decoded(feed, packet):
-                    at_s = clock.accept(clock.step_s(frame.time, arrived_s=0.0), frame.time, arrived_s=0.0)
-                    while wanted and at_s >= pts_s[wanted[0]] - 1e-3:
-                        pictures[wanted.pop(0)] = frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
+                    step_s = clock.step_s(frame.time, arrived_s=0.0)
+                    if is_jump(step_s, feed.announced_fps):
+                        run_start_s += clock.pts_s
+                        step_s, clock = 0.0, MediaClock(live=False, announced_fps=feed.announced_fps)
+                    shown_s = run_start_s + clock.accept(step_s, frame.time, arrived_s=0.0)
+                    while wanted and shown_s >= at_s[wanted[0]] - 1e-3:
+                        pictures[wanted.pop(0)] = _scaled(frame, width)
     finally:
         feed.close()
     return pictures
@@ -51,6 +58,11 @@ def _decoded(feed: Any, packet: Any) -> list[av.VideoFrame]:
     """What a corrupt packet holds is left out here as it is when reading."""
     try:
         frames: list[av.VideoFrame] = feed.decode(packet)
-    except av.error.InvalidDataError:
+    except CORRUPT:
         return []
-    return frames
+    return [frame for frame in frames if not frame.is_corrupt]
+
+
+def _scaled(frame: av.VideoFrame, width: int) -> NDArray[np.uint8]:
+    height = max(1, round(frame.height * width / frame.width))
+    return frame.reformat(width=width, height=height, format="bgr24").to_ndarray().astype(np.uint8, copy=False)

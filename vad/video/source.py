@@ -212,7 +212,7 @@ class ContainerFeed:
                     in_a_row = 0
                     yield packet
                 return
-            except av.error.InvalidDataError:
+            except (av.error.InvalidDataError, av.error.BlockingIOError):  # the latter from MPEG-TS out of step
                 in_a_row += 1
                 self.faults += 1
                 if in_a_row > MOST_DEMUX_FAULTS:

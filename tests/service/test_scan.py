@@ -1,0 +1,75 @@
+"""What a scan says of recordings that are not in one piece, and of odd names."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.video.clips import VideoFile
+from vad.config import CameraConfig, ModelSettings
+from vad.errors import VadError
+from vad.service.report import write_report
+from vad.service.scan import FileResult, print_results, scan_files
+from vad.video.recording import pictures_at
+
+
+def scanned(path: Path) -> FileResult:
+    camera = CameraConfig(url="x", analysis_fps=25.0)
+    (result,) = scan_files([str(path)], camera=camera, model=ModelSettings(), console=Console(file=io.StringIO()))
+    return result
+
+
+@pytest.fixture
+def jumping(tmp_path: Path, video_file: VideoFile) -> Path:
+    """Two seconds whose time stamps jump ahead by eight in the middle."""
+    first = video_file("first.ts", frames=25)
+    second = video_file("second.ts", frames=25, pts=lambda index: 225 + index)
+    path = tmp_path / "both.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    return path
+
+
+def test_a_recording_with_a_gap_has_one_time_line(jumping: Path) -> None:
+    result = scanned(jumping)
+    times = [at_s for at_s, _, _ in result.curve]
+    assert times == sorted(times)
+    assert times[-1] == pytest.approx(2.0, abs=0.15)
+    assert len(result.run_starts_s) == 2
+
+
+def test_pictures_are_found_behind_a_gap(jumping: Path) -> None:
+    early, late, none = pictures_at(str(jumping), at_s=[0.5, 1.5, 3.0], width=80)
+    assert early is not None
+    assert late is not None
+    assert early.shape == late.shape == (45, 80, 3)
+    assert none is None
+
+
+def test_a_recording_that_breaks_off_keeps_its_account(tmp_path: Path, video_file: VideoFile) -> None:
+    whole = video_file("whole.ts", frames=50)
+    data = whole.read_bytes()
+    path = tmp_path / "broken.ts"
+    path.write_bytes(data[: len(data) // 2] + bytes(4_000_000))
+    result = scanned(path)
+    assert result.error.startswith("broken")
+    assert result.frames.received == len(result.curve) > 0
+    assert result.frames.is_balanced
+
+
+def test_brackets_in_a_name_are_printed_as_they_are(tmp_path: Path) -> None:
+    page = io.StringIO()
+    folder = tmp_path / "walk [bold] ["
+    folder.mkdir()
+    path = folder / "final].mp4"
+    print_results([scanned(path)], console=Console(file=page, width=400))
+    assert page.getvalue().count(str(path)) == 2
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    with pytest.raises(VadError, match="cannot be written"):
+        write_report(tmp_path / "report", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
