@@ -79,10 +79,6 @@ class ClipMailbox:
     def has_any(self) -> bool:
         return bool(self._clips)
 
-    def frames_held(self, camera: str) -> int:
-        with self._changed:
-            return sum(len(clip.frames) for clip in self._clips.get(camera, ()))
-
     def put(self, clip: Clip, *, wait: bool = False) -> Clip | None:
         """Add a clip. Returns the clip that was lost for it: the camera's oldest, or this one when closed.
 

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from vad.pipeline.status import EngineStatus
+from vad.pipeline.status import CameraStatus, EngineStatus
 from vad.types import CameraState
 
 DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCIES_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
+
+PER_CAMERA: tuple[tuple[Family, str, str, Callable[[CameraStatus], float | None]], ...] = (
+    (CounterMetricFamily, "vad_frames_received", "Frames decoded.", lambda c: c.frames.received),
+    (CounterMetricFamily, "vad_frames_scored", "Frames judged.", lambda c: c.frames.scored),
+    (GaugeMetricFamily, "vad_frames_in_flight", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
+    (GaugeMetricFamily, "vad_stream_up", "1 while frames arrive.", lambda c: float(c.state is CameraState.UP)),
+    (GaugeMetricFamily, "vad_stream_fps", "Frame rate measured from the media clock.", lambda c: c.fps),
+    (CounterMetricFamily, "vad_stream_corrupt_packets", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
+    (
+        CounterMetricFamily,
+        "vad_stream_abandoned_readers",
+        "Readers that hung in native code and were given up.",
+        lambda c: c.abandoned_readers,
+    ),
+    (GaugeMetricFamily, "vad_anomaly_score", "Last score, -log10 of the p-value.", lambda c: c.score),
+    (GaugeMetricFamily, "vad_score_threshold", "Score that the false-alarm budget allows.", lambda c: c.threshold),
+    (
+        GaugeMetricFamily,
+        "vad_false_alarm_budget_ratio",
+        "Incidents opened a day over false_alarms_per_day.",
+        lambda c: c.budget_ratio,
+    ),
+)
+"""One value a camera, left out where it is None."""
 
 
 class StageMetrics:
@@ -61,80 +88,18 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         status = self._status()
-        cameras = status.cameras
-
-        def per_camera(kind: type[Metric], name: str, text: str, values: Mapping[str, float]) -> Metric:
-            family = kind(name, text, labels=["camera"])  # type: ignore[call-arg]
-            for camera, value in values.items():
-                family.add_metric([camera], value)  # type: ignore[attr-defined]
-            return family
-
-        yield per_camera(
-            CounterMetricFamily,
-            "vad_frames_received",
-            "Frames decoded.",
-            {name: camera.frames.received for name, camera in cameras.items()},
-        )
-        yield per_camera(
-            CounterMetricFamily,
-            "vad_frames_scored",
-            "Frames judged.",
-            {name: camera.frames.scored for name, camera in cameras.items()},
-        )
-        yield per_camera(
-            GaugeMetricFamily,
-            "vad_frames_in_flight",
-            "Frames between decoding and judgement.",
-            {name: camera.frames.in_flight for name, camera in cameras.items()},
-        )
+        for kind, name, text, value in PER_CAMERA:
+            family = kind(name, text, labels=["camera"])
+            for camera, state in status.cameras.items():
+                if (number := value(state)) is not None:
+                    family.add_metric([camera], number)
+            yield family
         yield _dropped(status)
-        yield per_camera(
-            GaugeMetricFamily,
-            "vad_stream_up",
-            "1 while frames arrive.",
-            {name: float(camera.state is CameraState.UP) for name, camera in cameras.items()},
-        )
         yield _states(status)
         yield _reconnects(status)
-        yield per_camera(
-            GaugeMetricFamily,
-            "vad_stream_fps",
-            "Frame rate measured from the media clock.",
-            {name: camera.fps for name, camera in cameras.items() if camera.fps is not None},
+        yield GaugeMetricFamily(
+            "vad_event_last_sequence", "Sequence of the newest event in the journal.", value=status.last_sequence
         )
-        yield per_camera(
-            CounterMetricFamily,
-            "vad_stream_corrupt_packets",
-            "Packets that could not be decoded and were skipped.",
-            {name: camera.corrupt_packets for name, camera in cameras.items()},
-        )
-        yield per_camera(
-            CounterMetricFamily,
-            "vad_stream_abandoned_readers",
-            "Readers that hung in native code and were replaced.",
-            {name: camera.abandoned_readers for name, camera in cameras.items()},
-        )
-        yield per_camera(
-            GaugeMetricFamily,
-            "vad_anomaly_score",
-            "Last score, -log10 of the p-value.",
-            {name: camera.score for name, camera in cameras.items()},
-        )
-        yield per_camera(
-            GaugeMetricFamily,
-            "vad_score_threshold",
-            "Score above which the false-alarm budget is spent.",
-            {name: camera.threshold for name, camera in cameras.items()},
-        )
-        yield per_camera(
-            GaugeMetricFamily,
-            "vad_false_alarm_budget_ratio",
-            "Incidents opened a day over false_alarms_per_day.",
-            {name: camera.budget_ratio for name, camera in cameras.items() if camera.budget_ratio is not None},
-        )
-        sequence = GaugeMetricFamily("vad_event_last_sequence", "Sequence of the newest event in the journal.")
-        sequence.add_metric([], status.last_sequence)
-        yield sequence
 
 
 def _dropped(status: EngineStatus) -> Metric:
