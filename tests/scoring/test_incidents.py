@@ -81,6 +81,21 @@ def test_updates_come_at_intervals_and_early_for_news():
     assert [event.reasons for event in other] == [(Reason.SPEED, Reason.SIZE)]
 
 
+def test_other_evidence_at_another_place_is_another_incident():
+    incidents = make_incidents()
+    left, right = Region(0.0, 0.5, 0.2, 0.9, 7.0), Region(0.7, 0.5, 0.9, 0.9, 7.0)
+    play(incidents, [7.0] * 10, regions=(left,))
+    near = play(incidents, [7.0] * 5, start=10, reasons=(Reason.SIZE,), regions=(left,))
+    assert [event.type for event in near] == [EventType.UPDATED]
+    other = play(incidents, [7.0] * 4, start=15, reasons=(Reason.DIRECTION,), regions=(right,))
+    assert [(event.type, event.close_reason) for event in other] == [
+        (EventType.CLOSED, "calm"),
+        (EventType.OPENED, None),
+    ]
+    assert other[0].incident != other[1].incident
+    assert other[1].reasons == (Reason.DIRECTION,)
+
+
 def test_the_longest_incident_is_closed_and_needs_calm_before_another():
     incidents = make_incidents()
     events = play(incidents, [9.0] * 600)

@@ -32,13 +32,15 @@ class _Open:
     told_at_s: float
     told_peak: float
     told_reasons: frozenset[Reason] = field(default_factory=frozenset)
+    where: tuple[Region, ...] = ()  # of its last anomalous frame
 
 
 class Incidents:
     """``step(score)`` gives the events that this frame causes: none, or opened, updated or closed, in order.
 
     Opens when frames anomalous together for ``open_after_s`` fell within a short window. Closes (``calm``) when the
-    evidences it was raised for stayed below ``hysteresis`` of the threshold for ``close_after_s``, at
+    evidences it was raised for stayed below ``hysteresis`` of the threshold for ``close_after_s``, or when another
+    evidence speaks at another place while they are silent (that opens the next incident); at
     ``longest_incident_s`` (``too_long``; then it must be calm before another opens), when the picture ails
     (``camera_health``) or the run ends. ``regions`` of opened and updated are united over the frames since the event
     before; those of closed are the peak's.
@@ -77,7 +79,7 @@ class Incidents:
         self._calm_s = 0.0 if hot else self._calm_s + step_s
         if self._calm_s >= self._settings.close_after_s:
             self._exhausted = False
-        if self._open is None:
+        if self._open is None or self._is_another(self._open, score):
             return events + self._consider(score, step_s)
         return events + self._continue(self._open, score, hot)
 
@@ -113,13 +115,20 @@ class Incidents:
         if not score.is_anomalous or self._exhausted or anomalous_s < need_s - 1e-9:
             return []
         scores = [entry for _, _, entry in self._recent]
+        closed = self.close("calm")  # what this one succeeds, if anything
         first = scores[0]
         incident = _Open(self._new_id(), first.frame, first, {}, (), 0, now_s, told_at_s=now_s, told_peak=first.score)
         for entry in scores:
             self._absorb(incident, entry)
         self._recent.clear()
         self._open = incident
-        return [self._event(EventType.OPENED, incident, score)]
+        return [*closed, self._event(EventType.OPENED, incident, score)]
+
+    def _is_another(self, incident: _Open, score: FrameScore) -> bool:
+        """Is this anomalous frame about something else: other evidence, at another place, the first one gone?"""
+        mine = any(score.evidence.get(reason, 0.0) > score.threshold for reason in incident.reasons)
+        apart = all(overlap(a, b) == 0.0 for a in score.regions for b in incident.where)
+        return score.is_anomalous and not mine and bool(score.regions) and apart
 
     def _continue(self, incident: _Open, score: FrameScore, hot: bool) -> list[AnomalyEvent]:
         now_s = score.frame.pts_s
@@ -144,6 +153,7 @@ class Incidents:
     def _absorb(self, incident: _Open, score: FrameScore) -> None:
         """Add one anomalous frame."""
         incident.frames += 1
+        incident.where = score.regions or incident.where
         if score.score > incident.peak.score:
             incident.peak = score
         for reason in score.reasons:
