@@ -218,6 +218,21 @@ def test_events_prints_what_the_journal_holds_and_survives_a_closed_pipe(tmp_pat
     assert "Traceback" not in done.stderr
 
 
+def test_events_ends_when_its_reader_does_although_nothing_more_is_raised(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*VAD, "events", "--address", f"tcp://127.0.0.1:{free_port()}"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, log = process.communicate(timeout=30.0)
+    assert process.returncode == 0
+    assert b"Traceback" not in log
+
+
 def test_events_without_a_journal_says_what_is_missing(tmp_path: Path) -> None:
     done = vad("events", "--since", "0", "--storage", str(tmp_path))
     assert done.returncode == 1

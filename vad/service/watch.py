@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
@@ -45,6 +47,8 @@ def _print_for_ever(subscriber: Subscriber, *, address: str, as_json: bool) -> N
     warned = False
     while True:
         message = subscriber.receive(POLL_S)
+        if message is None and _nobody_reads(sys.stdout):
+            return
         if message is None:
             silent = subscriber.silence_s > SILENT_AFTER_S
             if silent and not warned:
@@ -57,6 +61,13 @@ def _print_for_ever(subscriber: Subscriber, *, address: str, as_json: bool) -> N
         except BrokenPipeError:  # the reader has seen enough
             sys.stderr.close()
             return
+
+
+def _nobody_reads(stream: TextIO) -> bool:
+    """The other end of the pipe is closed: ``head`` has what it wanted. A write would tell too, but may never come."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(state & select.POLLERR for _, state in poll.poll(0))
 
 
 def _say_lost(lost: EventsLost) -> None:
