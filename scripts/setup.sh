@@ -39,12 +39,12 @@ setup() {
     debian_packages python3-venv || { echo "install python3-venv first" >&2; return 1; }
   fi
   stamp=".venv/.vad-setup${extra:+-$extra}"
-  want="$("$python" --version) $(cksum <pyproject.toml)"
+  want="$("$python" --version) $(cat pyproject.toml scripts/constraints.txt | cksum)"
   if [ -x .venv/bin/vad ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
     return
   fi
   echo "setting up .venv (the first time takes a few minutes: PyTorch is large)"
-  [ -x .venv/bin/python ] || "$python" -m venv .venv
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint scripts/constraints.txt \
     --editable ".${extra:+[$extra]}"
   echo "compiling the kernels"

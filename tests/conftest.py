@@ -45,6 +45,17 @@ def clip_hevc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("clips") / "hevc.mp4", codec="libx265", frames=50)
 
 
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 s of a synthetic camera at 12.5 fps (H.264, 640x360): people walk, and at 7 s a vehicle comes."""
+    from vad.video.synthetic import Anomaly, AnomalyKind, Layout, Scene, encode
+
+    path = tmp_path_factory.mktemp("footage") / "scene.mp4"
+    scene = Scene(seed=7, fps=12.5, anomalies=[Anomaly(AnomalyKind.VEHICLE, 7.0)], layout=Layout.LANES)
+    encode(scene, path, seconds=12.0)
+    return path
+
+
 @pytest.fixture
 def rtsp_server() -> Iterator[Callable[..., RtspServer]]:
     """``rtsp_server({"cam": path}, user=..., ...)``: a started ``RtspServer``, killed after the test."""

@@ -26,17 +26,6 @@ SECONDS = 12.0
 FPS = 12.5
 
 
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """People walk; from the eighth second on somebody runs."""
-    from vad.video.synthetic import Anomaly, AnomalyKind, Layout, Scene, encode
-
-    path = tmp_path_factory.mktemp("footage") / "scene.mp4"
-    scene = Scene(seed=7, fps=FPS, anomalies=[Anomaly(AnomalyKind.VEHICLE, 7.0)], layout=Layout.LANES)
-    encode(scene, path, seconds=SECONDS)
-    return path
-
-
 def site(storage: Path, footage: Path, *, cameras: int = 1, **camera: Any) -> SiteConfig:
     settings = {"url": str(footage), "realtime": False, **camera}
     return make_site(storage, {f"cam{number}": settings for number in range(1, cameras + 1)})

@@ -15,7 +15,7 @@ import zmq
 from tests.pipeline.sites import check_ledger, make_site, wait_for, wait_for_frames
 from tests.rtsp.control import RtspServer
 from tests.video.clips import VideoFile
-from vad.events import CameraMessage, read_journal
+from vad.events import CameraMessage, decode, read_journal
 from vad.pipeline.engine import Engine
 from vad.types import CameraState
 
@@ -39,8 +39,6 @@ def watching(storage: Path, cameras: dict[str, str], **settings: Any) -> Iterato
 
 def camera_events(engine: Engine, camera: str) -> list[tuple[str, str | None]]:
     """(state, code) of the camera's events in the journal, in order."""
-    from vad.events import decode
-
     messages = [decode(stored.body) for stored in read_journal(engine.journal_path)]
     return [(m.data.state, m.data.code) for m in messages if isinstance(m, CameraMessage) and m.camera == camera]
 
@@ -187,3 +185,18 @@ def test_credentials_in_the_url_appear_nowhere(
     for text in (written.out, written.err, journal, details):
         assert "the-truth" not in text
         assert "a-secret" not in text
+
+
+def test_a_camera_that_goes_down_takes_its_open_incident_with_it(
+    tmp_path: Path, rtsp_server: StartServer, footage: Path
+) -> None:
+    server = rtsp_server({"cam": footage})
+    cameras = {"cam": {"url": server.url("cam"), **QUICK}}
+    with Engine(make_site(tmp_path, cameras, close_after_s=300.0)) as engine:
+        wait_for(lambda: engine.status().cameras["cam"].incidents_opened >= 1, what="an incident")
+        server.kill()
+        wait_for(lambda: engine.status().cameras["cam"].state is CameraState.BACKOFF)
+        wait_for(lambda: bool(camera_events(engine, "cam")) and camera_events(engine, "cam")[-1][0] == "backoff")
+        types = [decode(stored.body).type for stored in read_journal(engine.journal_path)]
+    assert types.index("io.vad.anomaly.closed") < types.index("io.vad.camera.backoff")
+    assert types.count("io.vad.anomaly.opened") == types.count("io.vad.anomaly.closed")

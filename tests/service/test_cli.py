@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
 import zmq
 
@@ -30,16 +29,6 @@ def vad(*arguments: str, timeout_s: float = 120.0, **kwargs: Any) -> subprocess.
 def free_port() -> int:
     with zmq.Context() as context, context.socket(zmq.PUB) as probe:
         return probe.bind_to_random_port("tcp://127.0.0.1")
-
-
-@pytest.fixture(scope="module")
-def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from vad.video.synthetic import Anomaly, AnomalyKind, Layout, Scene, encode
-
-    path = tmp_path_factory.mktemp("footage") / "scene.mp4"
-    scene = Scene(seed=7, fps=12.5, anomalies=[Anomaly(AnomalyKind.VEHICLE, 7.0)], layout=Layout.LANES)
-    encode(scene, path, seconds=12.0)
-    return path
 
 
 def site_file(folder: Path, footage: Path, **parts: Any) -> Path:

@@ -229,6 +229,7 @@ class Engine:
             corrupt_packets=status.corrupt_packets,
             abandoned_readers=status.abandoned_readers,
             reconnects=dict(status.reconnects),
+            errors=dict(status.errors),
             stage=score.stage if score else Stage.COLD,
             score=score.score if score else 0.0,
             threshold=score.threshold if score else float("inf"),

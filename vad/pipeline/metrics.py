@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from vad.errors import StreamCode
 from vad.pipeline.status import CameraStatus, EngineStatus
 from vad.types import CameraState
 
@@ -96,7 +97,16 @@ class EngineCollector(Collector):
             yield family
         yield _dropped(status)
         yield _states(status)
-        yield _reconnects(status)
+        yield _by_code(
+            status,
+            "vad_stream_reconnects",
+            "New runs by the error code that ended the one before.",
+            "reason",
+            lambda camera: camera.reconnects,
+        )
+        yield _by_code(
+            status, "vad_stream_errors", "What ended runs, by error code.", "code", lambda camera: camera.errors
+        )
         yield GaugeMetricFamily(
             "vad_event_last_sequence", "Sequence of the newest event in the journal.", value=status.last_sequence
         )
@@ -120,11 +130,11 @@ def _states(status: EngineStatus) -> Metric:
     return family
 
 
-def _reconnects(status: EngineStatus) -> Metric:
-    family = CounterMetricFamily(
-        "vad_stream_reconnects", "New runs by the error code that ended the one before.", labels=["camera", "reason"]
-    )
-    for name, camera in status.cameras.items():
-        for code, times in camera.reconnects.items():
-            family.add_metric([name, code.value], times)
+def _by_code(
+    status: EngineStatus, name: str, text: str, label: str, counts: Callable[[CameraStatus], dict[StreamCode, int]]
+) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["camera", label])
+    for camera, state in status.cameras.items():
+        for code, times in counts(state).items():
+            family.add_metric([camera, code.value], times)
     return family

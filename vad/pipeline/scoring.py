@@ -20,10 +20,11 @@ from vad.pipeline.mailbox import Mailbox
 from vad.pipeline.metrics import StageMetrics
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
-from vad.types import AnomalyEvent, CameraEvent, CellMap, FrameScore, HealthIssue, Stage
+from vad.types import AnomalyEvent, CameraEvent, CameraState, CellMap, FrameScore, HealthIssue, Stage
 
 log = structlog.get_logger(__name__)
 
+GONE = frozenset({CameraState.STALLED, CameraState.BACKOFF, CameraState.ENDED})
 POLL_S = 0.5
 LATENCIES_KEPT = 50_000
 SAVE_EVERY_S = 60.0
@@ -115,6 +116,8 @@ class ScoringWorker:
         scores: list[FrameScore] = []
         for item in items:
             if isinstance(item, CameraEvent):
+                if item.state in GONE:  # its incidents must not stay open until it comes back
+                    events += self.judges[item.camera].incidents.close("run_ended")
                 events.append(item)
                 continue
             for cell_map in item:

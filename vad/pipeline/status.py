@@ -22,6 +22,7 @@ class StreamStatus:
     corrupt_packets: int = 0
     abandoned_readers: int = 0
     reconnects: dict[StreamCode, int] = field(default_factory=dict)
+    errors: dict[StreamCode, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class CameraStatus:
     corrupt_packets: int
     abandoned_readers: int
     reconnects: dict[StreamCode, int]
+    errors: dict[StreamCode, int]
     stage: Stage
     score: float
     threshold: float

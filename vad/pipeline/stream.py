@@ -35,6 +35,9 @@ MOST_HUNG_READERS = 3
 SETTLED_AFTER_S = 5.0
 """A run that gave frames for this long proves the camera well: the next back-off starts small again."""
 
+DRAIN_S = 1.0
+"""How long a run's last frames may take to be scored before its end is announced, so that events keep their order."""
+
 ANNOUNCED = frozenset(
     {CameraState.UP, CameraState.STALLED, CameraState.BACKOFF, CameraState.ENDED, CameraState.STOPPED}
 )
@@ -135,7 +138,8 @@ class CameraStream:
             if not self._abandon(generation):
                 return
             self._hung += [generation.thread] if generation.thread is not None else []
-            self._count(StreamCode.TIMEOUT)
+            _add(self.status.errors, StreamCode.TIMEOUT)
+            _add(self.status.reconnects, StreamCode.TIMEOUT)
             self._enter(CameraState.STALLED, StreamCode.TIMEOUT, "the reader hung and was abandoned")
         self._hung = [thread for thread in self._hung if thread.is_alive()]
         if len(self._hung) < MOST_HUNG_READERS:
@@ -192,10 +196,10 @@ class CameraStream:
                 error = StreamError(StreamCode.BROKEN, f"unexpected {type(exc).__name__} while reading")
             if generation.abandoned:
                 return
-            settled = self._clock.monotonic_s() - started_s >= SETTLED_AFTER_S
-            if settled and self.status.frames_decoded > frames_before:
+            ran_s = self._clock.monotonic_s() - started_s
+            if ran_s >= SETTLED_AFTER_S and self.status.frames_decoded > frames_before:
                 failures = 0
-            if not self._after_failure(generation, error, failures):
+            if not self._after_failure(generation, error, failures, ran_s=ran_s):
                 return
             failures += 1
         if not generation.abandoned:
@@ -269,30 +273,43 @@ class CameraStream:
     def _expect_progress(self, generation: _Generation, *, within_s: float) -> None:
         generation.deadline_s = self._clock.monotonic_s() + within_s + HANG_GRACE_S
 
-    def _after_failure(self, generation: _Generation, error: StreamError, failures: int) -> bool:
+    def _after_failure(self, generation: _Generation, error: StreamError, failures: int, *, ran_s: float) -> bool:
         """Say what happened and wait as long as it deserves. False when the stream is over for good."""
         code = error.code
         self.failure = error
-        over = code not in CONTINUABLE and not self._retry
-        if over or (code is StreamCode.ENDED and self.config.is_file and not self.config.loop):
+        _add(self.status.errors, code)
+        if code in CONTINUABLE:
+            self._begin_next_run(error)
+            return True
+        self._drain(generation)
+        if not self._retry or (code is StreamCode.ENDED and self.config.is_file and not self.config.loop):
             self._enter(CameraState.ENDED, code, str(error))
             return False
-        self._count(code)
-        if code in CONTINUABLE or (code is StreamCode.ENDED and self.config.loop):
-            log.info("stream.new_run", camera=self.camera, run=self.status.run, code=code.value, detail=str(error))
+        if code is StreamCode.ENDED and self.config.loop:
+            self._begin_next_run(error)
+            self._clock.wait(generation.stop, timeout_s=self.config.backoff_min_s - ran_s)  # a very short recording
             return True
+        _add(self.status.reconnects, code)
         state = CameraState.STALLED if code is StreamCode.TIMEOUT else CameraState.BACKOFF
         self._enter(state, code, str(error))
         self._clock.wait(generation.stop, timeout_s=self._backoff_s(failures))
         return True
 
+    def _begin_next_run(self, error: StreamError) -> None:
+        _add(self.status.reconnects, error.code)
+        log.info("stream.new_run", camera=self.camera, run=self.status.run, code=error.code.value, detail=str(error))
+
+    def _drain(self, generation: _Generation) -> None:
+        """Let the frames of the run that is over be scored first, for DRAIN_S at most."""
+        until_s = self._clock.monotonic_s() + DRAIN_S
+        while self._ledger.account(self.camera).in_flight > 0 and self._clock.monotonic_s() < until_s:
+            if self._clock.wait(generation.stop, timeout_s=0.02):
+                return
+
     def _backoff_s(self, failures: int) -> float:
         """Capped exponential back-off with jitter: half to the whole of min * 2^failures, at most max."""
         whole = min(self.config.backoff_max_s, self.config.backoff_min_s * 2.0 ** min(failures, 30))
         return whole * self._jitter.uniform(0.5, 1.0)
-
-    def _count(self, code: StreamCode) -> None:
-        self.status.reconnects[code] = self.status.reconnects.get(code, 0) + 1
 
     def _enter(self, state: CameraState, code: StreamCode | None, detail: str) -> None:
         """Change state; each change is logged and announced once, however often a retry confirms it."""
@@ -312,3 +329,7 @@ class CameraStream:
                 detail=detail,
             )
         )
+
+
+def _add(counts: dict[StreamCode, int], code: StreamCode) -> None:
+    counts[code] = counts.get(code, 0) + 1

@@ -32,6 +32,7 @@ WARMING_AFTER_S = 12.0
 CALIBRATED_AFTER_S = 30.0
 REFRESH_S = 0.25
 PLAIN_EVERY_S = 5.0
+DRAIN_S = 5.0
 GRACE_BEFORE_S = 0.5
 """An event may open that much before the label begins: a figure casts its shadow and its outline ahead of it."""
 GRACE_AFTER_S = 3.0
@@ -142,6 +143,9 @@ def _watch(engine: Engine, subscriber: Subscriber, outcome: Outcome, *, console:
                 said_s = 0.0
                 console.print(_plain_line(engine.status()))
     engine.stop()
+    until_s = time.monotonic() + DRAIN_S
+    while subscriber.last_sequence < engine.status().last_sequence and time.monotonic() < until_s:
+        _receive(subscriber, outcome, console=console)
     _receive(subscriber, outcome, console=console)
 
 
@@ -159,10 +163,11 @@ def _receive(subscriber: Subscriber, outcome: Outcome, *, console: Console) -> N
         console.print(
             Text.assemble(
                 (f"{data.pts_s:6.1f} s  ", "dim"),
-                (f"anomaly {'in the ' + place(data.regions) if data.regions else ''}", "bold"),
-                f"  {', '.join(data.reasons)}  score {data.score:.1f} over {data.threshold:.1f}  ",
+                (f"{place(data.regions) or 'anywhere':<13}", "bold"),
+                f"  {', '.join(data.reasons):<18}  score {data.score:4.1f} over {data.threshold:.1f}  ",
                 (f"({verdict})", "green" if label else "red"),
-            )
+            ),
+            soft_wrap=True,
         )
 
 

@@ -13,9 +13,9 @@ DEMO_SECONDS = 75.0
 DEMO_FPS = 12.5
 
 _DEMO = (
-    Anomaly(AnomalyKind.RUNNING, 37.6),
-    Anomaly(AnomalyKind.VEHICLE, 44.0),
-    Anomaly(AnomalyKind.FALL, 51.6, 4.4),
+    Anomaly(AnomalyKind.RUNNING, 34.8),
+    Anomaly(AnomalyKind.VEHICLE, 41.2),
+    Anomaly(AnomalyKind.FALL, 48.6, 7.0),
     Anomaly(AnomalyKind.WRONG_DIRECTION, 58.8, 4.4),
     Anomaly(AnomalyKind.ABANDONED_OBJECT, 65.6, 7.0),
 )
@@ -32,7 +32,7 @@ class LabelledInterval:
 
 
 def demo_scene(*, seed: int = 7, width: int = 640, height: int = 360) -> Scene:
-    """DEMO_SECONDS of a place with one-way lanes at DEMO_FPS: normal until 37 s, the last anomaly over by 73 s."""
+    """DEMO_SECONDS of a place with one-way lanes at DEMO_FPS: normal until 34 s, the last anomaly over by 73 s."""
     return Scene(seed=seed, width=width, height=height, fps=DEMO_FPS, anomalies=_DEMO, layout=Layout.LANES)
 
 
