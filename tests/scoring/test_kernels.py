@@ -2,16 +2,17 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from vad.config import Polygon
-from vad.scoring import kernels
+from vad.scoring import kernels, kernels_static
 from vad.scoring.places import box_region, judged_cells
 from vad.types import Geometry
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.floats(0.0, 2 * math.pi, exclude_max=True))
 def test_octants_are_those_of_atan2(angle):
     x, y = math.cos(angle), math.sin(angle)
@@ -60,7 +61,7 @@ def test_the_light_is_fitted_past_what_arrives_in_the_scene():
     background = rng.uniform(20.0, 220.0, (24, 40)).astype(np.float32)
     now = (0.8 * background + 12.0 + rng.normal(0.0, 1.0, background.shape)).astype(np.float32)
     now[8:16, 10:20] = 250.0
-    gain, offset = kernels.resistant_line(background, now, np.ones((24, 40), np.bool_))
+    gain, offset = kernels_static.resistant_line(background, now, np.ones((24, 40), np.bool_))
     assert gain == pytest.approx(0.8, abs=0.03)
     assert offset == pytest.approx(12.0, abs=3.0)
 
@@ -69,7 +70,7 @@ def test_the_background_is_the_median_of_valid_samples():
     rng = np.random.default_rng(8)
     samples = rng.integers(0, 255, (9, 4, 6)).astype(np.uint8)
     valid = rng.random((9, 2, 3)) < 0.7
-    background, spread, known = kernels.background_of(samples, valid, 9, 2.0, 0.8)
+    background, spread, known = kernels_static.background_of(samples, valid, 9, 2.0, 0.8)
     for i in range(4):
         for j in range(6):
             kept = np.sort(samples[valid[:, i // 2, j // 2], i, j].astype(float))

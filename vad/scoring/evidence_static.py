@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.scoring import kernels
+from vad.scoring import kernels, kernels_static
 from vad.scoring.calibration import take
 from vad.scoring.evidence import Speed
 from vad.scoring.kernels import Map, Mask, State
@@ -49,7 +49,7 @@ class StaticChange:
         """Advances the clocks of what stands by this frame; call once a frame."""
         quiet = self._quiet(cells)
         self._follow_light(cells, quiet)
-        self._map = kernels.dwell(
+        self._map = kernels_static.dwell(
             cells.luma,
             self._background,
             self._spread,
@@ -104,7 +104,7 @@ class StaticChange:
         self._look_up()
 
     def _look_up(self) -> None:
-        self._background, self._spread, self._known = kernels.background_of(
+        self._background, self._spread, self._known = kernels_static.background_of(
             self._samples,
             self._valid,
             min(self._count, TUNING.background_samples),
@@ -124,7 +124,7 @@ class StaticChange:
             return
         self._light_from_s = now_s
         blocks = np.repeat(np.repeat(quiet, 2, axis=0), 2, axis=1)
-        self._gain, self._offset = kernels.resistant_line(self._background, cells.luma, blocks & self._known)
+        self._gain, self._offset = kernels_static.resistant_line(self._background, cells.luma, blocks & self._known)
 
     def state(self) -> dict[str, State]:
         clock = np.array([self._count, self._learnt_s, self._since_sample_s])

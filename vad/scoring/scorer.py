@@ -57,6 +57,7 @@ class Scorer:
         self._frame_s = 1.0 / analysis_fps  # measured interval between frames
         self._geometry: Geometry | None = None
         self._run: int | None = None
+        self._ailing = False
 
     @property
     def stage(self) -> Stage:
@@ -82,12 +83,21 @@ class Scorer:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
         cells = self._speed.moving(cells)
+        if self._ailing and issue is None:
+            self._recover(cells)
+        self._ailing = issue is not None
         maps = [evidence.score(cells) for evidence in self._evidences]  # K maps (gh, gw)
         peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
         self._smooth_over(peaks, dt_s)
         score = self._judge(cells, maps, issue)
         self._learn(cells, score, dt_s)
         return score
+
+    def _recover(self, cells: CellMap) -> None:
+        """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
+        self._static.accept(cells)
+        self._smooth[:] = 0.0
+        self._recent.clear()
 
     def _smooth_over(self, peaks: State, dt_s: float) -> None:
         """A short median, against key frames and whoever steps into the picture, then a causal exponential mean."""
@@ -175,11 +185,6 @@ class Scorer:
     def _learn(self, cells: CellMap, score: FrameScore, dt_s: float) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
-        if self._ailing and not ailing:
-            self._static.accept(cells)  # new light, new background
-            self._smooth[:] = 0.0  # what the jump stirred up is over
-            self._recent.clear()
-        self._ailing = ailing
         flagged = score.score > score.threshold
         due = self._gate.step(cells, self._smooth.copy(), dt_s=dt_s, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:

@@ -87,7 +87,7 @@ class Tuning:
     static_away_s: float = 0.5
     static_held_s: float = 1.5
     static_lately_s: float = 0.4
-    static_still: float = 4.0  # luma levels
+    static_still: float = 2.0  # luma levels
     static_most_s: float = 60.0
     static_motion: float = 0.08  # activity times share of what is fast: above it a cell shows something moving
     static_hold_s: float = 1.0  # stood that long, it is kept out of the background while a flag is up
