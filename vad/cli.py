@@ -55,7 +55,7 @@ def run(
 
 
 @app.command()
-def demo(seed: Annotated[int, typer.Option(help="Another seed is another scene.")] = 7) -> None:
+def demo(seed: Annotated[int, typer.Option(help="Another seed is another scene.")] = 6) -> None:
     """Watch a synthetic camera for a minute and a half: learn, then catch five anomalies."""
     from vad.log import configure_log
     from vad.service.demo import run_demo
