@@ -23,8 +23,8 @@ from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.scan import Scan
 from vad.scoring.incidents import Incidents
-from vad.scoring.kernels import warm_kernels
 from vad.scoring.scorer import Scorer
+from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CellMap, EventType, FrameScore, Geometry, Stage
 from vad.video.synthetic import DEMO_SECONDS, demo_scene, encode, ground_truth
 

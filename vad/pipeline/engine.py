@@ -36,7 +36,7 @@ from vad.pipeline.publish import run_publish
 from vad.pipeline.scoring import Judge, Outbound, ScoringWorker, restore
 from vad.pipeline.status import CameraStatus, EngineStatus
 from vad.pipeline.stream import CameraStream
-from vad.scoring.kernels import warm_kernels
+from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CameraEvent, CellMap, Stage
 from vad.video.luma import warm_luma
 

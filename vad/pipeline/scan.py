@@ -20,7 +20,7 @@ from vad.pipeline.ledger import Account, Ledger
 from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.scoring import Judge
 from vad.pipeline.stream import CameraStream
-from vad.scoring.kernels import warm_kernels
+from vad.scoring.warming import warm_kernels
 from vad.types import CameraEvent, FrameScore
 from vad.video.luma import warm_luma
 

@@ -25,13 +25,6 @@ def kernel(function: F) -> F:
     return cast(F, numba.njit(nogil=True, cache=True)(function))
 
 
-def warm_kernels() -> None:
-    """Compile or load every kernel of the package (20 s the first time, 1 s from the cache). Before threads start."""
-    from vad.scoring.warming import exercise  # it needs the scorer, which needs this module
-
-    exercise()
-
-
 @kernel
 def window_sum(values: Map, rows: int, columns: int) -> Map:
     """Sum over the window of rows x columns around each cell, clipped at the border."""

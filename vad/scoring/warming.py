@@ -11,8 +11,11 @@ from vad.scoring.scorer import Scorer
 from vad.types import CellMap, Frame, Geometry, WallSource
 
 
-def exercise() -> None:
-    """Judge two seconds of nonsense, and call what it may have missed."""
+def warm_kernels() -> None:
+    """Compile or load every kernel of the package (20 s the first time, 1 s from the cache). Before threads start.
+
+    Judges ten seconds of nonsense, and calls what that may have missed.
+    """
     geometry = Geometry(source_width=64, source_height=48, pool=1, width=64, height=48)
     settings = ScoringSettings(warming_after_s=1.0, calibrated_after_s=2.0)
     scorer = Scorer("warm", settings=settings, false_alarms_per_day=1.0, analysis_fps=8.0)
