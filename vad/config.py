@@ -170,6 +170,7 @@ class ModelSettings(_Section):
         default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$", description="auto, cpu, cuda or cuda:N"
     )
     clip_length: int = Field(default=4, ge=1, le=64, description="frames handed over at a time, per camera")
+    waiting_clips: int = Field(default=6, ge=1, le=256, description="clips that may wait, per camera, before one drops")
     max_batch: int = Field(default=32, ge=1, le=512, description="cameras that share one call of the network")
     threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the network")
 

@@ -122,6 +122,8 @@ def test_metrics_tell_the_same_as_the_ledger(tmp_path: Path, footage: Path) -> N
     assert value("vad_frames_scored") == frames.scored
     assert value("vad_frames_dropped") == sum(frames.dropped.values())
     assert value("vad_frames_in_flight") == 0
+    errors = [(s.labels["camera"], s.labels["code"], s.value) for s in families["vad_stream_errors"].samples]
+    assert ("cam1", "ended", 1.0) in errors
     assert value("vad_event_last_sequence") == engine.status().last_sequence > 0
     for name in ("vad_stage_duration_seconds", "vad_end_to_end_latency_seconds", "vad_batch_size", "vad_events"):
         assert value(name) > 0

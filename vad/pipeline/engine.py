@@ -70,7 +70,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._metrics = StageMetrics(self.registry)
         self._ledger = Ledger()
-        self._clips = ClipMailbox()
+        self._clips = ClipMailbox(per_camera=config.model.waiting_clips)
         self._maps: Mailbox[list[CellMap] | CameraEvent] = Mailbox(MAPS_CAPACITY)
         self._outbox: Mailbox[Outbound] = Mailbox(OUTBOX_CAPACITY)
         self._streams: dict[str, CameraStream] = {}

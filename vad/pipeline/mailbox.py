@@ -69,7 +69,7 @@ class Mailbox(Generic[T]):
 class ClipMailbox:
     """Clips of many cameras on their way to one inference thread; at most ``per_camera`` of each."""
 
-    def __init__(self, *, per_camera: int = 3) -> None:
+    def __init__(self, *, per_camera: int = 6) -> None:
         self._clips: dict[str, deque[Clip]] = {}  # only cameras with a clip; insertion order = waiting order
         self._per_camera = per_camera
         self._closed = False
