@@ -235,6 +235,7 @@ class Engine:
             threshold=score.threshold if score else float("inf"),
             health=score.health if score else None,
             incidents_opened=opened,
+            false_alarms_per_day=stream.config.false_alarms_per_day,
             budget_ratio=opened / allowed if allowed > 0.0 else None,
         )
 

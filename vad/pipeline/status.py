@@ -44,6 +44,7 @@ class CameraStatus:
     threshold: float
     health: HealthIssue | None
     incidents_opened: int
+    false_alarms_per_day: float
     budget_ratio: float | None
 
 

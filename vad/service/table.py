@@ -17,7 +17,17 @@ BAR_CELLS = 12
 def camera_table(status: EngineStatus) -> Table:
     """One row a camera: state, stage, rate, score against threshold, budget, frames."""
     table = Table(expand=False, pad_edge=False)
-    for heading in ("camera", "state", "calibration", "fps", "score", "threshold", "budget used", "scored", "lost"):
+    for heading in (
+        "camera",
+        "state",
+        "calibration",
+        "fps",
+        "score",
+        "threshold",
+        "incidents, budget",
+        "scored",
+        "lost",
+    ):
         table.add_column(heading, justify="left" if heading in ("camera", "state", "calibration") else "right")
     for name, camera in status.cameras.items():
         table.add_row(
@@ -27,7 +37,7 @@ def camera_table(status: EngineStatus) -> Table:
             "-" if camera.fps is None else f"{camera.fps:.1f}",
             score_bar(camera.score, camera.threshold),
             "-" if math.isinf(camera.threshold) else f"{camera.threshold:.1f}",
-            f"{camera.incidents_opened} incidents",
+            f"{camera.incidents_opened} of {camera.false_alarms_per_day:g} a day",
             str(camera.frames.scored),
             str(camera.frames.lost),
         )
