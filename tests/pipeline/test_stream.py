@@ -41,7 +41,7 @@ def stream(config: CameraConfig, notices: list[CameraEvent], *, clip_length: int
         config=config,
         model_width=160,
         clip_length=clip_length,
-        clips=ClipMailbox(),
+        clips=ClipMailbox(per_camera=3),
         ledger=Ledger(),
         notify=notices.append,
         clock=SystemClock(),
