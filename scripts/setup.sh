@@ -48,6 +48,7 @@ setup() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint scripts/constraints.txt \
     --editable ".${extra:+[$extra]}"
   echo "compiling the kernels"
-  .venv/bin/python -c 'from vad.scoring.warming import warm_kernels; from vad.video.luma import warm_luma; warm_luma(); warm_kernels()'
+  .venv/bin/python -c 'from vad.scoring.warming import warm_kernels; from vad.video.luma import warm_luma; warm_luma(); warm_kernels()
+from vad.model.features import warm_features; warm_features()'
   echo "$want" >"$stamp"
 }

@@ -16,10 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vad.model import features
 from vad.types import BLOCK_PX, CELL_PX
 
 LUMA_UNIT = 64.0
@@ -80,6 +82,7 @@ class Encoded(NamedTuple):
     candidates: Tensor  # (N, CANDIDATES, 2, H/4, W/4) flows, px a frame
     fine: Tensor  # (N, features, H/4, W/4)
     coarse: Tensor  # (N, context, H/8, W/8)
+    drive: Tensor  # (N, 4 hidden, H/8, W/8), the picture's part of the ConvLSTM's gates
 
 
 class Decoded(NamedTuple):
@@ -159,6 +162,29 @@ def match_blocks(now: Tensor, before: Tensor) -> Tensor:
     return misfit / (misfit.mean(dim=1, keepdim=True) + CONTRAST_FLOOR)
 
 
+def _features(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Differential flow, its traits, misfits and normalised blocks; on a CPU without gradients in single passes."""
+    if now.device.type != "cpu" or torch.is_grad_enabled():
+        return *differential_flow(now, before), match_blocks(now, before), normalised_blocks(now, before)
+    a, b = now[:, 0].contiguous().numpy(), before[:, 0].contiguous().numpy()  # (N, H, W)
+    count, height, width = a.shape[0], a.shape[1] // BLOCK_PX, a.shape[2] // BLOCK_PX
+    flow = np.empty((count, len(SCALES), 2, height, width), np.float32)
+    traits = np.empty((count, 3 * len(SCALES), height, width), np.float32)
+    misfit = np.empty((count, height, width, len(SHIFTS)), np.float32)  # channels last, as convolutions like it
+    blocks = np.empty((count, height, width, 2 * BLOCK_VALUES), np.float32)
+    features.differential_flow(a, b, BLOCK_PX, len(SCALES), GRADIENT_FLOOR, flow, traits)
+    features.match_blocks(a, b, BLOCK_PX, *REACH, CONTRAST_FLOOR, misfit)
+    features.normalised_blocks(a, b, BLOCK_PX, CONTRAST_FLOOR, blocks)
+    misfits, pair = (torch.from_numpy(array).permute(0, 3, 1, 2) for array in (misfit, blocks))
+    return torch.from_numpy(flow), torch.from_numpy(traits), misfits, pair
+
+
+def _pointwise(planes: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 1 x 1 convolution as a matrix product: torch's own takes a slow path on a CPU for less than 16 pictures."""
+    rows = functional.linear(planes.permute(0, 2, 3, 1), weight.flatten(1), bias)
+    return rows.permute(0, 3, 1, 2)
+
+
 def _box(planes: Tensor, size: int, *, stride: int = 1) -> Tensor:
     """Box means of each plane. A depthwise convolution: several times as fast as ``avg_pool2d`` on a CPU."""
     channels = planes.shape[1]
@@ -210,32 +236,38 @@ class Network(nn.Module):
 
     def encode(self, now: Tensor, before: Tensor) -> Encoded:
         """Two successive pictures (N, 1, H, W) in the units of ``centred`` -> features of the later one."""
-        flows, traits = differential_flow(now, before)
-        misfit = match_blocks(now, before)
+        flows, traits, misfit, blocks = _features(now, before)
         likely = torch.softmax(misfit * -self.sharpness, dim=1)  # (N, shifts, H/4, W/4)
-        candidates = torch.cat((flows, functional.conv2d(likely, self.shifts[:, :, None, None]).unsqueeze(1)), dim=1)
-        look = functional.relu(self.look(normalised_blocks(now, before)))
-        match = functional.relu(self.match(misfit))
+        candidates = torch.cat((flows, _pointwise(likely, self.shifts).unsqueeze(1)), dim=1)
+        look = functional.relu(self.look(blocks))
+        match = functional.relu(_pointwise(misfit, self.match.weight, self.match.bias))
         seen = torch.cat((look, match, candidates.flatten(1, 2), traits), dim=1)
         fine = functional.relu(self.mix4(seen.contiguous(memory_format=torch.channels_last)))
         coarse = functional.relu(self.down8(fine))
         wide = functional.relu(self.mix16(functional.relu(self.down16(coarse))))
         wide = functional.interpolate(wide, size=coarse.shape[2:], mode="nearest")
-        return Encoded(candidates, fine, coarse + wide)
+        coarse = coarse + wide
+        drive = functional.conv2d(coarse, self.gates.weight[:, : self.architecture.context], self.gates.bias, padding=1)
+        return Encoded(candidates, fine, coarse, drive)
 
-    def step(self, coarse: Tensor, state: State) -> State:
-        """One ConvLSTM step: (N, context, H/8, W/8) and the state before -> the state after."""
-        gates = self.gates(torch.cat((coarse, state.hidden), dim=1))
+    def step(self, drive: Tensor, state: State) -> State:
+        """One ConvLSTM step: (N, 4 hidden, H/8, W/8) and the state before -> the state after.
+
+        ``drive`` is the picture's own part of the gates: all that need not wait for the frame before.
+        """
+        gates = drive + functional.conv2d(state.hidden, self.gates.weight[:, self.architecture.context :], padding=1)
         keep_in, forget, out, value = gates.chunk(4, dim=1)
         cell = torch.sigmoid(forget) * state.cell + torch.sigmoid(keep_in) * torch.tanh(value)
         return State(torch.sigmoid(out) * torch.tanh(cell), cell)
 
     def decode(self, now: Tensor, encoded: Encoded, hidden: Tensor) -> Decoded:
         """The picture, its features and the state after it -> flow, foreground and the prediction of the next."""
-        context = functional.relu(self.up4(torch.cat((hidden, encoded.coarse), dim=1)))
+        context = torch.cat((hidden, encoded.coarse), dim=1)
+        context = functional.relu(_pointwise(context, self.up4.weight, self.up4.bias))
         context = functional.interpolate(context, scale_factor=2.0, mode="nearest")
         mixed = functional.relu(self.mix_up(torch.cat((encoded.fine, context), dim=1)))
-        trust, more, foreground, change, log_spread = self.head(mixed).split(HEAD, dim=1)
+        said = _pointwise(mixed, self.head.weight, self.head.bias)
+        trust, more, foreground, change, log_spread = torch.split(said, list(HEAD), dim=1)
         flow = (torch.softmax(trust, dim=1).unsqueeze(2) * encoded.candidates).sum(dim=1) + more
         prediction = now + functional.pixel_shuffle(change, BLOCK_PX)
         # exp(-7) and exp(3) units are 0.06 and 1,300 grey levels: beyond any picture, and no overflow in between.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vad.errors import EngineError
+from vad.model.features import warm_features
 from vad.model.network import Decoded, Encoded, Network, State, centred, reduce_to_cells, surprise_per_cell
 from vad.model.weights import Weights
 from vad.types import CellMap, Clip, Geometry
@@ -67,6 +68,7 @@ class Runner:
         self.device = _device(device)
         if self.device.type == "cpu":
             torch.set_num_threads(threads)
+            warm_features()
         self.card = weights.card
         network = weights.network().eval().to(self.device)
         self._network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -158,7 +160,7 @@ class Runner:
         last: list[State] = [state] * len(states)
         for t, width in enumerate(layout.widths):
             state = State(state.hidden[:width], state.cell[:width])
-            state = self._network.step(encoded.coarse[layout.step(t)], state)
+            state = self._network.step(encoded.drive[layout.step(t)], state)
             hidden.append(state.hidden)
             for column in range(width):
                 if len(layout.clips[column].frames) == t + 1:

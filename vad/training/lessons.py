@@ -68,8 +68,8 @@ def run_chunk(network: Network, luma: Tensor, before: Tensor, state: State) -> S
     now = centred(luma.transpose(0, 1).reshape(t * n, 1, *luma.shape[2:]))
     encoded = network.encode(now, torch.cat((before, now[:-n])))
     hidden = []
-    for coarse in torch.split(encoded.coarse, n):
-        state = network.step(coarse, state)
+    for drive in torch.split(encoded.drive, n):
+        state = network.step(drive, state)
         hidden.append(state.hidden)
     return Said(now, network.decode(now, encoded, torch.cat(hidden)), torch.cat(hidden), state)
 
