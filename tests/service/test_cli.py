@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -201,7 +202,8 @@ def test_scan_of_something_that_is_no_video_says_so(tmp_path: Path) -> None:
 def test_events_prints_what_the_journal_holds_and_survives_a_closed_pipe(tmp_path: Path, footage: Path) -> None:
     config = site_file(tmp_path, footage, cameras={"cam": {"url": str(footage), "realtime": False}})
     assert vad("run", str(config)).returncode == 0
-    command = f"{sys.executable} -m vad events --since 0 --json --storage {tmp_path / 'data'} | head -n 1"
+    events = shlex.join([*VAD, "events", "--since", "0", "--json", "--storage", str(tmp_path / "data")])
+    command = f"{events} | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60.0, check=False)
     assert json.loads(done.stdout)["sequence"] == 1
     assert "Traceback" not in done.stderr
