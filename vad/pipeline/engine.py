@@ -308,7 +308,8 @@ class Engine:
         try:
             body()
         except BaseException as exc:
-            log.exception("engine.fault", stage=name)
+            foreseen = isinstance(exc, VadError)  # a full disk, say: the message is all there is to know
+            log.error("engine.fault", stage=name, detail=str(exc), exc_info=not foreseen)
             if self._fault is None:  # what dies later dies of the first
                 self._fault = EngineError(f"the {name} stage died: {type(exc).__name__}: {exc}")
                 self._fault.__cause__ = exc
