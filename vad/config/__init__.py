@@ -1,0 +1,33 @@
+"""The site file: the only home of defaults, units and bounds. Unknown keys are refused.
+
+``load_config`` reads YAML, fills ``${VAR}`` from the environment, and raises one ``ConfigError`` that lists every fault
+with its path. ``SiteConfig.model_validate`` does the same for a mapping made in Python.
+"""
+
+from __future__ import annotations
+
+from vad.config.bus import DEFAULT_BUS, BusSettings
+from vad.config.camera import CAMERA_ID, SCHEMES, CameraConfig, CameraId, CameraSettings, Polygon, redact_url
+from vad.config.engine import ModelSettings, ScoringSettings
+from vad.config.service import HttpSettings, LogSettings, StorageSettings
+from vad.config.site import SiteConfig, load_config, make_config
+
+__all__ = [
+    "CAMERA_ID",
+    "DEFAULT_BUS",
+    "SCHEMES",
+    "BusSettings",
+    "CameraConfig",
+    "CameraId",
+    "CameraSettings",
+    "HttpSettings",
+    "LogSettings",
+    "ModelSettings",
+    "Polygon",
+    "ScoringSettings",
+    "SiteConfig",
+    "StorageSettings",
+    "load_config",
+    "make_config",
+    "redact_url",
+]

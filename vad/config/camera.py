@@ -1,0 +1,140 @@
+"""Cameras: where their video is, what of it is looked at, how many false alarms each may raise."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field, SecretStr, Strict, field_validator, model_validator
+
+from vad.config.section import Section
+
+CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "v4l2")
+_USERINFO = re.compile(r":/{1,2}.*@")
+_BARE_USERINFO = re.compile(r"^[^/@:\s]+:[^/].*@")  # of a URL whose scheme was forgotten
+_VALUE = re.compile(r"([/?&][^=&#/?]+=)[^&#]*")  # cameras take user= and password= in the path too
+
+
+def _camera_id(name: str) -> str:
+    if not CAMERA_ID.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a camera id; allowed: 1 to 64 of letters, digits, '_', '.', '-', "
+            "the first a letter or digit"
+        )
+    return name
+
+
+CameraId = Annotated[str, AfterValidator(_camera_id)]
+Coordinate = Annotated[float, Strict()]
+Point = Annotated[tuple[Coordinate, Coordinate], Field(description="x, y as fractions of the picture, origin top left")]
+
+
+class Polygon(Section):
+    """An area of the picture: at least three corners, each in fractions of width and height."""
+
+    points: list[Point] = Field(min_length=3, max_length=64)
+    name: str = Field(default="", max_length=64)
+
+    @field_validator("points")
+    @classmethod
+    def _inside_and_not_flat(cls, points: list[Point]) -> list[Point]:
+        outside = [p for p in points if not (0.0 <= p[0] <= 1.0 and 0.0 <= p[1] <= 1.0)]
+        if outside:
+            raise ValueError(f"corners outside the picture: {outside}; allowed: 0.0 to 1.0 in both directions")
+        closed = zip(points, points[1:] + points[:1], strict=True)
+        if abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in closed)) < 1e-6:
+            raise ValueError("the corners enclose no area; allowed: a polygon with an inside")
+        return points
+
+
+class CameraSettings(Section):
+    """What may be set once under ``defaults`` and again for each camera."""
+
+    analysis_fps: float = Field(default=8.0, gt=0.0, le=60.0, description="frames analysed per second")
+    read_timeout_s: float = Field(default=10.0, ge=0.5, le=300.0, description="silence after which a stream is stalled")
+    false_alarms_per_day: float = Field(default=2.0, gt=0.0, le=1440.0, description="the false-alarm budget")
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the video")
+    realtime: bool = Field(default=True, description="pace a file by its own time stamps, as a camera would")
+    loop: bool = Field(default=False, description="play a file again from the start when it ends")
+    backoff_min_s: float = Field(default=0.5, gt=0.0, le=60.0, description="first wait before a reconnect")
+    backoff_max_s: float = Field(default=30.0, gt=0.0, le=3600.0, description="longest wait before a reconnect")
+
+    @model_validator(mode="after")
+    def _backoff_in_order(self) -> Self:
+        if self.backoff_max_s < self.backoff_min_s:
+            raise ValueError(
+                f"backoff_max_s {self.backoff_max_s} is below backoff_min_s {self.backoff_min_s}; "
+                "allowed: at least backoff_min_s"
+            )
+        return self
+
+
+class CameraConfig(CameraSettings):
+    """One camera. Credentials belong in ``username`` and ``password`` (or ``*_file``), or in the URL."""
+
+    url: str = Field(description="rtsp(s)://, http(s)://, file://, v4l2:///dev/video0, or a path")
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = Field(default=None, description="a file that holds the password alone")
+    masks: list[Polygon] = Field(default=[], description="areas never looked at (blackened before anything else)")
+    zones: list[Polygon] = Field(default=[], description="only areas judged; empty = the whole picture")
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        if not url.strip():
+            raise ValueError("the URL is empty")
+        if _BARE_USERINFO.match(url) and "://" not in url:
+            raise ValueError("has a user name but no scheme; allowed: rtsp://USER:PASSWORD@HOST/..., or a path (./...)")
+        scheme = url.split("://", 1)[0].lower() if "://" in url else "file"
+        if scheme not in SCHEMES:
+            raise ValueError(f"scheme {redact_url(scheme)!r} is not known; allowed: {', '.join(SCHEMES)}, or a path")
+        if scheme in ("rtsp", "rtsps", "http", "https"):
+            try:
+                parts = urlsplit(url)
+                host, _ = parts.hostname, parts.port
+            except ValueError:  # whose text may quote the password
+                raise ValueError(
+                    f"{redact_url(url)}: host or port cannot be read; allowed: SCHEME://USER:PASSWORD@HOST:PORT/..., "
+                    "with %2F for a / in the password"
+                ) from None
+            if not host:
+                raise ValueError(f"{redact_url(url)} names no host")
+        return url
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both set; allowed: one of them")
+        if self.password_file is not None and not os.path.isfile(self.password_file):  # Path.is_file raises
+            raise ValueError(f"password_file {str(self.password_file)!r} is not a file that can be read")
+        return self
+
+    @property
+    def is_file(self) -> bool:
+        """A recording or a folder of frames: it has an end, and nothing is lost by reading it slowly."""
+        return "://" not in self.url or self.url.lower().startswith("file://")
+
+    def url_with_credentials(self) -> str:
+        """The URL that FFmpeg opens. Secret: never log it; use ``redact_url`` for that."""
+        password = self.password.get_secret_value() if self.password else None
+        if self.password_file is not None:
+            password = self.password_file.read_text(encoding="utf-8").strip()
+        if self.username is None and password is None:
+            return self.url
+        parts = urlsplit(self.url)
+        user = quote(self.username if self.username is not None else (parts.username or ""), safe="")
+        host = parts.netloc.rsplit("@", 1)[-1]
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password or '', safe='')}@{host}"))
+
+
+def redact_url(url: str) -> str:
+    """The URL without credentials and without ``key=value`` values: what logs, errors and events may show.
+
+    Everything up to the last ``@`` goes: passwords hold ``@`` and ``/`` although they should be escaped.
+    """
+    return _VALUE.sub(r"\1***", _BARE_USERINFO.sub("", _USERINFO.sub("://", url)))

@@ -1,0 +1,39 @@
+"""What surrounds the engine: HTTP, the log, the folder it keeps things in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from vad.config.section import Section
+
+
+class HttpSettings(Section):
+    """``/metrics``, ``/livez``, ``/readyz``."""
+
+    bind: str = Field(default="127.0.0.1:8590", description="HOST:PORT, or an empty string for no HTTP")
+
+    @field_validator("bind")
+    @classmethod
+    def _host_and_port(cls, bind: str) -> str:
+        if not bind:
+            return bind
+        host, _, port = bind.rpartition(":")
+        if not host or not port.isdigit() or not 0 <= int(port) < 65536:
+            raise ValueError(f"{bind!r} is not an address; allowed: HOST:PORT with a port from 0 (any free) to 65535")
+        return bind
+
+
+class LogSettings(Section):
+    """Human lines on a terminal, JSON otherwise, unless ``format`` says which."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+
+
+class StorageSettings(Section):
+    """Where the journal and the calibrations are kept."""
+
+    dir: Path = Field(default=Path("vad-data"), description="created when missing")
