@@ -6,6 +6,7 @@
     ├── ConfigError        the site file is wrong: every fault at once, each with its path
     ├── StreamError        a camera or file: has a code, says if a retry can help
     ├── WeightsError       the weights file is missing, truncated, foreign or does not fit
+    ├── DatasetError       a dataset, its labels or its masks are not what they should be
     ├── CalibrationError   a saved calibration is unreadable or was made with other weights
     ├── JournalError       the event journal cannot be opened or written
     ├── WireError          a message on the bus cannot be read or made
@@ -77,6 +78,10 @@ class StreamError(VadError):
 
 class WeightsError(VadError):
     """A weights file is missing, truncated, foreign, or does not fit its card. A retry cannot help."""
+
+
+class DatasetError(VadError):
+    """A dataset is empty, or its clips, labels and masks do not fit each other. A retry cannot help."""
 
 
 class CalibrationError(VadError):

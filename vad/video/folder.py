@@ -21,7 +21,7 @@ class FolderFeed:
     """One packet a file, ``2.jpg`` before ``10.jpg``: see ``source.Feed``. Raises StreamError when there is none."""
 
     def __init__(self, folder: Path, *, fps: float, camera: str) -> None:
-        self.paths = sorted((f for f in folder.iterdir() if f.suffix.lower() in _CODECS), key=natural_key)
+        self.paths = pictures_in(folder)
         if not self.paths:
             kinds = ", ".join(_CODECS)
             raise StreamError(StreamCode.NO_VIDEO, f"{camera}: {folder}: no picture in this folder; looked for {kinds}")
@@ -57,6 +57,12 @@ class FolderFeed:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The folder's pictures in natural order of their names; hidden files are none."""
+    files = (f for f in folder.iterdir() if f.suffix.lower() in _CODECS and not f.name.startswith("."))
+    return sorted(files, key=natural_key)
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
