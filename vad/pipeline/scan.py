@@ -32,6 +32,9 @@ POLL_S = 0.2
 class Scan:
     """One pass over one recording: iterate to get a FrameScore per analysed frame, with the events raised at it.
 
+    ``judge`` carries what is known from one recording to the next (``scoring`` is not used then); ``first_run`` must be
+    above the runs that it has seen, so that its transient state begins afresh.
+
     After the iteration ``frames`` is the ledger's account and ``duration_s`` the media time covered.
     """
 
@@ -45,6 +48,8 @@ class Scan:
         name: str = "scan",
         clock: Clock | None = None,
         runner: Runner | None = None,
+        judge: Judge | None = None,
+        first_run: int = 1,
     ) -> None:
         use_standard_logging()
         model = model or ModelSettings()
@@ -58,7 +63,7 @@ class Scan:
         self._ledger = Ledger()
         self._clips = ClipMailbox()
         self._notices: list[CameraEvent] = []
-        self._judge = Judge.create(name, config=self.config, settings=scoring or ScoringSettings())
+        self._judge = judge or Judge.create(name, config=self.config, settings=scoring or ScoringSettings())
         self._stream = CameraStream(
             name,
             config=self.config,
@@ -70,6 +75,7 @@ class Scan:
             clock=self._clock,
             retry=False,
         )
+        self._stream.status.run = first_run - 1  # it counts up as each run begins
 
     @property
     def frames(self) -> Account:
