@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from vad.config.section import Section
 
@@ -20,14 +20,17 @@ class BusSettings(Section):
     """ZeroMQ. Without keys only loopback may be bound."""
 
     bind: str = Field(default=DEFAULT_BUS, description="where events are published")
+    replay_bind: str = Field(default="", description="where missed events are asked for; empty = the port after bind's")
     heartbeat_s: float = Field(default=1.0, ge=0.1, le=60.0)
     high_water_mark: int = Field(default=10_000, ge=10, le=10_000_000, description="messages kept for a slow reader")
     linger_s: float = Field(default=1.0, ge=0.0, le=30.0, description="how long a stop waits for slow subscribers")
     scores: bool = Field(default=True, description="publish vad/1/score/<camera>/ for each scored frame")
 
-    @field_validator("bind")
+    @field_validator("bind", "replay_bind")
     @classmethod
-    def _loopback_tcp(cls, bind: str) -> str:
+    def _loopback_tcp(cls, bind: str, info: ValidationInfo) -> str:
+        if not bind and info.field_name == "replay_bind":
+            return bind
         match = re.fullmatch(r"tcp://(\[[0-9A-Fa-f:]+\]|[^:/\s]+):(\d{1,5}|\*)", bind)
         if match is None:
             raise ValueError(f"{bind!r} is not an address; allowed: tcp://HOST:PORT")
@@ -35,3 +38,11 @@ class BusSettings(Section):
             raise ValueError(f"port {match[2]} is not a port; allowed: 1 to 65535, or *")
         _refuse_beyond_loopback(match[1].strip("[]"), what="events")
         return bind
+
+    @property
+    def replay_address(self) -> str:
+        """Where missed events are asked for: ``replay_bind``, or beside ``bind``."""
+        host, _, port = self.bind.rpartition(":")
+        if self.replay_bind or port == "*":
+            return self.replay_bind or self.bind
+        return f"{host}:{int(port) % 65535 + 1}"

@@ -34,6 +34,11 @@ class LogSettings(Section):
 
 
 class StorageSettings(Section):
-    """Where the journal and the calibrations are kept."""
+    """Where the journal and the calibrations are kept, and how much of the journal."""
 
     dir: Path = Field(default=Path("vad-data"), description="created when missing")
+    journal_days: float = Field(default=30.0, gt=0.0, le=36_500.0, description="older events are forgotten")
+    journal_mib: int = Field(default=1024, ge=1, le=1_048_576, description="beyond it the oldest events are forgotten")
+    waiting_events: int = Field(
+        default=10_000, ge=100, le=1_000_000, description="kept in memory while the disk takes none; then the oldest go"
+    )

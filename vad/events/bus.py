@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Self
 import zmq
 
 from vad.clock import SystemClock
-from vad.errors import BindError
 from vad.events.messages import heartbeat_message, score_message
 from vad.events.schema import HEARTBEAT_TOPIC, encode, topic_of
+from vad.events.sockets import Limits, bound_socket, real_address
 
 if TYPE_CHECKING:
     from vad.clock import Clock
     from vad.config import BusSettings
     from vad.events.journal import Journal, StoredEvent
+    from vad.events.sockets import Secure
     from vad.types import FrameScore
 
 MAX_SUBSCRIPTION_BYTES = 4_096
@@ -37,7 +38,9 @@ class Publisher:
     Raises BindError when the address is taken or is not one of this machine.
     """
 
-    def __init__(self, settings: BusSettings, *, journal: Journal, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: BusSettings, *, journal: Journal, clock: Clock | None = None, secure: Secure | None = None
+    ) -> None:
         self._settings = settings
         self._clock: Clock = clock or SystemClock()
         self._journal = journal.reader()
@@ -47,7 +50,14 @@ class Publisher:
         self._next_heartbeat_s = self._clock.monotonic_s()
         self._context = zmq.Context()
         try:
-            self._socket = _bound_socket(self._context, settings)
+            self._socket = bound_socket(
+                self._context,
+                zmq.PUB,
+                settings.bind,
+                what="bus.bind",
+                limits=Limits(frame_bytes=MAX_SUBSCRIPTION_BYTES, send_queue=settings.high_water_mark),
+                secure=secure,
+            )
         except BaseException:
             self._context.destroy(linger=0)
             self._journal.close()
@@ -56,7 +66,7 @@ class Publisher:
     @property
     def address(self) -> str:
         """The real endpoint, also where ``bind`` left the port open."""
-        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        return real_address(self._socket)
 
     @property
     def last_sequence(self) -> int:
@@ -129,20 +139,3 @@ class Publisher:
     def _unstored_id(self) -> str:
         self._unstored += 1
         return f"{self._session}-{self._unstored}"
-
-
-def _bound_socket(context: zmq.Context[zmq.Socket[bytes]], settings: BusSettings) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.PUB)
-    socket.sndhwm = settings.high_water_mark
-    socket.maxmsgsize = MAX_SUBSCRIPTION_BYTES
-    socket.ipv6 = "[" in settings.bind
-    address = settings.bind.replace("tcp://localhost:", "tcp://127.0.0.1:")  # ZeroMQ binds no names
-    try:
-        socket.bind(address)
-    except zmq.ZMQError as exc:
-        socket.close(linger=0)
-        raise BindError(
-            f"bus.bind: {zmq.strerror(exc.errno or 0)}; got {settings.bind}, allowed: a free port (or * for any) of an "
-            "address of this machine"
-        ) from None
-    return socket

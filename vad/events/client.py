@@ -31,13 +31,12 @@ from vad.events.schema import (
     ScoreMessage,
     decode,
 )
+from vad.events.sockets import Limits, connected_socket
 
 if TYPE_CHECKING:
     from vad.clock import Clock
+    from vad.events.sockets import Secure
 
-RECONNECT_MS = 100
-RECONNECT_MAX_MS = 5_000
-PEER_SILENT_MS = 15_000
 HIGH_WATER_MARK = 10_000
 
 log = logging.getLogger(__name__)
@@ -68,6 +67,7 @@ class Subscriber:
         timeout_s: float | None = None,
         on_lost: Callable[[EventsLost], None] | None = None,
         clock: Clock | None = None,
+        secure: Secure | None = None,
     ) -> None:
         self.missed = 0
         self.unreadable = 0
@@ -86,10 +86,13 @@ class Subscriber:
             self._begin_after(since)
         self._context = zmq.Context()
         try:
-            self._socket = _connected_socket(self._context, address, topics=self._topics())
+            limits = Limits(frame_bytes=MAX_BODY_BYTES, receive_queue=HIGH_WATER_MARK)
+            self._socket = connected_socket(self._context, zmq.SUB, address, limits=limits, secure=secure)
         except BaseException:
             self._context.destroy(linger=0)
             raise
+        for topic in self._topics():
+            self._socket.subscribe(topic)
 
     @property
     def silence_s(self) -> float:
@@ -230,24 +233,3 @@ class Subscriber:
         if self._types is None:
             return not isinstance(message, ScoreMessage)
         return any(message.type == name or message.type.startswith(name + ".") for name in self._types)
-
-
-def _connected_socket(
-    context: zmq.Context[zmq.Socket[bytes]], address: str, *, topics: Iterable[str]
-) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.SUB)
-    socket.rcvhwm = HIGH_WATER_MARK
-    socket.maxmsgsize = MAX_BODY_BYTES
-    socket.ipv6 = "[" in address
-    socket.reconnect_ivl = RECONNECT_MS
-    socket.reconnect_ivl_max = RECONNECT_MAX_MS
-    socket.heartbeat_ivl = PEER_SILENT_MS // 3  # ZeroMQ's own ping: finds a machine that vanished without a word
-    socket.heartbeat_timeout = PEER_SILENT_MS
-    for topic in topics:
-        socket.subscribe(topic)
-    try:
-        socket.connect(address)
-    except zmq.ZMQError as exc:
-        socket.close(linger=0)
-        raise ValueError(f"{address!r} is not an address ({exc}); allowed: tcp://HOST:PORT") from None
-    return socket

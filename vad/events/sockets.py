@@ -1,0 +1,87 @@
+"""Every ZeroMQ socket of vad is made here: one place for its limits, its keep-alive and who may speak.
+
+``secure`` is called with each socket before it is bound or connected; keys are set there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import zmq
+
+from vad.errors import BindError
+
+Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
+Socket: TypeAlias = zmq.Socket[bytes]
+Secure: TypeAlias = Callable[[Socket], None]
+
+RECONNECT_MS = 100
+RECONNECT_MAX_MS = 5_000
+PEER_SILENT_MS = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one peer may cost: the longest frame it may send, and the messages kept for it and from it."""
+
+    frame_bytes: int
+    send_queue: int = 1_000
+    receive_queue: int = 1_000
+
+
+def bound_socket(
+    context: Context, kind: int, address: str, *, what: str, limits: Limits, secure: Secure | None = None
+) -> Socket:
+    """A socket that others connect to. A peer that sends too long a frame is cut off.
+
+    Raises BindError, which names the setting ``what``, when the address is taken or is not one of this machine.
+    """
+    socket = _configured(context, kind, address, limits=limits, secure=secure)
+    try:
+        socket.bind(address.replace("tcp://localhost:", "tcp://127.0.0.1:"))  # ZeroMQ binds no names
+    except zmq.ZMQError as exc:
+        socket.close(linger=0)
+        raise BindError(
+            f"{what}: {zmq.strerror(exc.errno or 0)}; got {address}, allowed: a free port (or * for any) of an "
+            "address of this machine"
+        ) from None
+    return socket
+
+
+def connected_socket(
+    context: Context, kind: int, address: str, *, limits: Limits, secure: Secure | None = None
+) -> Socket:
+    """A socket that connects and, when it must, reconnects for ever. Raises ValueError for what is no address."""
+    socket = _configured(context, kind, address, limits=limits, secure=secure)
+    socket.reconnect_ivl = RECONNECT_MS
+    socket.reconnect_ivl_max = RECONNECT_MAX_MS
+    try:
+        socket.connect(address)
+    except zmq.ZMQError as exc:
+        socket.close(linger=0)
+        raise ValueError(f"{address!r} is not an address ({exc}); allowed: tcp://HOST:PORT") from None
+    return socket
+
+
+def real_address(socket: Socket) -> str:
+    """The endpoint last bound, with the port that ``*`` became."""
+    return socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+
+def _configured(context: Context, kind: int, address: str, *, limits: Limits, secure: Secure | None) -> Socket:
+    socket = context.socket(kind)
+    try:
+        socket.maxmsgsize = limits.frame_bytes
+        socket.sndhwm, socket.rcvhwm = limits.send_queue, limits.receive_queue
+        socket.ipv6 = "[" in address
+        if kind != zmq.PUB:  # a subscriber that reads nothing is the high-water mark's business
+            socket.heartbeat_ivl = PEER_SILENT_MS // 3  # ZeroMQ's own ping: finds a peer that vanished without a word
+            socket.heartbeat_timeout = PEER_SILENT_MS
+        if secure is not None:
+            secure(socket)
+    except BaseException:
+        socket.close(linger=0)
+        raise
+    return socket
