@@ -52,18 +52,26 @@ class Scorer:
         zones: Sequence[Polygon] = (),
     ) -> None:
         self.camera = camera
+        self.learning = True  # False: frames are judged and nothing is learnt from them
         self._settings, self._zones = settings, tuple(zones)
         self._budget_per_s = false_alarms_per_day / DAY_S
         self._frame_s = 1.0 / analysis_fps  # measured interval between frames
         self._geometry: Geometry | None = None
         self._run: int | None = None
         self._ailing = False
+        self._settled = False  # calibrated_after_s were seen, and enough peaks; or finish_calibration said so
+
+    def finish_calibration(self) -> None:
+        """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on."""
+        self._settled = True
 
     @property
     def stage(self) -> Stage:
+        if self._settled:
+            return Stage.CALIBRATED
         if self._geometry is None or self._normal_s < self._settings.warming_after_s:
             return Stage.COLD
-        return Stage.CALIBRATED if self._settled else Stage.WARMING
+        return Stage.WARMING
 
     @property
     def threshold(self) -> float:
@@ -90,7 +98,8 @@ class Scorer:
         peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
         self._smooth_over(peaks, dt_s)
         score = self._judge(cells, maps, issue)
-        self._learn(cells, score, dt_s)
+        if self.learning:
+            self._learn(cells, score, dt_s)
         return score
 
     def _recover(self, cells: CellMap) -> None:
@@ -122,6 +131,7 @@ class Scorer:
 
     def _begin_cold(self, geometry: Geometry) -> None:
         rows, columns = geometry.cells
+        self._settled = self._settled and self._geometry is None  # said before the first frame
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
         self._speed = speed = Speed(rows, columns)
@@ -133,7 +143,6 @@ class Scorer:
         self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
         self._normal_s = 0.0  # normal footage seen, media seconds
-        self._settled = False  # calibrated_after_s were seen, and enough peaks
         self._begin_run()
 
     def _begin_run(self) -> None:
