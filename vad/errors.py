@@ -7,9 +7,12 @@
     ├── StreamError        a camera or file: has a code, says if a retry can help
     ├── WeightsError       the weights file is missing, truncated, foreign or does not fit
     ├── DatasetError       a dataset, its labels or its masks are not what they should be
+    ├── TrainingError      a training cannot begin, go on or write what it made
     ├── CalibrationError   a saved calibration is unreadable or was made with other weights
     ├── JournalError       the event journal cannot be opened or written
+    │   └── JournalDamaged its content is damaged: opened again, it is set aside and a new epoch begins
     ├── WireError          a message on the bus cannot be read or made
+    ├── ReplayError        the engine refuses to replay what was asked for
     ├── EventsLost         a subscriber lost events that it cannot get back: says which
     ├── BindError          an address is taken or not allowed
     └── EngineError        a stage of the engine died: the process must end non-zero
@@ -84,6 +87,10 @@ class DatasetError(VadError):
     """A dataset is empty, or its clips, labels and masks do not fit each other. A retry cannot help."""
 
 
+class TrainingError(VadError):
+    """A training cannot begin or go on. Its last good checkpoint is kept, and the message says what can be done."""
+
+
 class CalibrationError(VadError):
     """A saved calibration cannot be used. The camera can always start cold instead."""
 
@@ -94,8 +101,18 @@ class JournalError(VadError):
     retryable = True
 
 
+class JournalDamaged(JournalError):
+    """What the journal holds is damaged. Writing goes on in a new epoch once it has been opened again."""
+
+    retryable = False
+
+
 class WireError(VadError):
     """A message is not what ``docs/wire.md`` says: malformed, foreign or too big. A retry cannot help."""
+
+
+class ReplayError(VadError):
+    """The engine does not replay what was asked for, and says why. The same request cannot be answered later either."""
 
 
 class EventsLost(VadError):

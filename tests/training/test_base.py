@@ -36,11 +36,28 @@ def test_batches_follow_from_the_seed(material: Material) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_the_command_writes_weights_with_a_card(tmp_path: Path) -> None:
-    out = tmp_path / "small.safetensors"
-    base.main(["--out", str(out), "--minutes", "0.01", "--sequences", "6", "--cache", str(tmp_path / "cache")])
-    card = load_weights(out).card
-    assert card.name == "small"
-    assert "--minutes 0.01 --seed 0" in card.command
-    assert set(card.metrics) >= {"held_out_scenes", "held_out_collages", "steps"}
-    assert card.metrics["held_out_collages"]["flow_error_px"] > 0.0
+def test_a_batch_follows_from_the_seed_and_its_number_alone(material: Material) -> None:
+    stream = batches(material, size=2, seed=7)
+    fourth = [next(stream) for _ in range(4)][3]
+    assert all(torch.equal(a, b) for a, b in zip(fourth, next(batches(material, size=2, seed=7, first=3)), strict=True))
+    assert not torch.equal(fourth.luma, next(batches(material, size=2, seed=8, first=3)).luma)
+
+
+def test_material_smaller_than_a_batch_gives_smaller_batches(material: Material) -> None:
+    assert next(batches(material, size=6, seed=0)).luma.shape[0] == 2
+
+
+def test_the_command_writes_the_same_weights_twice_with_a_card(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("small", "again"):
+        out = tmp_path / f"{name}.safetensors"
+        base.main(["--out", str(out), "--batches", "2", "--sequences", "6", "--cache", str(tmp_path / "cache")])
+        card = load_weights(out).card
+        assert card.name == name
+        assert "--batches 2 --seed 0" in card.command
+        assert set(card.metrics) >= {"held_out_scenes", "held_out_collages", "batches"}
+        assert card.metrics["held_out_collages"]["flow_error_px"] > 0.0
+        assert [entry["batch"] for entry in card.curves] == [2.0]
+        digests.add(card.sha256)
+    assert len(digests) == 1
+    assert not list((tmp_path / "cache").glob("*.checkpoint"))

@@ -26,6 +26,9 @@ from vad.model.network import Architecture, Network
 NETWORK_NAME = "vad-cell-flow-3"
 """Names the layout of the network in a card: changed whenever ``network.py`` stops reading older tensors."""
 
+LATER_KEYS = frozenset({"citation", "commit", "curves"})
+"""Keys of a card that older cards do not have."""
+
 BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "_weights"
 """Where bundled names are looked up: in the repository a link to ``weights/``, in an installed package a copy of it."""
 
@@ -44,6 +47,9 @@ class Card:
     seed: int
     sha256: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    citation: str = ""  # of the data, where its authors ask for one
+    commit: str = ""  # of the code that trained it, "+" behind it when that had changes
+    curves: list[dict[str, float]] = field(default_factory=list)  # one entry an epoch: losses, held-out measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,8 @@ def save_weights(path: str | Path, *, network: Network, card: Card) -> Weights:
     values["architecture"] = asdict(network.architecture)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, data)
-        _write_atomically(path.with_suffix(".json"), (json.dumps(values, indent=2) + "\n").encode())
+        write_atomically(path, data)
+        write_atomically(path.with_suffix(".json"), (json.dumps(values, indent=2) + "\n").encode())
     except OSError as error:
         raise WeightsError(f"weights {path}: cannot be written: {error.strerror or error}") from error
     return Weights(_card(path.with_suffix(".json"), values), tensors)
@@ -133,8 +139,8 @@ def _card(path: Path, values: Any) -> Card:
     if not isinstance(values, dict):
         raise WeightsError(f"model card {path}: got {type(values).__name__}, allowed: a JSON object")
     expected = {item.name for item in fields(Card)}
-    if set(values) != expected:
-        missing, unknown = sorted(expected - set(values)), sorted(set(values) - expected)
+    missing, unknown = sorted(expected - LATER_KEYS - set(values)), sorted(set(values) - expected)
+    if missing or unknown:
         raise WeightsError(f"model card {path}: missing keys {missing}, unknown keys {unknown}; allowed: none of both")
     if values["network"] != NETWORK_NAME:
         raise WeightsError(f"model card {path}: network is {values['network']!r}, allowed: {NETWORK_NAME!r}")
@@ -165,7 +171,7 @@ def _check_tensors(path: Path, tensors: Mapping[str, Tensor], architecture: Arch
             raise WeightsError(f"weights {path}: tensor {name} holds NaN or infinity, allowed: finite numbers")
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """The old file or the new one, never half of one, whatever happens meanwhile."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

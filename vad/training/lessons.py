@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,20 +29,33 @@ class Batch(NamedTuple):
     trust: Tensor  # (N, T, H/4, W/4) 0..1
 
 
-def batches(material: Material, *, size: int, seed: int) -> Iterator[Batch]:
-    """Shuffled, augmented batches for ever. The same seed gives the same batches."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        order = torch.randperm(len(material), generator=generator)
-        for start in range(0, len(order) - size + 1, size):
-            rows = order[start : start + size].numpy()
-            batch = batch_of(material, rows.tolist())
-            tensors: tuple[Tensor, ...] = tuple(batch)
-            for axis in (0, 1):
-                if float(torch.rand((), generator=generator)) < (0.5, 0.2)[axis]:
-                    tensors = flip(*tensors, axis=axis)
-            batch = Batch(*tensors)
-            yield batch._replace(luma=degrade(batch.luma, generator))
+def batches(material: Material, *, size: int, seed: int, first: int = 0) -> Iterator[Batch]:
+    """Shuffled, augmented batches for ever, from number ``first`` on.
+
+    Each follows from the seed and its number alone, so that a training that was cut short goes on with the very batch
+    it would have had.
+    """
+    size = min(size, len(material))
+    per_round = len(material) // size
+    for number in itertools.count(first):
+        order = torch.randperm(len(material), generator=_generator(seed, 0, number // per_round))
+        start = number % per_round * size
+        yield _augmented(batch_of(material, order[start : start + size].tolist()), _generator(seed, 1, number))
+
+
+def _augmented(batch: Batch, generator: torch.Generator) -> Batch:
+    tensors: tuple[Tensor, ...] = tuple(batch)
+    for axis, share in enumerate((0.5, 0.2)):
+        if float(torch.rand((), generator=generator)) < share:
+            tensors = flip(*tensors, axis=axis)
+    batch = Batch(*tensors)
+    return batch._replace(luma=degrade(batch.luma, generator))
+
+
+def _generator(seed: int, *place: int) -> torch.Generator:
+    """A generator of its own for each place, unrelated to that of any other."""
+    state = np.random.SeedSequence((seed, *place)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
 
 
 def batch_of(material: Material, rows: list[int]) -> Batch:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +86,7 @@ def from_scenes(count: int, *, seed: int, per_scene: int = 8) -> Iterator[Materi
         scene = Scene(seed=seed * 1_000_003 + k, width=640, height=360, fps=float(random.choice([4.0, 6.0, 8.0, 12.5])))
         labelled = _pooled_scene(scene, pool=pool, start=int(random.integers(0, 500)))
         for _ in range(min(per_scene, count - k * per_scene)):
-            yield of_sequence(_window(labelled, _place(labelled.moving, random)))
+            yield of_sequence(window(labelled, place(labelled.moving, random)))
 
 
 def _pooled_scene(scene: Scene, *, pool: int, start: int) -> Labelled:
@@ -100,26 +99,6 @@ def _pooled_scene(scene: Scene, *, pool: int, start: int) -> Labelled:
         moving.append(share >= 0.5)
         flow.append(np.stack(weighted, axis=-1) / pool * moving[-1][..., None])
     return Labelled(np.stack(luma), np.stack(flow).astype(np.float32), np.stack(moving))
-
-
-def from_footage(path: Path, *, count: int, seed: int, part: tuple[float, float]) -> Iterator[Material]:
-    """``count`` windows of a fixed camera's video, from the share ``part`` of its length, at several rates and scales.
-
-    Flow is trusted where going there and back again ends where it began.
-    """
-    frames = grey_frames(path)
-    frames = frames[int(part[0] * len(frames)) : int(part[1] * len(frames))]
-    background = np.median(frames[:: max(1, len(frames) // 60)], axis=0).astype(np.float32)
-    random = np.random.default_rng(seed)
-    windows = 4
-    for k in range(-(-count // windows)):
-        step = int(random.integers(1, 4))
-        start = int(random.integers(0, max(1, len(frames) - FRAMES * step)))
-        width = int(random.integers(144, 232))
-        labelled, trusted = teach(frames[start : start + FRAMES * step : step], background=background, width=width)
-        for _ in range(min(windows, count - k * windows)):
-            place = _place(labelled.moving & trusted, random)
-            yield of_sequence(_window(labelled, place), trusted[:, place[0], place[1]])
 
 
 def teach(
@@ -165,12 +144,6 @@ def fine_flow() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.f
     return flow
 
 
-def grey_frames(path: Path) -> list[NDArray[np.uint8]]:
-    """Every frame's luma, (H, W)."""
-    with av.open(str(path)) as container:
-        return [np.ascontiguousarray(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
-
-
 def _round_trip(back: NDArray[np.float32], forth: NDArray[np.float32]) -> NDArray[np.float32]:
     h, w = back.shape[:2]
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
@@ -186,7 +159,7 @@ def _difference(now: NDArray[np.uint8], other: NDArray[Any]) -> NDArray[np.float
     return smooth
 
 
-def _place(moving: NDArray[np.bool_], random: np.random.Generator) -> tuple[slice, slice]:
+def place(moving: NDArray[np.bool_], random: np.random.Generator) -> tuple[slice, slice]:
     """A window, mostly around something that moves."""
     h, w = moving.shape[1:]
     top, left = int(random.integers(0, h - HEIGHT + 1)), int(random.integers(0, w - WIDTH + 1))
@@ -198,7 +171,7 @@ def _place(moving: NDArray[np.bool_], random: np.random.Generator) -> tuple[slic
     return slice(top, top + HEIGHT), slice(left, left + WIDTH)
 
 
-def _window(labelled: Labelled, place: tuple[slice, slice]) -> Labelled:
+def window(labelled: Labelled, place: tuple[slice, slice]) -> Labelled:
     y, x = place
     return Labelled(labelled.luma[:, y, x], labelled.flow[:, y, x], labelled.moving[:, y, x])
 
