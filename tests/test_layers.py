@@ -12,11 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1] / "vad"
 
 LAYERS = (
-    {"types", "errors", "clock", "site_yaml"},
+    {"types", "errors", "clock", "site_yaml", "atomic"},
     {"config"},
     {"log"},
     {"video", "model", "scoring", "events"},
-    {"pipeline", "training", "evaluation"},
+    {"pipeline", "training"},
+    {"evaluation"},
     {"service"},
     {"cli"},
     {"__main__"},

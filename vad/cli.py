@@ -98,6 +98,38 @@ def scan(
 
 
 @app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="A folder with train/, test/ and labels.json.")],
+    weights: Annotated[str, typer.Option(help="A bundled name or a .safetensors file.")] = "base",
+    calibrate_on: Annotated[str | None, typer.Option(help="train (where there are train clips) or none.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="What vad calibrate wrote, instead.")] = None,
+    false_alarms_per_day: Annotated[float, typer.Option(help="The false-alarm budget.")] = 2.0,
+    fps: Annotated[float, typer.Option(min=0.01, max=60.0, help="Rate of clips that are folders of frames.")] = 10.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report, one file.")] = None,
+) -> None:
+    """Judge labelled clips as a camera would, and print honest figures."""
+    if calibrate_on not in (None, "train", "none"):
+        _refuse(f"evaluate: --calibrate-on {calibrate_on}; allowed: train, none")
+    if calibrate_on is not None and calibration is not None:
+        _refuse("evaluate: give --calibrate-on or --calibration, not both")
+    camera = {"url": str(dataset), "false_alarms_per_day": false_alarms_per_day}
+    site = make_config({"cameras": {"evaluate": camera}, "model": {"weights": weights}}, source="evaluate")
+    from vad.evaluation.evaluate import Request
+    from vad.service.evaluation import run_evaluation
+
+    request = Request(
+        dataset,
+        site.model,
+        calibrate_on=calibrate_on,  # type: ignore[arg-type]  # checked above
+        calibration=calibration,
+        false_alarms_per_day=false_alarms_per_day,
+        folder_fps=fps,
+    )
+    run_evaluation(request, json_file=json_file, report=report, console=stdout, progress_on=stderr)
+
+
+@app.command()
 def events(
     address: Annotated[str, typer.Option(help="The engine's bus.")] = DEFAULT_BUS,
     since: Annotated[int | None, typer.Option(help="First the journal's events after this sequence.")] = None,

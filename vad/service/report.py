@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,44 +10,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.errors import VadError
+from vad.atomic import write_atomically
+from vad.evaluation.page import image, page
 from vad.service.scan import FileResult, Incident
 from vad.video.recording import pictures_at
 
 WIDTH, HEIGHT = 960, 160
 PICTURE_WIDTH = 480
 
-STYLE = """
-:root { color-scheme: light dark; --line: #1769aa; --limit: #8a8a8a; --bad: #c62828; --band: #c6282833; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2.5rem; overflow-wrap: anywhere; }
-svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: currentColor; }
-.curve { fill: none; stroke: var(--line); stroke-width: 1.2; }
-.limit { fill: none; stroke: var(--limit); stroke-dasharray: 4 3; }
-.band { fill: var(--band); } .learning { fill: #8a8a8a22; }
-.incidents { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem; }
-figure { margin: 0; } figure img { width: 100%; border-radius: 4px; } .error { color: var(--bad); }
-"""
-
 
 def write_report(path: Path, results: Sequence[FileResult]) -> None:
     """Write atomically: an interrupted or failed write leaves an older report as it was. Raises VadError."""
     body = "\n".join(_file_section(result) for result in results)
-    page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>vad scan</title><style>{STYLE}</style><h1>What vad found</h1>{_explanation()}{body}</html>"
-    )
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(page)
-            os.replace(name, path)
-        except OSError:
-            os.unlink(name)
-            raise
-    except OSError as exc:
-        raise VadError(f"the report {str(path)!r} cannot be written: {exc.strerror}") from None
+    write_atomically(path, page("vad scan", f"<h1>What vad found</h1>{_explanation()}{body}").encode())
 
 
 def _explanation() -> str:
@@ -117,23 +89,20 @@ def _curve(result: FileResult) -> str:
 
 
 def _figure(incident: Incident, picture: NDArray[np.uint8] | None) -> str:
-    image = "" if picture is None else f"<img alt='the peak' src='data:image/jpeg;base64,{_jpeg(picture, incident)}'>"
+    shown = "" if picture is None else image(_outlined(picture, incident), alt="the peak")
     reasons = html.escape(", ".join(incident.reasons))
     return (
-        f"<figure>{image}<figcaption><b>{incident.start_s:.1f} to {incident.end_s:.1f} s</b>: {reasons}<br>"
+        f"<figure>{shown}<figcaption><b>{incident.start_s:.1f} to {incident.end_s:.1f} s</b>: {reasons}<br>"
         f"peak {incident.peak_score:.1f} at {incident.peak_s:.1f} s, threshold {incident.threshold:.1f}"
         "</figcaption></figure>"
     )
 
 
-def _jpeg(picture: NDArray[np.uint8], incident: Incident) -> str:
-    """The picture at the peak (height, width, 3) BGR with the incident's boxes, as base64."""
+def _outlined(picture: NDArray[np.uint8], incident: Incident) -> NDArray[np.uint8]:
+    """The picture at the peak (height, width, 3) BGR with the incident's boxes."""
     height, width = picture.shape[:2]
     for region in incident.last.regions:
         corner = (int(region.x0 * width), int(region.y0 * height))
         opposite = (int(region.x1 * width), int(region.y1 * height))
         cv2.rectangle(picture, corner, opposite, (40, 40, 230), 2)
-    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    if not ok:
-        raise VadError("OpenCV could not encode a picture of the report")
-    return base64.b64encode(data.tobytes()).decode()
+    return picture

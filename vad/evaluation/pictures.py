@@ -1,0 +1,108 @@
+"""Which frames the report shows, and how: the frame beside its heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vad.evaluation.judged import JudgedClip
+from vad.evaluation.measures import Flags, Values
+from vad.evaluation.regions import Boxes
+from vad.video.recording import pictures_at
+
+WIDTH = 440
+SHOWN = 6
+APART_S = 3.0
+"""Frames nearer than that to one already chosen show the same thing."""
+TRUE_COLOUR, SAID_COLOUR = (60, 180, 60), (40, 40, 230)  # BGR
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame worth looking at; ``frame`` and ``heat`` are (height, width, 3) BGR."""
+
+    clip: JudgedClip
+    index: int
+    frame: Picture
+    heat: Picture
+
+
+def worst_misses(clips: Sequence[JudgedClip]) -> list[Shown]:
+    """Abnormal frames that were not flagged, lowest score first."""
+    return _shown(_ranked([(clip, clip.labels & ~clip.flagged, clip.scores) for clip in clips]))
+
+
+def worst_false_alarms(clips: Sequence[JudgedClip]) -> list[Shown]:
+    """Normal frames, highest score first, flagged or not."""
+    return _shown(_ranked([(clip, ~clip.labels, -clip.scores) for clip in clips]))
+
+
+def _ranked(clips: Sequence[tuple[JudgedClip, Flags, Values]]) -> list[tuple[JudgedClip, int]]:
+    """The SHOWN frames of least rank among those that qualify, apart in time."""
+    candidates = [
+        (float(rank[index]), number, int(index))
+        for number, (_, qualifies, rank) in enumerate(clips)
+        for index in np.flatnonzero(qualifies)
+    ]
+    chosen: list[tuple[JudgedClip, int]] = []
+    for _, number, index in sorted(candidates):
+        clip = clips[number][0]
+        near = APART_S * clip.fps
+        if all(other is not clip or abs(at - index) >= near for other, at in chosen):
+            chosen.append((clip, index))
+        if len(chosen) == SHOWN:
+            break
+    return chosen
+
+
+def _shown(chosen: Sequence[tuple[JudgedClip, int]]) -> list[Shown]:
+    """In the order given; each clip is decoded once. Raises StreamError."""
+    found: dict[tuple[str, int], Picture] = {}
+    for clip in {clip.name: clip for clip, _ in chosen}.values():
+        indices = [index for other, index in chosen if other is clip]
+        pictures = pictures_at(clip.source.url, at_s=[float(clip.times_s[i]) for i in indices], width=WIDTH)
+        found.update({(clip.name, i): p for i, p in zip(indices, pictures, strict=True) if p is not None})
+    return [
+        Shown(clip, index, _outlined(clip, index, picture), _heated(clip, index, picture))
+        for clip, index in chosen
+        if (picture := found.get((clip.name, index))) is not None
+    ]
+
+
+def _outlined(clip: JudgedClip, index: int, picture: Picture) -> Picture:
+    drawn = picture.copy()
+    if clip.truth is not None:
+        _outline(drawn, clip.truth[index].boxes, TRUE_COLOUR)
+    if clip.flagged[index]:
+        _outline(drawn, clip.reported[index].boxes, SAID_COLOUR)
+    return drawn
+
+
+def _outline(picture: Picture, boxes: Boxes, colour: tuple[int, int, int]) -> None:
+    height, width = picture.shape[:2]
+    for x0, y0, x1, y1 in boxes:
+        corners = (int(x0 * width), int(y0 * height)), (int(x1 * width) - 1, int(y1 * height) - 1)
+        cv2.rectangle(picture, *corners, colour, 2)
+
+
+def _heated(clip: JudgedClip, index: int, picture: Picture) -> Picture:
+    """The heat map over the grey picture; full colour at the threshold, or at the score where that is higher."""
+    height, width = picture.shape[:2]
+    grey = np.repeat(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[:, :, None], 3, axis=2)
+    heat = clip.heats[index]
+    if heat is None:
+        return np.asarray(grey, np.uint8)
+    across, down = clip.heat_extent
+    full = (max(width, round(width * across)), max(height, round(height * down)))
+    spread = cv2.resize(heat, full, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    threshold = float(clip.thresholds[index])
+    top = max(float(clip.scores[index]), threshold if np.isfinite(threshold) else 0.0, 1e-6)
+    share = np.clip(spread / top, 0.0, 1.0)
+    colours = cv2.applyColorMap((255.0 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    weight = 0.75 * np.sqrt(share)[:, :, None]
+    return np.asarray((1.0 - weight) * grey + weight * colours, np.uint8)
