@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vad.evaluation.judged import JudgedClip
-from vad.evaluation.measures import Flags, Values
 from vad.evaluation.regions import Boxes
+from vad.video.labels import intervals_of
 from vad.video.recording import pictures_at
 
 WIDTH = 440
 SHOWN = 6
 APART_S = 3.0
-"""Frames nearer than that to one already chosen show the same thing."""
+"""Normal frames nearer than that to one already chosen show the same thing."""
+BEGINNING_S = 1.0
+"""A clip's first frames score low whatever they show: nothing has moved yet. They are shown only for want of others."""
 TRUE_COLOUR, SAID_COLOUR = (60, 180, 60), (40, 40, 230)  # BGR
 Picture = NDArray[np.uint8]
+
+
+Chosen: TypeAlias = tuple[JudgedClip, int, str]  # clip, frame, why it is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,48 +34,56 @@ class Shown:
 
     clip: JudgedClip
     index: int
+    why: str
     frame: Picture
     heat: Picture
 
 
 def worst_misses(clips: Sequence[JudgedClip]) -> list[Shown]:
-    """Abnormal frames that were not flagged, lowest score first."""
-    return _shown(_ranked([(clip, clip.labels & ~clip.flagged, clip.scores) for clip in clips]))
+    """Runs of abnormal frames that were not flagged, longest first, each by its frame of lowest score."""
+    runs = [
+        ((last - first) / clip.fps, clip, first, last)
+        for clip in clips
+        for first, last in intervals_of(clip.labels & ~clip.flagged)
+    ]
+    runs.sort(key=lambda run: -run[0])
+    return _shown([_lowest(clip, first, last) for _, clip, first, last in runs[:SHOWN]])
+
+
+def _lowest(clip: JudgedClip, first: int, last: int) -> Chosen:
+    begin = max(first, round(BEGINNING_S * clip.fps))
+    begin = begin if begin < last else first
+    index = begin + int(np.argmin(clip.scores[begin:last]))
+    return clip, index, f"not flagged from {first / clip.fps:.1f} to {last / clip.fps:.1f} s"
 
 
 def worst_false_alarms(clips: Sequence[JudgedClip]) -> list[Shown]:
-    """Normal frames, highest score first, flagged or not."""
-    return _shown(_ranked([(clip, ~clip.labels, -clip.scores) for clip in clips]))
-
-
-def _ranked(clips: Sequence[tuple[JudgedClip, Flags, Values]]) -> list[tuple[JudgedClip, int]]:
-    """The SHOWN frames of least rank among those that qualify, apart in time."""
+    """Normal frames of highest score, flagged or not, apart in time."""
     candidates = [
-        (float(rank[index]), number, int(index))
-        for number, (_, qualifies, rank) in enumerate(clips)
-        for index in np.flatnonzero(qualifies)
+        (-float(clip.scores[index]), number, int(index))
+        for number, clip in enumerate(clips)
+        for index in np.flatnonzero(~clip.labels)
     ]
-    chosen: list[tuple[JudgedClip, int]] = []
+    chosen: list[Chosen] = []
     for _, number, index in sorted(candidates):
-        clip = clips[number][0]
-        near = APART_S * clip.fps
-        if all(other is not clip or abs(at - index) >= near for other, at in chosen):
-            chosen.append((clip, index))
+        clip = clips[number]
+        if all(other is not clip or abs(at - index) >= APART_S * clip.fps for other, at, _ in chosen):
+            chosen.append((clip, index, ", ".join(clip.reasons[index]) or "not flagged"))
         if len(chosen) == SHOWN:
             break
-    return chosen
+    return _shown(chosen)
 
 
-def _shown(chosen: Sequence[tuple[JudgedClip, int]]) -> list[Shown]:
+def _shown(chosen: Sequence[Chosen]) -> list[Shown]:
     """In the order given; each clip is decoded once. Raises StreamError."""
     found: dict[tuple[str, int], Picture] = {}
-    for clip in {clip.name: clip for clip, _ in chosen}.values():
-        indices = [index for other, index in chosen if other is clip]
+    for clip in {clip.name: clip for clip, _, _ in chosen}.values():
+        indices = [index for other, index, _ in chosen if other is clip]
         pictures = pictures_at(clip.source.url, at_s=[float(clip.times_s[i]) for i in indices], width=WIDTH)
         found.update({(clip.name, i): p for i, p in zip(indices, pictures, strict=True) if p is not None})
     return [
-        Shown(clip, index, _outlined(clip, index, picture), _heated(clip, index, picture))
-        for clip, index in chosen
+        Shown(clip, index, why, _outlined(clip, index, picture), _heated(clip, index, picture))
+        for clip, index, why in chosen
         if (picture := found.get((clip.name, index))) is not None
     ]
 

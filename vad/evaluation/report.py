@@ -159,8 +159,8 @@ def _clips(evaluation: Evaluation, figures: Figures) -> str:
     for part in figures.clips:
         ranking = part.auroc.reason if isinstance(part.auroc, Undefined) else f"AUROC {part.auroc:.3f}"
         charts += (
-            f"<h3>{html.escape(part.clip.name)}</h3><p class='quiet'>{html.escape(ranking)}; {part.false_alarms} false "
-            f"alarm{'s' * (part.false_alarms != 1)}</p>{score_chart(part.clip, part.stretches, top=top)}"
+            f"<h3>Clip {html.escape(part.clip.name)}</h3><p class='quiet'>{html.escape(ranking)}; {part.false_alarms} "
+            f"false alarm{'s' * (part.false_alarms != 1)}</p>{score_chart(part.clip, part.stretches, top=top)}"
         )
     return (
         "<h2>Scores over the ground truth</h2><p>A score is minus the decimal logarithm of how often normal footage "
@@ -177,7 +177,7 @@ def _cut(evaluation: Evaluation, top: float) -> str:
 
 def _misses(evaluation: Evaluation, figures: Figures) -> str:
     shown = worst_misses(evaluation.clips)
-    words = "Abnormal frames below the threshold, lowest score first. Green: what is labelled."
+    words = "The longest runs of abnormal frames below the threshold, each by a frame of low score. Green: the labels."
     return _gallery("Worst misses", words, shown, "No abnormal frame was missed.")
 
 
@@ -198,11 +198,10 @@ def _pair(shown: Shown) -> str:
     clip, index = shown.clip, shown.index
     threshold = clip.thresholds[index]
     limit = f"threshold {threshold:.1f}" if np.isfinite(threshold) else "no threshold yet"
-    reasons = ", ".join(clip.reasons[index]) or "not flagged"
     return (
         f"<figure><div class='pair'>{image(shown.frame, alt='the frame')}{image(shown.heat, alt='its heat map')}</div>"
         f"<figcaption><b>{html.escape(clip.name)}</b>, frame {index} ({clip.times_s[index]:.1f} s): score "
-        f"{clip.scores[index]:.1f}, {limit}; {html.escape(reasons)}</figcaption></figure>"
+        f"{clip.scores[index]:.1f}, {limit}; {html.escape(shown.why)}</figcaption></figure>"
     )
 
 
