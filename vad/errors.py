@@ -15,6 +15,7 @@
     ├── ReplayError        the engine refuses to replay what was asked for
     ├── EventsLost         a subscriber lost events that it cannot get back: says which
     ├── BindError          an address is taken or not allowed
+    ├── KeyFileError       a key of the bus is missing, unreadable or none
     └── EngineError        a stage of the engine died: the process must end non-zero
 
 Messages say what, got, allowed. None of them ever holds a credential.
@@ -130,6 +131,12 @@ class EventsLost(VadError):
 
 class BindError(VadError):
     """An address cannot be bound: taken, malformed or not allowed. Retrying helps once it is free."""
+
+    retryable = True
+
+
+class KeyFileError(VadError):
+    """A key of the bus, or the folder of them, is missing, unreadable or none. Retrying helps once it is mended."""
 
     retryable = True
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,3 +255,33 @@ class CameraEvent:
     wall_s: float
     code: str | None = None
     detail: str = ""
+
+
+class JournalState(StrEnum):
+    """What happened to the journal itself."""
+
+    REPLACED = "replaced"  # the one before was damaged or gone: a new epoch has begun
+    OVERFLOWED = "overflowed"  # it could not be written for so long that events were given up
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """What every subscriber must know of the journal: ``io.vad.journal.<state>`` on the health topic.
+
+    Replaced: ``previous_epoch`` and ``previous_sequence``, the last that is known to have been given, as far as they
+    are known. Overflowed: ``lost`` events, raised from ``since_wall_s`` to ``until_wall_s``, were never stored and have
+    no sequence; they belong right before this one.
+    """
+
+    state: JournalState
+    wall_s: float
+    detail: str = ""
+    previous_epoch: str | None = None
+    previous_sequence: int | None = None
+    lost: int = 0
+    since_wall_s: float | None = None
+    until_wall_s: float | None = None
+
+
+RaisedEvent: TypeAlias = AnomalyEvent | CameraEvent | JournalEvent
+"""What the journal takes."""

@@ -15,8 +15,8 @@ import pytest
 from tests.events.factory import CAMERA, anomalies, anomaly
 from vad.clock import ManualClock
 from vad.errors import JournalError, WireError
-from vad.events import Journal, JournalReader, decode, read_journal
-from vad.events.journal_file import FORMAT
+from vad.events import Journal, JournalMessage, JournalReader, decode, read_journal
+from vad.events.journal_rows import FORMAT
 
 
 @pytest.fixture
@@ -195,10 +195,14 @@ def test_what_is_not_a_whole_journal_is_set_aside_and_a_new_epoch_begins(path: P
     with Journal(path, clock=ManualClock()) as journal:
         assert journal.set_aside == path.with_name("events.sqlite.corrupt-20231114T221320Z")
         assert journal.set_aside.read_bytes() == content
-        assert journal.append(anomalies(1))[0].sequence == 1
+        (told,) = [decode(stored.body) for stored in journal.read(0)]
+        assert isinstance(told, JournalMessage)
+        assert (told.type, told.sequence, told.epoch) == ("io.vad.journal.replaced", 1, journal.epoch)
+        assert "kept as events.sqlite.corrupt-20231114T221320Z: " in told.data.detail
+        assert journal.append(anomalies(1))[0].sequence == 2
     with Journal(path) as journal:
         assert journal.set_aside is None
-        assert journal.last_sequence == 1
+        assert journal.last_sequence == 2
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5], ids=["gone", "damaged in the middle"])
@@ -212,9 +216,31 @@ def test_a_write_ahead_log_that_lost_events_is_found_out_and_no_sequence_is_give
     os.truncate(wal, at) if keep == 0.0 else wal.write_bytes(
         wal.read_bytes()[:at] + os.urandom(wal.stat().st_size - at)
     )
+    with JournalReader(path) as reader:
+        epoch = reader.epoch
     with Journal(path) as journal:
         assert journal.set_aside is not None
-        assert journal.append(anomalies(1))[0].sequence == 1
+        told = decode(journal.read(0)[0].body)
+        assert isinstance(told, JournalMessage)
+        assert (told.data.previous_epoch, told.data.previous_sequence) == (epoch, 50)
+        assert journal.append(anomalies(1))[0].sequence == 2
+
+
+def test_a_journal_that_is_gone_is_said_to_be_in_the_first_event_of_the_next(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append(anomalies(7))
+        epoch = journal.epoch
+    path.unlink()
+    with Journal(path) as journal:
+        told = decode(journal.read(0)[0].body)
+    assert isinstance(told, JournalMessage)
+    assert (told.data.state, told.data.previous_epoch, told.data.previous_sequence) == ("replaced", epoch, 7)
+
+
+def test_a_reader_of_a_journal_without_its_epoch_says_so(path: Path) -> None:
+    without_its_epoch(path)
+    with pytest.raises(JournalError, match="holds no epoch"):
+        JournalReader(path)
 
 
 def test_setting_aside_never_overwrites_what_was_set_aside_before(path: Path) -> None:

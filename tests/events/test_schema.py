@@ -17,10 +17,19 @@ from hypothesis import strategies as st
 from tests.events.factory import ANOMALY, CAMERA, WALL_S, anomaly, frame_score
 from vad import __version__
 from vad.errors import WireError
-from vad.events import AnomalyMessage, CameraMessage, OtherMessage, decode, describe, encode, json_schema
+from vad.events import (
+    AnomalyMessage,
+    CameraMessage,
+    HeartbeatMessage,
+    OtherMessage,
+    decode,
+    describe,
+    encode,
+    json_schema,
+)
 from vad.events.messages import durable_message, heartbeat_message, rfc3339, score_message
 from vad.events.schema import MAX_BODY_BYTES, MAX_REGIONS, Message, topic_of
-from vad.types import CameraEvent, EventType, HealthIssue, Region, Stage
+from vad.types import CameraEvent, EventType, HealthIssue, JournalEvent, JournalState, Region, Stage
 
 EPOCH = "0123456789abcdef0123456789abcdef"
 EVERY_KIND: list[Message] = [
@@ -29,7 +38,13 @@ EVERY_KIND: list[Message] = [
     durable_message(CameraEvent("cam1", 2, HealthIssue.LIGHT_JUMP, WALL_S), epoch=EPOCH, sequence=9),
     score_message(frame_score(), id="s-1"),
     score_message(frame_score(threshold=math.inf), id="s-2"),
-    heartbeat_message(epoch=EPOCH, last_sequence=0, wall_s=WALL_S, id="s-3"),
+    durable_message(JournalEvent(JournalState.REPLACED, WALL_S, "it was gone", EPOCH, 9), epoch=EPOCH, sequence=1),
+    durable_message(
+        JournalEvent(JournalState.OVERFLOWED, WALL_S, lost=3, since_wall_s=WALL_S - 9, until_wall_s=WALL_S - 1),
+        epoch=EPOCH,
+        sequence=2,
+    ),
+    heartbeat_message(epoch=EPOCH, last_sequence=0, wall_s=WALL_S, id="s-3", first_sequence=1, replay_port=5591),
 ]
 every_kind = pytest.mark.parametrize("message", EVERY_KIND, ids=lambda m: m.type)
 
@@ -100,7 +115,8 @@ def test_topics_end_in_a_slash_and_name_the_camera() -> None:
     assert topics[0] == "vad/1/event/cam1/"
     assert topics[3] == topics[4] == "vad/1/health/cam1/"
     assert topics[5] == "vad/1/score/cam1/"
-    assert topics[7] == "vad/1/heartbeat/"
+    assert topics[7] == topics[8] == "vad/1/health/_journal/"
+    assert topics[9] == "vad/1/heartbeat/"
 
 
 def test_a_cold_camera_has_no_threshold_on_the_wire() -> None:
@@ -111,7 +127,21 @@ def test_a_cold_camera_has_no_threshold_on_the_wire() -> None:
 
 def test_the_heartbeat_names_the_version_of_the_engine() -> None:
     body = json.loads(encode(EVERY_KIND[-1]))
-    assert body["data"] == {"epoch": EPOCH, "last_sequence": 0, "version": __version__}
+    assert body["data"] == {
+        "epoch": EPOCH,
+        "last_sequence": 0,
+        "version": __version__,
+        "first_sequence": 1,
+        "replay_port": 5591,
+    }
+
+
+def test_the_heartbeat_of_an_engine_without_replay_is_read() -> None:
+    body = json.loads(encode(EVERY_KIND[-1]))
+    del body["data"]["first_sequence"], body["data"]["replay_port"]
+    message = decode(json.dumps(body).encode())
+    assert isinstance(message, HeartbeatMessage)
+    assert message.data.replay_port is None
 
 
 def test_of_too_many_regions_the_strongest_are_kept_in_their_order() -> None:
@@ -199,7 +229,7 @@ def test_unknown_fields_and_words_of_a_newer_engine_are_taken_as_they_come() -> 
 
 
 def test_an_unknown_type_keeps_its_place_in_the_sequence() -> None:
-    body = json.loads(encode(EVERY_KIND[0])) | {"type": "io.vad.journal.restarted"}
+    body = json.loads(encode(EVERY_KIND[0])) | {"type": "io.vad.weather.rain"}
     message = decode(json.dumps(body).encode())
     assert isinstance(message, OtherMessage)
     assert message.sequence == 7

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from vad.errors import BindError, EventsLost, JournalError, WireError
+from vad.errors import BindError, EventsLost, JournalError, ReplayError, WireError
 from vad.events.bus import Publisher
 from vad.events.client import Subscriber
 from vad.events.journal import Journal, JournalReader, StoredEvent, read_journal
+from vad.events.replay import ReplayServer
 from vad.events.schema import (
     AnomalyData,
     AnomalyMessage,
     CameraData,
     CameraMessage,
     HeartbeatMessage,
+    JournalData,
+    JournalMessage,
     Message,
     OtherMessage,
     RegionData,
@@ -32,12 +35,16 @@ __all__ = [
     "EventsLost",
     "HeartbeatMessage",
     "Journal",
+    "JournalData",
     "JournalError",
+    "JournalMessage",
     "JournalReader",
     "Message",
     "OtherMessage",
     "Publisher",
     "RegionData",
+    "ReplayError",
+    "ReplayServer",
     "ScoreData",
     "ScoreMessage",
     "StoredEvent",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vad.clock import Clock
     from vad.config import BusSettings
     from vad.events.journal import Journal, StoredEvent
-    from vad.events.sockets import Secure
+    from vad.events.sockets import Context, Secure
     from vad.types import FrameScore
 
 MAX_SUBSCRIPTION_BYTES = 4_096
@@ -35,11 +35,19 @@ class Publisher:
     there, skips what it has sent, and reads what was never handed over (a full mailbox, a failed hand-over). It starts
     at the end of the journal; what an earlier engine stored and did not send, subscribers see from the heartbeat.
 
-    Raises BindError when the address is taken or is not one of this machine.
+    ``context`` is the caller's to end, after ``close``; without it the publisher has its own. The heartbeat tells
+    ``replay_port``. Raises BindError when the address is taken or is not one of this machine.
     """
 
     def __init__(
-        self, settings: BusSettings, *, journal: Journal, clock: Clock | None = None, secure: Secure | None = None
+        self,
+        settings: BusSettings,
+        *,
+        journal: Journal,
+        clock: Clock | None = None,
+        context: Context | None = None,
+        secure: Secure | None = None,
+        replay_port: int | None = None,
     ) -> None:
         self._settings = settings
         self._clock: Clock = clock or SystemClock()
@@ -48,10 +56,11 @@ class Publisher:
         self._session = uuid.uuid4().hex[:12]  # scores and heartbeats of two engines never share an id
         self._unstored = 0
         self._next_heartbeat_s = self._clock.monotonic_s()
-        self._context = zmq.Context()
+        self._replay_port = replay_port
+        self._own_context = None if context is not None else zmq.Context()
         try:
             self._socket = bound_socket(
-                self._context,
+                context or self._own_context or zmq.Context(),
                 zmq.PUB,
                 settings.bind,
                 what="bus.bind",
@@ -59,7 +68,8 @@ class Publisher:
                 secure=secure,
             )
         except BaseException:
-            self._context.destroy(linger=0)
+            if self._own_context is not None:
+                self._own_context.destroy(linger=0)
             self._journal.close()
             raise
 
@@ -107,7 +117,8 @@ class Publisher:
             self._send_heartbeat()
         finally:
             self._socket.close(linger=round(self._settings.linger_s * 1000))
-            self._context.term()
+            if self._own_context is not None:
+                self._own_context.term()
             self._journal.close()
 
     def __enter__(self) -> Self:
@@ -131,6 +142,8 @@ class Publisher:
         message = heartbeat_message(
             epoch=self._journal.epoch,
             last_sequence=self._cursor,
+            first_sequence=self._journal.first_sequence,
+            replay_port=self._replay_port,
             wall_s=self._clock.wall_s(),
             id=self._unstored_id(),
         )

@@ -7,65 +7,60 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vad.errors import JournalError
+from vad.errors import JournalDamaged, JournalError
+from vad.events.journal_rows import (
+    APPLICATION_ID,
+    FORMAT,
+    STATES,
+    Row,
+    begin_epoch,
+    epoch,
+    last_sequence,
+    pragma,
+    transaction,
+)
 from vad.events.lock import Mark
 
-APPLICATION_ID = 0x76616401  # "vad" and 1: how SQLite and file(1) know the file
-FORMAT = 1
-
-_TABLES = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    """CREATE TABLE events (
-        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-        stored_wall_s REAL NOT NULL,
-        topic TEXT NOT NULL,
-        body BLOB NOT NULL
-    ) STRICT""",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {FORMAT}",
-)
-
+WAL_BYTES = 16 * 2**20
 # What SQLite says when the content is wrong; everything else (busy, no permission, no room) is about the machine.
 _CONTENT_ERRORS = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors into JournalError."""
+    """Translate SQLite's errors into JournalError, JournalDamaged where the content is wrong."""
     try:
         yield
     except sqlite3.Error as exc:
-        raise JournalError(f"{path}: {exc}") from exc
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        kind = JournalDamaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else JournalError
+        raise kind(f"{path}: {exc}") from exc
 
 
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All that is written inside, or nothing."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # on a full disk SQLite may have rolled back by itself
-            db.execute("ROLLBACK")
-        raise
+def open_for_writing(
+    path: Path, *, wall_s: float, first: Callable[[str], Row | None] | None = None
+) -> sqlite3.Connection:
+    """The journal, made with a new epoch when the file is new. Every commit is on the disk when it returns.
 
-
-def open_for_writing(path: Path, *, wall_s: float) -> sqlite3.Connection:
-    """The journal, made with a new epoch when the file is new. Every commit is on the disk when it returns."""
+    ``first`` makes the first event of a new epoch, or None; it is there as soon as the epoch is.
+    """
     db = _connect(path, mode="rwc")
     try:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; an older one keeps its size
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         if _is_blank(db):
-            _begin_epoch(db, wall_s=wall_s)
+            begin_epoch(db, wall_s=wall_s, first=first)
             _sync_directory(path.parent)
+        with transaction(db):
+            for statement in STATES:
+                db.execute(statement)
     except BaseException:
         db.close()
         raise
@@ -79,7 +74,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     with sqlite_errors(path):
         db = _connect(path, mode="ro")
         try:
-            kind, version = _pragma(db, "application_id"), _pragma(db, "user_version")
+            kind, version = pragma(db, "application_id"), pragma(db, "user_version")
             if (kind, version) != (APPLICATION_ID, FORMAT):
                 raise JournalError(
                     f"{path} is not a journal; got application id {kind:#x}, format {version}; "
@@ -89,16 +84,6 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             db.close()
             raise
     return db
-
-
-def epoch(db: sqlite3.Connection) -> str:
-    return str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
-
-
-def last_sequence(db: sqlite3.Connection) -> int:
-    """The last sequence ever given, also when its row is gone."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def fault(path: Path, *, mark: Mark | None) -> str | None:
@@ -139,28 +124,15 @@ def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
 
 
-def _begin_epoch(db: sqlite3.Connection, *, wall_s: float) -> None:
-    """Tables and epoch in one transaction: a journal without an epoch is never seen."""
-    with transaction(db):
-        for statement in _TABLES:
-            db.execute(statement)
-        rows = [("epoch", uuid.uuid4().hex), ("created_wall_s", str(wall_s))]
-        db.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", rows)
-
-
 def _is_blank(db: sqlite3.Connection) -> bool:
     """True for a new file, also one whose creation was cut short before its first commit."""
-    return _pragma(db, "application_id") == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
-
-
-def _pragma(db: sqlite3.Connection, name: str) -> int:
-    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+    return pragma(db, "application_id") == 0 and db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
 
 
 def _content_fault(db: sqlite3.Connection, path: Path, mark: Mark | None) -> str | None:
-    if (kind := _pragma(db, "application_id")) != APPLICATION_ID:
+    if (kind := pragma(db, "application_id")) != APPLICATION_ID:
         return f"a foreign database, application id {kind:#x}"
-    if (version := _pragma(db, "user_version")) > FORMAT:
+    if (version := pragma(db, "user_version")) > FORMAT:
         raise JournalError(f"{path} was written by a newer version; got format {version}, allowed: {FORMAT}")
     check = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     if check != "ok":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,12 @@ class WriterLock:
             ) from None
 
     def note(self, epoch: str, sequence: int) -> None:
-        """Remember the last sequence; of fixed width, so that each note covers the one before."""
-        os.pwrite(self._file, f"{os.getpid():>10} {epoch:>36} {sequence:>10}\n".encode(), 0)
+        """Remember the last sequence; of fixed width, so that each note covers the one before.
+
+        What is noted has been committed: where the disk takes no note, the note lags behind, and nothing else is wrong.
+        """
+        with suppress(OSError):
+            os.pwrite(self._file, f"{os.getpid():>10} {epoch:>36} {sequence:>10}\n".encode(), 0)
 
     def close(self) -> None:
         if self._file >= 0:

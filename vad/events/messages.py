@@ -16,6 +16,7 @@ from vad.events.schema import (
     CAMERA_TYPE,
     CONTENT_TYPE,
     HEARTBEAT_TYPE,
+    JOURNAL_TYPE,
     MAX_REGIONS,
     SCORE_TYPE,
     SPEC_VERSION,
@@ -26,14 +27,16 @@ from vad.events.schema import (
     DurableMessage,
     HeartbeatData,
     HeartbeatMessage,
+    JournalData,
+    JournalMessage,
     RegionData,
     ScoreData,
     ScoreMessage,
 )
-from vad.types import AnomalyEvent, CameraEvent
+from vad.types import CameraEvent, JournalEvent
 
 if TYPE_CHECKING:
-    from vad.types import FrameScore, Region
+    from vad.types import AnomalyEvent, FrameScore, RaisedEvent, Region
 
 MAX_DETAIL_CHARS = 2_000
 
@@ -44,8 +47,10 @@ _WORD = re.compile(r"[a-z0-9_]{1,64}")
 _CAMERA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-def durable_message(event: AnomalyEvent | CameraEvent, *, epoch: str, sequence: int) -> DurableMessage:
+def durable_message(event: RaisedEvent, *, epoch: str, sequence: int) -> DurableMessage:
     """The message of one event at its place in the journal. Raises WireError for what JSON cannot say."""
+    if isinstance(event, JournalEvent):
+        return _journal_message(event, epoch=epoch, sequence=sequence)
     camera = _camera(event.camera)
     if isinstance(event, CameraEvent):
         return CameraMessage(
@@ -100,8 +105,22 @@ def score_message(score: FrameScore, *, id: str) -> ScoreMessage:
     )
 
 
-def heartbeat_message(*, epoch: str, last_sequence: int, wall_s: float, id: str) -> HeartbeatMessage:
-    data = HeartbeatData(epoch=epoch, last_sequence=last_sequence, version=__version__)
+def heartbeat_message(
+    *,
+    epoch: str,
+    last_sequence: int,
+    wall_s: float,
+    id: str,
+    first_sequence: int | None = None,
+    replay_port: int | None = None,
+) -> HeartbeatMessage:
+    data = HeartbeatData(
+        epoch=epoch,
+        last_sequence=last_sequence,
+        version=__version__,
+        first_sequence=first_sequence,
+        replay_port=replay_port,
+    )
     return HeartbeatMessage(
         specversion=SPEC_VERSION,
         id=id,
@@ -110,6 +129,29 @@ def heartbeat_message(*, epoch: str, last_sequence: int, wall_s: float, id: str)
         time=rfc3339(wall_s),
         datacontenttype=CONTENT_TYPE,
         data=data,
+    )
+
+
+def _journal_message(event: JournalEvent, *, epoch: str, sequence: int) -> JournalMessage:
+    return JournalMessage(
+        specversion=SPEC_VERSION,
+        id=f"{epoch}-{sequence}",
+        source="/vad/journal",
+        type=f"{JOURNAL_TYPE}.{_word('state', event.state)}",
+        time=rfc3339(event.wall_s),
+        datacontenttype=CONTENT_TYPE,
+        epoch=epoch,
+        sequence=sequence,
+        data=JournalData(
+            state=str(event.state),
+            wall_s=_finite("wall_s", event.wall_s),
+            detail=event.detail[:MAX_DETAIL_CHARS],
+            previous_epoch=event.previous_epoch,
+            previous_sequence=event.previous_sequence,
+            lost=int(event.lost),
+            since_wall_s=event.since_wall_s,
+            until_wall_s=event.until_wall_s,
+        ),
     )
 
 

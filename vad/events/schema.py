@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from vad.errors import WireError
-from vad.types import EventType, Reason, Stage, WallSource
+from vad.types import EventType, JournalState, Reason, Stage, WallSource
 
 MAX_BODY_BYTES = 65_535
 """A body is shorter than 64 KiB, always."""
@@ -24,9 +24,11 @@ MAX_REGIONS = 64
 
 EVENT_TOPIC, HEALTH_TOPIC, SCORE_TOPIC = "vad/1/event/", "vad/1/health/", "vad/1/score/"
 HEARTBEAT_TOPIC = "vad/1/heartbeat/"
+JOURNAL_TOPIC = f"{HEALTH_TOPIC}_journal/"  # no camera's name begins with an underscore
 
 ANOMALY_TYPE: Final = "io.vad.anomaly"
 CAMERA_TYPE: Final = "io.vad.camera"
+JOURNAL_TYPE: Final = "io.vad.journal"
 SCORE_TYPE: Final = "io.vad.score"
 HEARTBEAT_TYPE: Final = "io.vad.heartbeat"
 
@@ -80,6 +82,19 @@ class CameraData(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class JournalData(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to the journal itself; fields as in ``vad.types.JournalEvent``."""
+
+    state: Annotated[str, Meta(examples=list(JournalState))]
+    wall_s: float
+    detail: str = ""
+    previous_epoch: str | None = None
+    previous_sequence: int | None = None
+    lost: int = 0
+    since_wall_s: float | None = None
+    until_wall_s: float | None = None
+
+
 class ScoreData(msgspec.Struct, frozen=True, kw_only=True):
     """The judgement on one frame. ``threshold`` is null while the camera is cold."""
 
@@ -94,11 +109,17 @@ class ScoreData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeartbeatData(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the stream of durable events has come: ``last_sequence`` is 0 while an epoch has none."""
+    """How far the stream of durable events has come: ``last_sequence`` is 0 while an epoch has none.
+
+    ``first_sequence`` is the oldest that can be replayed, above ``last_sequence`` when there is none; ``replay_port``
+    is where, on the host that publishes. Null from an engine that does not say.
+    """
 
     epoch: Epoch
     last_sequence: Annotated[int, Meta(ge=0)]
     version: str
+    first_sequence: Annotated[int, Meta(ge=1)] | None = None
+    replay_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
 
 
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +156,19 @@ class CameraMessage(_CameraEnvelope, frozen=True, kw_only=True):
     data: CameraData
 
 
+class JournalMessage(_Envelope, frozen=True, kw_only=True):
+    """``io.vad.journal.<state>``: durable, about no camera and meant for every subscriber."""
+
+    type: Annotated[str, Meta(pattern=r"^io\.vad\.journal\.")]
+    epoch: Epoch
+    sequence: Sequence
+    data: JournalData
+
+    @property
+    def camera(self) -> str:
+        return ""
+
+
 class OtherMessage(_Envelope, frozen=True, kw_only=True):
     """A durable event of a type that this version does not know: counted in sequence, its data untyped."""
 
@@ -163,12 +197,13 @@ class HeartbeatMessage(_Envelope, frozen=True, kw_only=True):
     data: HeartbeatData
 
 
-DurableMessage: TypeAlias = AnomalyMessage | CameraMessage | OtherMessage
+DurableMessage: TypeAlias = AnomalyMessage | CameraMessage | JournalMessage | OtherMessage
 Message: TypeAlias = DurableMessage | ScoreMessage | HeartbeatMessage
 
 _FAMILIES: tuple[tuple[str, type[Message]], ...] = (
     (ANOMALY_TYPE + ".", AnomalyMessage),
     (CAMERA_TYPE + ".", CameraMessage),
+    (JOURNAL_TYPE + ".", JournalMessage),
     (SCORE_TYPE, ScoreMessage),
     (HEARTBEAT_TYPE, HeartbeatMessage),
 )
@@ -182,7 +217,7 @@ _encoder = msgspec.json.Encoder()
 _type_decoder = msgspec.json.Decoder(_TypeOnly)
 _decoders: dict[type[Message], msgspec.json.Decoder[Any]] = {
     family: msgspec.json.Decoder(family)
-    for family in (AnomalyMessage, CameraMessage, OtherMessage, ScoreMessage, HeartbeatMessage)
+    for family in (AnomalyMessage, CameraMessage, JournalMessage, OtherMessage, ScoreMessage, HeartbeatMessage)
 }
 
 
@@ -193,6 +228,8 @@ def topic_of(message: Message) -> str:
             return f"{HEALTH_TOPIC}{camera}/"
         case ScoreMessage(subject=camera):
             return f"{SCORE_TOPIC}{camera}/"
+        case JournalMessage():
+            return JOURNAL_TOPIC
         case HeartbeatMessage():
             return HEARTBEAT_TOPIC
         case AnomalyMessage(subject=camera) | OtherMessage(subject=camera):
@@ -224,7 +261,7 @@ def decode(body: bytes) -> Message:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of every body: what ``vad schema event`` prints."""
-    families = [AnomalyMessage, CameraMessage, ScoreMessage, HeartbeatMessage]
+    families = [AnomalyMessage, CameraMessage, JournalMessage, ScoreMessage, HeartbeatMessage]
     references, definitions = msgspec.json.schema_components(families, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -252,6 +289,9 @@ def _line(message: Message) -> str:
             )
         case CameraMessage(data=data):
             return f"{at}  {message.camera}  {data.state}  {data.code or ''} {data.detail}".rstrip()
+        case JournalMessage(data=data):
+            lost = f"  {data.lost} events lost" if data.lost else ""
+            return f"{at}  journal  {data.state}  {data.detail}{lost}"
         case ScoreMessage(data=data):
             limit = "none yet" if data.threshold is None else f"{data.threshold:.2f}"
             return f"{at}  {message.camera}  score {data.score:.2f}, threshold {limit}  {data.stage}"

@@ -24,11 +24,15 @@ PEER_SILENT_MS = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one peer may cost: the longest frame it may send, and the messages kept for it and from it."""
+    """What one peer may cost: the longest frame it may send, and the messages kept for it and from it.
+
+    A peer that takes nothing of what is sent to it for ``unread_ms`` is cut off; 0 = it never is.
+    """
 
     frame_bytes: int
     send_queue: int = 1_000
     receive_queue: int = 1_000
+    unread_ms: int = 0
 
 
 def bound_socket(
@@ -79,6 +83,8 @@ def _configured(context: Context, kind: int, address: str, *, limits: Limits, se
         if kind != zmq.PUB:  # a subscriber that reads nothing is the high-water mark's business
             socket.heartbeat_ivl = PEER_SILENT_MS // 3  # ZeroMQ's own ping: finds a peer that vanished without a word
             socket.heartbeat_timeout = PEER_SILENT_MS
+        if limits.unread_ms:
+            socket.setsockopt(zmq.TCP_MAXRT, limits.unread_ms)
         if secure is not None:
             secure(socket)
     except BaseException:
