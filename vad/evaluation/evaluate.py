@@ -25,6 +25,7 @@ from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.scan import Scan
 from vad.pipeline.scoring import Judge
+from vad.scoring import storage
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
 from vad.types import CELL_PX, EventType, FrameScore, Geometry, Stage
@@ -128,8 +129,19 @@ def _judge_all(clips: Sequence[_Measured], runner: Runner, normal: _Normal, *, p
             scores.append(score)
             progress("judging", done + len(scores), total)
         done += len(scores)
+        _check_same_picture(clip.source, scores, normal)
         judged.append(_judged(clip, scores))
     return judged
+
+
+def _check_same_picture(clip: ClipSource, scores: Sequence[FrameScore], normal: _Normal) -> None:
+    """On another picture size the judge would know nothing, and its figures would mean nothing."""
+    if normal.scorer.stage is not Stage.COLD and any(score.stage is Stage.COLD for score in scores):
+        grid = scores[-1].frame.geometry
+        raise DatasetError(
+            f"{clip.path}: {grid.source_width}x{grid.source_height}, unlike what it is judged by ({normal.words}); "
+            "allowed: clips of one picture size"
+        )
 
 
 def _measure(dataset: Dataset, clip: ClipSource) -> _Measured:
@@ -162,9 +174,10 @@ def _scan(clip: ClipSource, runner: Runner, scorer: Scorer, *, run: int) -> Scan
 def _calibrated(request: Request, dataset: Dataset, runner: Runner, *, fps: float, progress: Progress) -> _Normal:
     settings = ScoringSettings()
     if request.calibration is not None:
+        meta, _ = storage.load(request.calibration)
         scorer = Scorer.load(
             request.calibration,
-            CAMERA,
+            str(meta.get("camera")),  # whichever it was made for
             settings=settings,
             false_alarms_per_day=request.false_alarms_per_day,
             analysis_fps=fps,
