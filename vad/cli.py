@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -27,9 +28,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+keys = typer.Typer(help="Who may listen to the bus.", no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(keys, name="keys")
 stdout = Console()
 stderr = Console(stderr=True)
 
+KeyFolder = Annotated[Path, typer.Option("--dir", help="The folder of keys.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -161,7 +165,37 @@ def probe(
 def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:
     """Validate a site file without starting; prints every fault at once."""
     site = _site(config, None)
+    from vad.service.keys import bus_lines
+
     typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
+    _print_lines(bus_lines(site))
+
+
+@keys.command("new")
+def new_key(
+    name: Annotated[str, typer.Argument(help="The client: letters, digits, '_', '.', '-'.")],
+    folder: KeyFolder = Path("keys"),
+) -> None:
+    """Make a client's key, and the engine's where there is none; nothing is overwritten."""
+    from vad.service.keys import make_key
+
+    _print_lines(make_key(folder, name))
+
+
+@keys.command("list")
+def list_keys(folder: KeyFolder = Path("keys")) -> None:
+    """Print who may connect, and who may not any more."""
+    from vad.service.keys import list_keys as lines
+
+    _print_lines(lines(folder))
+
+
+@keys.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="The client.")], folder: KeyFolder = Path("keys")) -> None:
+    """Shut a client out, also of an engine that runs."""
+    from vad.service.keys import revoke_key as revoke
+
+    _print_lines(revoke(folder, name))
 
 
 @app.command()
@@ -181,6 +215,11 @@ def schema(what: Annotated[str, typer.Argument(help="config or event")]) -> None
 def version() -> None:
     """Print the version."""
     typer.echo(f"vad {__version__}")
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
 
 
 def _site(config: str | None, sources: list[str] | None) -> SiteConfig:

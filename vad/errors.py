@@ -13,6 +13,7 @@
     │   └── JournalDamaged its content is damaged: opened again, it is set aside and a new epoch begins
     ├── WireError          a message on the bus cannot be read or made
     ├── ReplayError        the engine refuses to replay what was asked for
+    ├── CursorError        a subscriber's cursor file cannot be read or written
     ├── EventsLost         a subscriber lost events that it cannot get back: says which
     ├── BindError          an address is taken or not allowed
     ├── KeyFileError       a key of the bus is missing, unreadable or none
@@ -114,6 +115,12 @@ class WireError(VadError):
 
 class ReplayError(VadError):
     """The engine does not replay what was asked for, and says why. The same request cannot be answered later either."""
+
+
+class CursorError(VadError):
+    """A subscriber's cursor file is none, or cannot be written. Retrying helps once there is room or permission."""
+
+    retryable = True
 
 
 class EventsLost(VadError):

@@ -6,7 +6,7 @@ with its path. ``SiteConfig.model_validate`` does the same for a mapping made in
 
 from __future__ import annotations
 
-from vad.config.bus import DEFAULT_BUS, BusSettings
+from vad.config.bus import DEFAULT_BUS, BusSettings, KeySettings
 from vad.config.camera import CAMERA_ID, SCHEMES, CameraConfig, CameraId, CameraSettings, Polygon, redact_url
 from vad.config.engine import ModelSettings, ScoringSettings
 from vad.config.service import HttpSettings, LogSettings, StorageSettings
@@ -21,6 +21,7 @@ __all__ = [
     "CameraId",
     "CameraSettings",
     "HttpSettings",
+    "KeySettings",
     "LogSettings",
     "ModelSettings",
     "Polygon",
