@@ -134,6 +134,26 @@ def evaluate(
 
 
 @app.command()
+def annotate(
+    video: Annotated[Path, typer.Argument(help="A video file or a folder of frames; its name is the clip's.")],
+    out: Annotated[Path | None, typer.Option(help="The labels.json to make or to add to.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Marks: CSV (first,last_exclusive or start_s,end_s) or labels.json.")
+    ] = None,
+    to_csv: Annotated[Path | None, typer.Option(help="Write the marks as CSV.")] = None,
+    fps: Annotated[float, typer.Option(min=0.01, max=60.0, help="Rate of a folder of frames.")] = 10.0,
+) -> None:
+    """Import and export what is abnormal in a clip, checked against its frames."""
+    if out is None and to_csv is None:
+        _refuse("annotate: nowhere to write; allowed: --out labels.json, --to-csv marks.csv, or both")
+    if out is None and source is None:
+        _refuse("annotate: nothing to read; allowed: --from marks.csv, --from labels.json, or --out with what it says")
+    from vad.service.annotation import Annotation, annotate
+
+    annotate(Annotation(video, fps, source=source, out=out, to_csv=to_csv), console=stdout)
+
+
+@app.command()
 def events(
     address: Annotated[str, typer.Option(help="The engine's bus.")] = DEFAULT_BUS,
     since: Annotated[int | None, typer.Option(help="First the journal's events after this sequence.")] = None,

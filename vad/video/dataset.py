@@ -27,6 +27,7 @@ from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.folder import natural_key, pictures_in
 from vad.video.labels import Labels, check_clips_exist, frame_labels, read_entries
 from vad.video.source import FOLDER_FPS, open_feed, resolve
+from vad.video.timing import MediaClock
 
 VIDEOS = frozenset(
     f".{ending}"
@@ -53,21 +54,30 @@ class ClipSource:
 
     def measure(self) -> tuple[int, float | None]:
         """(frames that decode, announced rate), by decoding it all. Raises StreamError; DatasetError without frames."""
+        times_s, fps = self.frame_times_s()
+        return len(times_s), fps
+
+    def frame_times_s(self) -> tuple[list[float], float | None]:
+        """(media seconds of each frame that decodes, from the first one's on; announced rate).
+
+        Raises StreamError; DatasetError without frames.
+        """
         source = resolve(CameraConfig(url=self.url))
         feed = open_feed(source, camera=self.name, parallel=True)
-        frames = 0
+        stamps_s: list[float | None] = []
         try:
             with translate_av_errors(self.name, source.shown):
                 for packet in feed.packets():
                     try:
-                        frames += sum(not frame.is_corrupt for frame in feed.decode(packet))
+                        stamps_s += [frame.time for frame in feed.decode(packet) if not frame.is_corrupt]
                     except CORRUPT:
                         continue
         finally:
             feed.close()
-        if frames == 0:
+        if not stamps_s:
             raise DatasetError(f"{self.path}: this clip holds no frame that decodes")
-        return frames, feed.announced_fps
+        clock = MediaClock(live=False, announced_fps=feed.announced_fps)
+        return [clock.accept(clock.step_s(s, arrived_s=0.0), s, arrived_s=0.0) for s in stamps_s], feed.announced_fps
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +141,16 @@ def _clips(folder: Path, *, folder_fps: float) -> tuple[ClipSource, ...]:
             raise DatasetError(f"{folder}: {other} and {entry.name} are both clip {clip.name!r}; allowed: one of them")
         clips[clip.name] = clip
     return tuple(clips.values())
+
+
+def open_clip(path: Path, *, folder_fps: float = FOLDER_FPS) -> ClipSource:
+    """A clip by itself. Raises DatasetError unless it is a video file or a folder with frames in it."""
+    if not path.exists():
+        raise DatasetError(f"{path}: no such file or folder; allowed: a video file, or a folder of frames")
+    clip = _clip(path, folder_fps=folder_fps)
+    if clip is None:
+        raise DatasetError(f"{path}: is no video file by its name; allowed: {', '.join(sorted(VIDEOS))}")
+    return clip
 
 
 def _clip(entry: Path, *, folder_fps: float) -> ClipSource | None:

@@ -97,6 +97,17 @@ def intervals_of(labels: Labels) -> list[Interval]:
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
+def with_entry(path: Path, clip: str, intervals: Sequence[Interval]) -> str:
+    """The text of the labels file with the clip's entry set, all others as they are; a new one if there is none.
+
+    Raises DatasetError when the file that is there cannot be read.
+    """
+    entries: dict[str, Any] = read_entries(path) if path.exists() else {}
+    entries[clip] = [list(interval) for interval in intervals]
+    lines = (f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(entries.items()))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def check_clips_exist(entries: Mapping[str, Any], clips: Sequence[str], *, where: str, split: str) -> None:
     """Raises DatasetError when something is said of a clip that is not there."""
     unknown = sorted(set(entries) - set(clips))
