@@ -154,6 +154,44 @@ def annotate(
 
 
 @app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="A folder with train/*: a video or a folder of frames per clip.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write; its card goes beside it.")],
+    init: Annotated[str | None, typer.Option(help="Weights to begin from: a bundled name or a file.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Of 100 batches each.")] = 20,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint of a training cut short.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="CPU threads; another number is another rounding.")] = 1,
+    licence: Annotated[str, typer.Option(help="Of the data, for the card, if its papers do not say.")] = "",
+    citation: Annotated[str, typer.Option(help="Of the data, for the card, if its papers do not say.")] = "",
+) -> None:
+    """Train weights on the train clips of a data set; its test clips are never opened."""
+    from vad.log import configure_log
+    from vad.service.train import print_card, run_training
+    from vad.training.train import TrainOptions
+
+    configure_log(LogSettings(level="error"))
+    options = TrainOptions(
+        dataset=dataset,
+        out=out,
+        init=init,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        threads=threads,
+        licence=licence,
+        citation=citation,
+    )
+    card = run_training(options, resume=resume, console=stderr)
+    if card is None:
+        raise typer.Exit(130)
+    print_card(card, console=stdout)
+
+
+@app.command()
 def events(
     address: Annotated[str, typer.Option(help="The engine's bus.")] = DEFAULT_BUS,
     since: Annotated[int | None, typer.Option(help="First the journal's events after this sequence.")] = None,

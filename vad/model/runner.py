@@ -65,7 +65,7 @@ class Runner:
     """
 
     def __init__(self, weights: Weights, *, device: str = "auto", threads: int = 1) -> None:
-        self.device = _device(device)
+        self.device = find_device(device)
         if self.device.type == "cpu":
             torch.set_num_threads(threads)
             warm_features()
@@ -207,7 +207,8 @@ def _cell_maps(layout: _Layout, host: _Host, before_pts_s: list[float]) -> dict[
     return maps
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``. Raises EngineError when it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

@@ -22,7 +22,7 @@ from vad.errors import VadError
 from vad.model.weights import load_weights, save_weights
 from vad.training.card import INPUT_WIDTH, describe, new_network
 from vad.training.exam import examine, summary
-from vad.training.footage import Footage, Picture, from_footage, survey
+from vad.training.footage import Footage, from_footage, survey, textures
 from vad.training.interrupt import stop_on_signals
 from vad.training.material import Material, from_collages, from_scenes, gather
 from vad.training.trainer import EPOCH_BATCHES, Plan, Progress, Trainer
@@ -127,11 +127,6 @@ def _sources(options: argparse.Namespace, footage: Sequence[Footage], *, use: st
 def _part(footage: Footage, *, held_out: bool) -> Footage:
     border = round(TRAIN_SHARE * len(footage))
     return footage.part(border, len(footage)) if held_out else footage.part(0, border)
-
-
-def textures(footage: Sequence[Footage]) -> list[Picture]:
-    """A few pictures of each, to cut textures from."""
-    return [picture for one in footage for picture in one.samples[::8]]
 
 
 def _cached(path: Path, source: Iterator[Material]) -> Material:

@@ -43,7 +43,7 @@ STEPS, STEP_SHARES = (1, 2, 3), (0.5, 0.25, 0.25)
 SCALES = (0.85, 1.3)
 """Widths of the pictures over the width that an engine would use."""
 
-WINDOWS = 4
+WINDOWS = 5
 """Windows of each labelled stretch: labelling costs far more than cutting another window out of it."""
 
 FASTEST_FPS = 60.0
@@ -132,6 +132,26 @@ def _shared(footage: Footage, others: Sequence[Footage]) -> NDArray[np.float32]:
     samples = [picture for other in same for picture in other.samples[:: max(1, len(other.samples) // each)]]
     median: NDArray[np.float32] = np.median(samples, axis=0).astype(np.float32)
     return median
+
+
+def split(footage: Sequence[Footage], *, share: float) -> tuple[list[Footage], list[Footage]]:
+    """(to learn from, to measure on): the last ``share`` of all frames is for measuring, or what a window needs."""
+    total = sum(len(part) for part in footage)
+    if total < 2 * FRAMES:
+        raise DatasetError(f"{total} frames in {len(footage)} train clips; allowed: at least {2 * FRAMES}")
+    left = max(FRAMES, round(share * total))
+    learn, measure = [], []
+    for part in reversed(footage):
+        border = max(0, len(part) - left)
+        left -= len(part) - border
+        learn += [part.part(0, border)] if border else []
+        measure += [part.part(border, len(part))] if border < len(part) else []
+    return learn[::-1], measure[::-1]
+
+
+def textures(footage: Sequence[Footage]) -> list[Picture]:
+    """A few pictures of each, to cut textures from."""
+    return [picture for part in footage for picture in part.samples[::8]]
 
 
 def from_footage(footage: Sequence[Footage], *, count: int, seed: int) -> Iterator[Material]:

@@ -43,6 +43,8 @@ class Plan:
     size: int = 6  # sequences of a batch
     seed: int = 0
     learning_rate: float = 2e-3
+    epoch_batches: int = EPOCH_BATCHES
+    checkpoint_every: int = CHECKPOINT_EVERY
 
     def rate(self, batch: int) -> float:
         """The learning rate of a batch: a short warm-up, then a cosine."""
@@ -90,6 +92,7 @@ class Trainer:
             **(settings or {}),
             "batches": plan.batches,
             "sequences of a batch": plan.size,
+            "batches of an epoch": plan.epoch_batches,
             "seed": plan.seed,
             "learning rate": plan.learning_rate,
             "network": f"{NETWORK_NAME} {network.architecture}",
@@ -116,9 +119,9 @@ class Trainer:
             self._teach(batch)
             frames += batch.luma.shape[0] * FRAMES
             tell(Progress(self.batch, self.plan.batches, float(np.sum(self._means())), frames))
-            if self.batch % EPOCH_BATCHES == 0 or self.batch == self.plan.batches:
+            if self.batch % self.plan.epoch_batches == 0 or self.batch == self.plan.batches:
                 self._end_epoch()
-            if self.batch % CHECKPOINT_EVERY == 0 and self.batch < self.plan.batches:
+            if self.batch % self.plan.checkpoint_every == 0 and self.batch < self.plan.batches:
                 self.save()
         self.save()
         return True
