@@ -18,6 +18,7 @@ from rich.console import Console
 from setproctitle import setproctitle
 
 from vad import __version__
+from vad.atomic import check_writable
 from vad.config import DEFAULT_BUS, LogSettings, SiteConfig, load_config, make_config, redact_url
 from vad.errors import ConfigError, VadError
 
@@ -117,8 +118,11 @@ def evaluate(
         _refuse(f"evaluate: --calibrate-on {calibrate_on}; allowed: train, none")
     if calibrate_on is not None and calibration is not None:
         _refuse("evaluate: give --calibrate-on or --calibration, not both")
-    camera = {"url": str(dataset), "false_alarms_per_day": false_alarms_per_day}
+    camera = {"url": "clips", "false_alarms_per_day": false_alarms_per_day}
     site = make_config({"cameras": {"evaluate": camera}, "model": {"weights": weights}}, source="evaluate")
+    for path in (json_file, report):
+        if path is not None:
+            check_writable(path)  # before the long work
     from vad.evaluation.evaluate import Request
     from vad.service.evaluation import run_evaluation
 

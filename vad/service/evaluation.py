@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vad.atomic import check_writable, write_atomically
+from vad.atomic import write_atomically
 from vad.config import LogSettings
 from vad.evaluation.evaluate import Evaluation, Request, evaluate
 from vad.evaluation.figures import ClipFigures, Figures
 from vad.evaluation.measures import Measure, Undefined
 from vad.evaluation.report import report_page
 from vad.log import configure_log
+from vad.service.progress import ProgressDisplay
 from vad.types import Stage
 
 ROWS = (
@@ -29,14 +29,17 @@ ROWS = (
 )
 
 
+PROTOCOLS = (
+    "live: causal, one threshold for all clips: what a camera gets",
+    "literature: each clip normalised and smoothed with its own future: for comparison only",
+)
+
+
 def run_evaluation(
     request: Request, *, json_file: Path | None, report: Path | None, console: Console, progress_on: Console
 ) -> None:
-    """Evaluate, print, write what was asked for. That it can be written is found out first."""
+    """Evaluate, print, write what was asked for."""
     configure_log(LogSettings(level="error"))
-    for path in (json_file, report):
-        if path is not None:
-            check_writable(path)
     evaluation = evaluate_with_progress(request, console=progress_on)
     figures = Figures.of(evaluation)
     print_figures(evaluation, figures, console=console)
@@ -48,23 +51,12 @@ def run_evaluation(
 
 
 def evaluate_with_progress(request: Request, *, console: Console) -> Evaluation:
-    """``evaluate`` with a bar on ``console``, where that is a terminal."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
+    """``evaluate`` with its progress on ``console``."""
+    with ProgressDisplay(console) as display:
 
         def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                for task in tasks.values():
-                    progress.remove_task(task)
-                tasks.clear()
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
+            speed = f"{done / max(display.phase_s(), 1e-6):.0f} frames/s" if what == "judging" and done > 1 else ""
+            display.update(what, done, total, speed)
 
         return evaluate(request, progress=show)
 
@@ -77,18 +69,19 @@ def print_figures(evaluation: Evaluation, figures: Figures, *, console: Console)
         f"calibrated on {evaluation.calibrated_on}; {evaluation.frames_per_second:.0f} frames/s",
         highlight=False,
         markup=False,
+        soft_wrap=True,
     )
     if evaluation.stage is not Stage.CALIBRATED:
         console.print(f"the detector is only {evaluation.stage.value}: its threshold means little", style="yellow")
     console.print(_protocols(figures))
-    console.print("live: causal, one threshold for all clips: what a camera gets", style="dim")
-    console.print("literature: each clip normalised and smoothed with its own future: for comparison only", style="dim")
+    for line in PROTOCOLS:
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
     console.print()
     _print_operating_point(evaluation, figures, console=console)
     console.print()
     console.print(_clips(figures.clips))
     for name, reason in figures.undefined.items():
-        console.print(f"undefined: {name}: {reason}", style="yellow", highlight=False, markup=False)
+        console.print(f"undefined: {name}: {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _protocols(figures: Figures) -> Table:
