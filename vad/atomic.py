@@ -14,12 +14,13 @@ PROBE_BYTES = 1 << 16
 def write_atomically(path: Path, data: bytes) -> None:
     """The old file or the new one, never half of one, whatever happens meanwhile. Raises VadError."""
     try:
-        _replace(path, data)
+        replace_file(path, data)
     except OSError as exc:
         raise VadError(f"{path}: cannot be written: {exc.strerror}") from None
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """``write_atomically`` for those who have an error of their own to raise: OSError comes as it is."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.small_training import EPOCHS, options
-from vad.errors import DatasetError, StreamError, TrainingError, WeightsError
+from vad.errors import DatasetError, StreamError, TrainingError, VadError, WeightsError
 from vad.model import load_weights
 from vad.training.train import Step, train
 from vad.video.synthetic import Layout, Scene, encode
@@ -124,10 +124,10 @@ def attempt(dataset: Path, out: Path, **changes: object) -> None:
 def test_bad_targets_and_starting_points_are_refused_before_the_long_work(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"suffix is '\.pt', allowed: \.safetensors"):
         attempt(dataset, tmp_path / "a.pt")
-    with pytest.raises(TrainingError, match="cannot be written"):
+    with pytest.raises(TrainingError, match="cannot be made"):
         attempt(dataset, Path("/proc/nowhere/a.safetensors"))
     (tmp_path / "folder.safetensors").mkdir()
-    with pytest.raises(TrainingError, match="is a folder"):
+    with pytest.raises(VadError, match="is a folder"):
         attempt(dataset, tmp_path / "folder.safetensors")
     with pytest.raises(WeightsError, match="no such name"):
         attempt(dataset, tmp_path / "a.safetensors", init="nonsense")

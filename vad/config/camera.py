@@ -82,6 +82,10 @@ class CameraConfig(CameraSettings):
     password_file: Path | None = Field(default=None, description="a file that holds the password alone")
     masks: list[Polygon] = Field(default=[], description="areas never looked at (blackened before anything else)")
     zones: list[Polygon] = Field(default=[], description="only areas judged; empty = the whole picture")
+    calibration: Path | None = Field(
+        default=None,
+        description="what is normal here, from vad calibrate; used until the camera has learnt more itself",
+    )
 
     @field_validator("url")
     @classmethod
@@ -112,6 +116,12 @@ class CameraConfig(CameraSettings):
             raise ValueError("password and password_file are both set; allowed: one of them")
         if self.password_file is not None and not os.path.isfile(self.password_file):  # Path.is_file raises
             raise ValueError(f"password_file {str(self.password_file)!r} is not a file that can be read")
+        return self
+
+    @model_validator(mode="after")
+    def _calibration_is_there(self) -> Self:
+        if self.calibration is not None and not os.path.isfile(self.calibration):
+            raise ValueError(f"calibration {str(self.calibration)!r} is not a file; allowed: one from vad calibrate")
         return self
 
     @property

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from vad.atomic import replace_file
 from vad.errors import WeightsError
 from vad.model.network import Architecture, Network
 
@@ -102,8 +101,8 @@ def save_weights(path: str | Path, *, network: Network, card: Card) -> Weights:
     values["architecture"] = asdict(network.architecture)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
-        write_atomically(path.with_suffix(".json"), (json.dumps(values, indent=2) + "\n").encode())
+        replace_file(path, data)
+        replace_file(path.with_suffix(".json"), (json.dumps(values, indent=2) + "\n").encode())
     except OSError as error:
         raise WeightsError(f"weights {path}: cannot be written: {error.strerror or error}") from error
     return Weights(_card(path.with_suffix(".json"), values), tensors)
@@ -169,18 +168,3 @@ def _check_tensors(path: Path, tensors: Mapping[str, Tensor], architecture: Arch
             raise WeightsError(f"weights {path}: tensor {name} is {got}, allowed: torch.float32 {tuple(shape)}")
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"weights {path}: tensor {name} holds NaN or infinity, allowed: finite numbers")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """The old file or the new one, never half of one, whatever happens meanwhile."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vad.clock import Clock, SystemClock
 from vad.config import CameraConfig, ModelSettings, ScoringSettings, redact_url
-from vad.errors import StreamCode, VadError
+from vad.errors import CalibrationError, StreamCode, VadError
 from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
@@ -34,6 +34,8 @@ class Scan:
 
     ``judge`` carries what is known from one recording to the next (``scoring`` is not used then); ``first_run`` must be
     above the runs that it has seen, so that its transient state begins afresh.
+
+    Without one, ``camera.calibration`` is what is known, if it is set; CalibrationError when it is of no use.
 
     After the iteration ``frames`` is the ledger's account and ``duration_s`` the media time covered.
     """
@@ -63,7 +65,7 @@ class Scan:
         self._ledger = Ledger()
         self._clips = ClipMailbox()
         self._notices: list[CameraEvent] = []
-        self._judge = judge or Judge.create(name, config=self.config, settings=scoring or ScoringSettings())
+        self._judge = judge or self._new_judge(scoring or ScoringSettings())
         self._stream = CameraStream(
             name,
             config=self.config,
@@ -76,6 +78,13 @@ class Scan:
             retry=False,
         )
         self._stream.status.run = first_run - 1  # it counts up as each run begins
+
+    def _new_judge(self, settings: ScoringSettings) -> Judge:
+        judge = Judge.create(self.name, config=self.config, settings=settings)
+        if self.config.calibration is not None:
+            sha256 = self._runner.card.sha256
+            judge.begin_with(self.config.calibration, config=self.config, settings=settings, sha256=sha256)
+        return judge
 
     @property
     def frames(self) -> Account:
@@ -105,6 +114,8 @@ class Scan:
         while (clips := self._clips.take(1, timeout_s=POLL_S)) or self._stream.is_alive or self._clips.has_any:
             for cell_maps in self._runner(clips or []):
                 for cell_map in cell_maps:
+                    if self.config.calibration is not None and (misfit := self._judge.misfit(cell_map)):
+                        raise CalibrationError(misfit)
                     score, _ = self._judge.step(cell_map)
                     self._ledger.scored(self.name)
                     self.duration_s += cell_map.dt_s

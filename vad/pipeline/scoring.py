@@ -1,11 +1,11 @@
-"""Scoring thread: cell maps to scores, scores to incidents, incidents to the journal. It alone writes the journal."""
+"""Scoring thread: cell maps to scores, scores to incidents. Waits for nobody behind it, whatever the disk does."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +14,12 @@ import structlog
 from vad.clock import Clock
 from vad.config import CameraConfig, ScoringSettings
 from vad.errors import CalibrationError
-from vad.events.journal import Journal, StoredEvent
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import Mailbox
 from vad.pipeline.metrics import StageMetrics
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
-from vad.types import AnomalyEvent, CameraEvent, CameraState, CellMap, FrameScore, HealthIssue, Stage
+from vad.types import AnomalyEvent, CameraEvent, CameraState, CellMap, EventType, FrameScore, HealthIssue, Stage
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +50,28 @@ class Judge:
         )
         return cls(camera, scorer, Incidents(camera, settings=settings))
 
+    def begin_with(self, path: Path, *, config: CameraConfig, settings: ScoringSettings, sha256: str) -> None:
+        """Go on from a calibration. Raises CalibrationError, and keeps the scorer it has, when it cannot be used."""
+        self.scorer = Scorer.load(
+            path,
+            self.camera,
+            settings=settings,
+            false_alarms_per_day=config.false_alarms_per_day,
+            analysis_fps=config.analysis_fps,
+            zones=config.zones,
+            weights_sha256=sha256,
+        )
+
+    def misfit(self, cell_map: CellMap) -> str:
+        """Why the calibration that the judge begins with is of no use for this picture; empty when it is."""
+        known, here = self.scorer.geometry, cell_map.frame.geometry
+        if known is None or known == here:
+            return ""
+        return (
+            f"camera {self.camera}: the picture is {here.source_width}x{here.source_height}, its calibration is for "
+            f"{known.source_width}x{known.source_height}; allowed: the same size"
+        )
+
     def step(self, cell_map: CellMap) -> tuple[FrameScore, list[CameraEvent]]:
         """Judge one frame. The score carries its anomaly events; changes of the picture's health come beside it."""
         score = self.scorer.step(cell_map)
@@ -69,21 +90,12 @@ class Judge:
         return [CameraEvent(camera=self.camera, run=frame.run, state=state, wall_s=frame.wall_s, detail=detail)]
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
-    """What one round of scoring hands to the publisher."""
-
-    stored: list[StoredEvent]
-    scores: list[FrameScore]
-
-
 @dataclass(slots=True)
 class ScoringWorker:
     """The scoring stage. ``last_scores`` may be read by anyone; everything else is this thread's alone."""
 
     maps: Mailbox[list[CellMap] | CameraEvent]
-    outbox: Mailbox[Outbound]
-    journal: Journal
+    deliver: Callable[[Sequence[AnomalyEvent | CameraEvent], Sequence[FrameScore]], None]
     ledger: Ledger
     metrics: StageMetrics
     clock: Clock
@@ -99,19 +111,15 @@ class ScoringWorker:
     _next_save_s: float = 0.0
 
     def run(self) -> None:
-        """Until ``maps`` is closed and empty; then closes open incidents, saves calibrations, closes ``outbox``."""
-        try:
-            while (items := self.maps.take(timeout_s=POLL_S)) is not None:
-                self._round(items)
-                self._save_next()
-            self._hand_over([e for judge in self.judges.values() for e in judge.incidents.close("shutdown")], [])
-            for camera in self.judges:
-                self._save(camera)
-        finally:
-            self.outbox.close()
+        """Until ``maps`` is closed and empty; then closes open incidents and saves calibrations."""
+        while (items := self.maps.take(timeout_s=POLL_S)) is not None:
+            self._round(items)
+            self._save_next()
+        self._hand_over([e for judge in self.judges.values() for e in judge.incidents.close("shutdown")], [])
+        for camera in self.judges:
+            self._save(camera)
 
     def _round(self, items: list[list[CellMap] | CameraEvent]) -> None:
-        """One journal transaction for all that is waiting."""
         events: list[AnomalyEvent | CameraEvent] = []
         scores: list[FrameScore] = []
         for item in items:
@@ -129,6 +137,8 @@ class ScoringWorker:
     def _score(self, cell_map: CellMap) -> tuple[FrameScore, list[CameraEvent]]:
         camera = cell_map.frame.camera
         started_s = time.perf_counter()
+        if misfit := self.judges[camera].misfit(cell_map):
+            log.warning("calibration.forgotten", camera=camera, detail=misfit)
         score, health = self.judges[camera].step(cell_map)
         self.metrics.observe("score", time.perf_counter() - started_s)
         latency_s = self.clock.monotonic_s() - cell_map.frame.arrived_s
@@ -141,22 +151,11 @@ class ScoringWorker:
         return score, health
 
     def _hand_over(self, events: list[AnomalyEvent | CameraEvent], scores: list[FrameScore]) -> None:
-        """Journal first, then publish."""
-        started_s = time.perf_counter()
-        stored = self.journal.append(events) if events else []
-        if events:
-            self.metrics.observe("journal", time.perf_counter() - started_s)
+        self.deliver(events, scores)
         for event in events:
-            self._tell(event)
-        if stored or scores:
-            self.outbox.put_or_drop_oldest(Outbound(stored, scores))
-
-    def _tell(self, event: AnomalyEvent | CameraEvent) -> None:
-        kind = event.type.value if isinstance(event, AnomalyEvent) else f"io.vad.camera.{event.state}"
-        self.metrics.events.labels(type=kind).inc()
-        if kind.endswith(".opened"):
-            self.opened[event.camera] = self.opened.get(event.camera, 0) + 1
-        self.on_event(event)
+            if isinstance(event, AnomalyEvent) and event.type is EventType.OPENED:
+                self.opened[event.camera] = self.opened.get(event.camera, 0) + 1
+            self.on_event(event)
 
     def _save_next(self) -> None:
         """Each camera in its turn, spread over SAVE_EVERY_S: all at once would hold up everybody's scores."""
@@ -184,19 +183,17 @@ def calibration_path(directory: Path, camera: str) -> Path:
 
 
 def restore(judge: Judge, directory: Path, *, config: CameraConfig, settings: ScoringSettings, sha256: str) -> None:
-    """Give the judge what the camera learnt before the restart; when that cannot be used, say why and start cold."""
-    path = calibration_path(directory, judge.camera)
-    if not path.exists():
-        return
-    try:
-        judge.scorer = Scorer.load(
-            path,
-            judge.camera,
-            settings=settings,
-            false_alarms_per_day=config.false_alarms_per_day,
-            analysis_fps=config.analysis_fps,
-            zones=config.zones,
-            weights_sha256=sha256,
-        )
-    except CalibrationError as exc:
-        log.warning("calibration.refused", camera=judge.camera, detail=str(exc))
+    """Give the judge the newer of two: what the camera learnt before the restart, and what its settings name.
+
+    What it learnt itself may be of no use any more: that is said, and it begins with what is named, or cold. What is
+    named must be usable: CalibrationError.
+    """
+    own, given = calibration_path(directory, judge.camera), config.calibration
+    if own.exists() and (given is None or given.stat().st_mtime <= own.stat().st_mtime):
+        try:
+            judge.begin_with(own, config=config, settings=settings, sha256=sha256)
+            return
+        except CalibrationError as exc:
+            log.warning("calibration.refused", camera=judge.camera, detail=str(exc))
+    if given is not None:
+        judge.begin_with(given, config=config, settings=settings, sha256=sha256)

@@ -34,6 +34,10 @@ TOPS = tuple(1 if reason is Reason.STATIC_CHANGE else TUNING.top_windows for rea
 """Of how many highest places an evidence is the mean. The windows of motion overlap; what stands is pooled already."""
 
 
+ANY_CAMERA = "*"
+"""The camera of a calibration that was made from footage and may be given to any camera."""
+
+
 class Scorer:
     """Judges the frames of one camera, in order. Not thread-safe: one owner.
 
@@ -64,6 +68,11 @@ class Scorer:
     def finish_calibration(self) -> None:
         """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on."""
         self._settled = True
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """What it has learnt about, or is about to judge; None before the first frame."""
+        return self._geometry
 
     @property
     def stage(self) -> Stage:
@@ -244,11 +253,12 @@ class Scorer:
         """A scorer that goes on where ``save`` left off, at the start of a run.
 
         Raises CalibrationError when the file is missing, truncated or foreign, or was made with other weights, for
-        another camera, or (where ``geometry`` is given) for another picture size.
+        another camera (unless for ANY_CAMERA), or (where ``geometry`` is given) for another picture size.
         """
         path = Path(path)
         meta, arrays = storage.load(path)
-        storage.require(path, "camera", meta.get("camera"), camera)
+        if meta.get("camera") != ANY_CAMERA:
+            storage.require(path, "camera", meta.get("camera"), camera)
         storage.require(path, "weights sha256", meta.get("weights_sha256"), weights_sha256)
         if geometry is not None:
             storage.require(path, "geometry", meta.get("geometry"), asdict(geometry))

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from vad.atomic import replace_file
 from vad.errors import TrainingError
-from vad.model.weights import write_atomically
 
 FORMAT = "vad-training-1"
 
@@ -25,7 +25,7 @@ def save(path: Path, *, settings: Settings, state: Mapping[str, Any]) -> None:
     torch.save({"format": FORMAT, "settings": dict(settings), "state": dict(state)}, buffer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, buffer.getvalue())
+        replace_file(path, buffer.getvalue())
     except OSError as error:
         kept = "the one before it is whole and kept" if path.exists() else "there was none before"
         raise TrainingError(f"checkpoint {path}: cannot be written: {error.strerror or error}; {kept}") from error

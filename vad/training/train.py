@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import cv2
 import torch
 
+from vad.atomic import check_writable
 from vad.errors import DatasetError, TrainingError
 from vad.model.runner import find_device
 from vad.model.weights import Card, Weights, load_weights, save_weights
@@ -207,14 +207,11 @@ def _check_out(options: TrainOptions, *, resume: bool) -> None:
     out = options.out
     if out.suffix != ".safetensors":
         raise TrainingError(f"--out {out}: suffix is {out.suffix!r}, allowed: .safetensors")
-    if out.is_dir():
-        raise TrainingError(f"--out {out}: is a folder, allowed: a file")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
     except OSError as error:
-        raise TrainingError(f"--out {out}: its folder cannot be written: {error.strerror or error}") from error
+        raise TrainingError(f"--out {out}: its folder cannot be made: {error.strerror or error}") from error
+    check_writable(out)
     if options.checkpoint.exists() and not resume:
         raise TrainingError(
             f"{options.checkpoint}: a training that was not finished is kept there; allowed: --resume to go on with "
