@@ -17,6 +17,7 @@
     ├── EventsLost         a subscriber lost events that it cannot get back: says which
     ├── BindError          an address is taken or not allowed
     ├── KeyFileError       a key of the bus is missing, unreadable or none
+    ├── BridgeError        a bridge could not deliver, now or (EventRefused) ever
     └── EngineError        a stage of the engine died: the process must end non-zero
 
 Messages say what, got, allowed. None of them ever holds a credential.
@@ -146,6 +147,29 @@ class KeyFileError(VadError):
     """A key of the bus, or the folder of them, is missing, unreadable or none. Retrying helps once it is mended."""
 
     retryable = True
+
+
+class BridgeError(VadError):
+    """A bridge could not deliver: nobody answers, or (``answered``) somebody says no. Retrying can always help.
+
+    ``wait_s`` is how long the other side asked us to wait, None if it did not.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, answered: bool = False, wait_s: float | None = None) -> None:
+        self.answered = answered
+        self.wait_s = wait_s
+        super().__init__(message)
+
+
+class EventRefused(BridgeError):
+    """The other side says that it will never take this event, and the reason lies in the event. A retry cannot help."""
+
+    retryable = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, answered=True)
 
 
 class EngineError(VadError):

@@ -6,6 +6,7 @@ with its path. ``SiteConfig.model_validate`` does the same for a mapping made in
 
 from __future__ import annotations
 
+from vad.config.bridges import BridgeSettings, MqttBridge, NatsBridge, WebhookBridge, bridge_name
 from vad.config.bus import DEFAULT_BUS, BusSettings, KeySettings
 from vad.config.camera import CAMERA_ID, SCHEMES, CameraConfig, CameraId, CameraSettings, Polygon, redact_url
 from vad.config.engine import ModelSettings, ScoringSettings
@@ -16,6 +17,7 @@ __all__ = [
     "CAMERA_ID",
     "DEFAULT_BUS",
     "SCHEMES",
+    "BridgeSettings",
     "BusSettings",
     "CameraConfig",
     "CameraId",
@@ -24,10 +26,14 @@ __all__ = [
     "KeySettings",
     "LogSettings",
     "ModelSettings",
+    "MqttBridge",
+    "NatsBridge",
     "Polygon",
     "ScoringSettings",
     "SiteConfig",
     "StorageSettings",
+    "WebhookBridge",
+    "bridge_name",
     "load_config",
     "make_config",
     "redact_url",

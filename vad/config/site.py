@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from vad.config.bridges import AnyBridge, BridgeSettings, check_names
 from vad.config.bus import BusSettings
 from vad.config.camera import CameraConfig, CameraId, CameraSettings, redact_url
 from vad.config.engine import ModelSettings, ScoringSettings
@@ -26,9 +27,15 @@ class SiteConfig(Section):
     model: ModelSettings = ModelSettings()
     scoring: ScoringSettings = ScoringSettings()
     bus: BusSettings = BusSettings()
+    bridges: list[AnyBridge] = Field(default=[], max_length=32, description="where else events go")
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
+
+    @field_validator("bridges")
+    @classmethod
+    def _bridges_of_their_own(cls, bridges: list[BridgeSettings], info: ValidationInfo) -> list[BridgeSettings]:
+        return check_names(bridges, cameras=set(info.data["cameras"])) if "cameras" in info.data else bridges
 
     @model_validator(mode="before")
     @classmethod
@@ -91,7 +98,7 @@ def _message(item: dict[str, Any]) -> str:
         return "unknown key; see `vad schema config` for those allowed"
     if item["type"] == "missing":
         return "is missing"
-    secret = any(word in str(part).lower() for part in item["loc"] for word in ("password", "secret", "url"))
+    secret = any(word in str(part).lower() for part in item["loc"] for word in ("password", "secret", "token", "url"))
     if item["type"] == "value_error" or secret or isinstance(item.get("input"), dict | list):
         return message
     return f"{message}; got {redact_url(repr(item['input']))}"
