@@ -12,15 +12,17 @@ import pytest
 
 from tests.pipeline.sites import make_site, wait_for
 from tests.video.clips import write_video
-from vad.config import ModelSettings
+from vad.config import CameraConfig, ModelSettings
 from vad.errors import CalibrationError, DatasetError
 from vad.evaluation.evaluate import Evaluation, Request, evaluate
 from vad.evaluation.figures import Figures
 from vad.evaluation.measures import Undefined
+from vad.model.runner import Runner
+from vad.model.weights import load_weights
+from vad.pipeline.calibrate import calibrate
 from vad.pipeline.engine import Engine
 from vad.pipeline.scoring import Judge, calibration_path
 from vad.scoring import storage
-from vad.scoring.scorer import Scorer
 from vad.types import CellMap, Stage
 
 MODEL = ModelSettings(device="cpu")
@@ -40,14 +42,11 @@ def copied(small_dataset: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def calibration(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the train clips teach, as the file that a camera named ``gate`` would have."""
-    kept: list[Scorer] = []
-    finish = Scorer.finish_calibration
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scorer, "finish_calibration", lambda self: (finish(self), kept.append(self))[0])
-        result = evaluate(Request(small_dataset, MODEL))
+    runner = Runner(load_weights(MODEL.weights), device="cpu")
+    videos = [str(small_dataset / "train" / name) for name in ("1.mp4", "2.mp4")]
+    learnt = calibrate(videos, camera=CameraConfig(url="x", analysis_fps=10.0), runner=runner)
     path = calibration_path(tmp_path_factory.mktemp("site") / "calibration", "gate")
-    kept[0].camera = "gate"
-    kept[0].save(path, weights_sha256=result.weights_sha256)
+    learnt.scorer.save(path, weights_sha256=runner.card.sha256)
     return path
 
 

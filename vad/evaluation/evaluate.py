@@ -23,6 +23,7 @@ from vad.evaluation.regions import Reported, Truth, truth_of
 from vad.evaluation.reporting import reported_regions
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
+from vad.pipeline.calibrate import calibrate
 from vad.pipeline.scan import Scan
 from vad.pipeline.scoring import Judge
 from vad.scoring import storage
@@ -35,6 +36,9 @@ from vad.video.source import FOLDER_FPS
 CAMERA = "evaluation"
 MOST_FPS = 60.0
 """Every frame is analysed: the highest analysis rate there is."""
+
+FIRST_RUN = 1_000_000
+"""Above every run from which was learnt, so that a test clip never goes on where a train clip ended."""
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``."""
@@ -71,7 +75,6 @@ class _Normal:
 
     scorer: Scorer
     words: str  # where it knows it from
-    next_run: int  # above every run it has seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def _judge_all(clips: Sequence[_Measured], runner: Runner, normal: _Normal, *, p
     judged, done = [], 0
     for clip in clips:
         scores = []
-        for score in _scan(clip.source, runner, copy.deepcopy(normal.scorer), run=normal.next_run):
+        for score in _scan(clip.source, runner, copy.deepcopy(normal.scorer)):
             scores.append(score)
             progress("judging", done + len(scores), total)
         done += len(scores)
@@ -165,10 +168,10 @@ def _count(clip: ClipSource) -> tuple[int, float]:
     return frames, fps
 
 
-def _scan(clip: ClipSource, runner: Runner, scorer: Scorer, *, run: int) -> Scan:
+def _scan(clip: ClipSource, runner: Runner, scorer: Scorer) -> Scan:
     camera = CameraConfig(url=clip.url, analysis_fps=MOST_FPS)
     judge = Judge(CAMERA, scorer, Incidents(CAMERA, settings=ScoringSettings()))
-    return Scan(clip.url, camera=camera, name=CAMERA, runner=runner, judge=judge, first_run=run)
+    return Scan(clip.url, camera=camera, name=CAMERA, runner=runner, judge=judge, first_run=FIRST_RUN)
 
 
 def _calibrated(request: Request, dataset: Dataset, runner: Runner, *, fps: float, progress: Progress) -> _Normal:
@@ -183,24 +186,20 @@ def _calibrated(request: Request, dataset: Dataset, runner: Runner, *, fps: floa
             analysis_fps=fps,
             weights_sha256=runner.card.sha256,
         )
-        return _Normal(scorer, f"the calibration {request.calibration}", 1)
-    scorer = Scorer(CAMERA, settings=settings, false_alarms_per_day=request.false_alarms_per_day, analysis_fps=fps)
+        return _Normal(scorer, f"the calibration {request.calibration}")
     if request.calibrate_on == "none" or not dataset.train:
+        scorer = Scorer(CAMERA, settings=settings, false_alarms_per_day=request.false_alarms_per_day, analysis_fps=fps)
         scorer.finish_calibration()
-        return _Normal(scorer, "nothing: priors alone", 1)
-    if not dataset.train:
-        raise DatasetError(
-            f"{dataset.path}: no clip in train/ to calibrate on; allowed: clips there, or none by choice"
-        )
-    run, normal_s = 1, 0.0
-    for done, clip in enumerate(dataset.train):
-        progress("calibrating", done, len(dataset.train))
-        scan = _scan(clip, runner, scorer, run=run)
-        for score in scan:
-            run = score.frame.run + 1
-        normal_s += scan.duration_s
-    scorer.finish_calibration()
-    return _Normal(scorer, f"{len(dataset.train)} train clips, {normal_s:.0f} s of normal footage", run)
+        return _Normal(scorer, "nothing: priors alone")
+    camera = CameraConfig(url=CAMERA, analysis_fps=fps, false_alarms_per_day=request.false_alarms_per_day)
+    count = len(dataset.train)
+    learnt = calibrate(
+        [clip.url for clip in dataset.train],
+        camera=camera,
+        runner=runner,
+        tell=lambda number, seconds: progress("calibrating", number, count),
+    )
+    return _Normal(learnt.scorer, f"{count} train clips, {learnt.seconds:.0f} s of normal footage")
 
 
 def _judged(clip: _Measured, scores: Sequence[FrameScore]) -> JudgedClip:
