@@ -13,7 +13,8 @@ import zmq
 from tests.events.factory import CAMERA, anomalies, frame_score
 from vad.config import BusSettings
 from vad.errors import EventsLost
-from vad.events import AnomalyMessage, CameraMessage, Journal, Publisher, ScoreMessage, Subscriber
+from vad.events import AnomalyMessage, CameraMessage, Journal, Publisher, ScoreMessage, Subscriber, encode
+from vad.events.messages import heartbeat_message
 from vad.events.schema import Message
 
 SETTINGS = BusSettings(bind="tcp://127.0.0.1:*", heartbeat_s=0.1, linger_s=0.5)
@@ -160,11 +161,11 @@ def test_since_begins_with_the_past_and_goes_on_live_without_hole_or_repeat(
     assert sequences(receive(subscriber, 1_198)) == list(range(8, 1_206))
 
 
-def test_since_without_a_journal_or_beyond_it_is_refused(journal: Journal, publisher: Publisher) -> None:
-    with pytest.raises(ValueError, match="journal="):
-        Subscriber(publisher.address, since=1)
+def test_since_beyond_the_journal_is_refused(journal: Journal, publisher: Publisher) -> None:
     with pytest.raises(ValueError, match="allowed: 0 to 0"):
         Subscriber(publisher.address, since=1, journal=journal.path)
+    with pytest.raises(ValueError, match="allowed: 0 or more"):
+        Subscriber(publisher.address, since=-1)
 
 
 def test_what_is_gone_from_the_journal_is_said_to_be_lost(
@@ -215,6 +216,8 @@ def test_a_new_epoch_is_expected_from_its_first_event(tmp_path: Path) -> None:
                 assert time.monotonic() < deadline_s
                 socket.send_multipart((old_events[8].topic.encode(), old_events[8].body))
             socket.send_multipart((new_events[1].topic.encode(), new_events[1].body))
+            heartbeat = heartbeat_message(epoch=new.epoch, last_sequence=2, wall_s=0.0, id="h")
+            socket.send_multipart((b"vad/1/heartbeat/", encode(heartbeat)))  # of an engine that offers no replay
             assert sequences(receive(subscriber, 1)) == [2]
         assert [(loss.epoch, loss.first, loss.last) for loss in lost] == [(new.epoch, 1, 1)]
 

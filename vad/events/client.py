@@ -1,4 +1,4 @@
-"""The subscriber: typed events from the bus, in order, none twice, and a clear word when some are missing.
+"""The subscriber: typed events from the bus, in order, none twice, and a clear word when some are lost.
 
 It listens to the durable events of all cameras whatever is asked for, and picks from them here: sequence numbers run
 through all cameras, so only who hears every one knows that none is missing. They are few. Scores are many, and only
@@ -7,8 +7,8 @@ those asked for are sent.
 
 from __future__ import annotations
 
-import logging
-from collections import deque
+import math
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, Self
 import zmq
 
 from vad.clock import SystemClock
-from vad.errors import EventsLost, JournalError, WireError
+from vad.errors import EventsLost, VadError
+from vad.events.catch_up import CatchUp
+from vad.events.cursor import CursorFile, Position, Progress
+from vad.events.following import Following
 from vad.events.journal import JournalReader
+from vad.events.replayer import Replayer
 from vad.events.schema import (
     EVENT_TOPIC,
     HEALTH_TOPIC,
@@ -27,33 +31,37 @@ from vad.events.schema import (
     SCORE_TYPE,
     DurableMessage,
     HeartbeatMessage,
+    JournalMessage,
     Message,
     ScoreMessage,
-    decode,
 )
 from vad.events.sockets import Limits, connected_socket
 
 if TYPE_CHECKING:
     from vad.clock import Clock
-    from vad.events.sockets import Secure
+    from vad.events.sockets import Secure, Socket
 
 HIGH_WATER_MARK = 10_000
 
-log = logging.getLogger(__name__)
-
 
 class Subscriber:
-    """Iterate to get ``AnomalyMessage`` and ``CameraMessage`` (and ``ScoreMessage`` if asked for) as they are raised.
+    """Iterate, with ``for`` or ``async for``, to get typed messages as they are raised.
 
     ``cameras`` and ``types`` choose; None means all cameras, all durable types. A type names itself and what is below
     it: ``io.vad.anomaly`` gives opened, updated and closed; ``io.vad.score`` gives the scores.
 
-    ``journal`` is the engine's journal file where this process can read it (``events.sqlite`` in the storage
-    directory): from it gaps are filled, and ``since=N`` begins with what is stored after sequence N.
+    It begins with what is raised from now on, or after sequence ``since``; ``snapshot=True`` gives the last event of
+    each camera's stream and of its picture first. With a ``cursor_file`` it begins where ``ack`` said that all is done
+    (as if there were none while that file does not exist): what was not acknowledged comes again, with the same ``id``.
 
-    Events that cannot be had any more are counted in ``missed`` and told to ``on_lost``, or without it raised as
-    EventsLost; either way the next call goes on behind the loss. An engine that comes back is found again by itself.
-    ``timeout_s`` ends the iteration when nothing asked for has come for that long. Used by one thread.
+    What it missed it asks the engine for, which says where in its heartbeat (``replay`` says it instead), or reads from
+    ``journal``, the engine's file, where that is at hand. Events that cannot be had any more are counted in ``missed``
+    and told to ``on_lost``, or without it raised as EventsLost; either way the next call goes on behind the loss. An
+    engine that comes back is found again by itself; when its journal is new, so is the epoch, which is followed from
+    its first event.
+
+    ``timeout_s`` ends the iteration when nothing asked for has come for that long. Used by one thread. Raises
+    ReplayError when the engine does not replay what was asked for, CursorError when the cursor cannot be read or kept.
     """
 
     def __init__(
@@ -63,27 +71,28 @@ class Subscriber:
         cameras: Iterable[str] | None = None,
         types: Iterable[str] | None = None,
         since: int | None = None,
+        cursor_file: str | Path | None = None,
+        snapshot: bool = False,
         journal: str | Path | None = None,
+        replay: str | None = None,
         timeout_s: float | None = None,
         on_lost: Callable[[EventsLost], None] | None = None,
         clock: Clock | None = None,
         secure: Secure | None = None,
     ) -> None:
-        self.missed = 0
-        self.unreadable = 0
-        self.epoch: str | None = None
-        self.last_sequence = 0  # the last durable event heard of in this epoch, chosen or not
-        self._target = 0  # the last one known to exist; above last_sequence while the journal has more for us
+        if since is not None and since < 0:
+            raise ValueError(f"since {since} is no sequence; allowed: 0 or more")
+        self.body = b""  # of the message handed out last, as it came
         self._cameras = None if cameras is None else frozenset(cameras)
         self._types = None if types is None else tuple(types)
-        self._journal = None if journal is None else Path(journal)
+        self._snapshot = snapshot
         self._timeout_s = timeout_s
         self._on_lost = on_lost
         self._clock: Clock = clock or SystemClock()
         self._heard_s = self._clock.monotonic_s()
-        self._ready: deque[Message | EventsLost] = deque()
-        if since is not None:
-            self._begin_after(since)
+        self._progress = Progress(None if cursor_file is None else CursorFile(Path(cursor_file)), clock=self._clock)
+        file = None if journal is None else Path(journal)
+        self._following = self._begin(since, file)
         self._context = zmq.Context()
         try:
             limits = Limits(frame_bytes=MAX_BODY_BYTES, receive_queue=HIGH_WATER_MARK)
@@ -93,6 +102,33 @@ class Subscriber:
             raise
         for topic in self._topics():
             self._socket.subscribe(topic)
+        self._replayer = Replayer(self._context, clock=self._clock, secure=secure)
+        host = address.rpartition(":")[0]
+        self._catch_up = CatchUp(self._following, self._replayer, host=host, address=replay, journal=file)
+
+    @property
+    def missed(self) -> int:
+        """Durable events lost for good."""
+        return self._following.missed
+
+    @property
+    def unreadable(self) -> int:
+        """Messages that were none."""
+        return self._following.unreadable
+
+    @property
+    def epoch(self) -> str | None:
+        return self._following.epoch
+
+    @property
+    def last_sequence(self) -> int:
+        """The last durable event heard of in this epoch, chosen or not."""
+        return self._following.last_sequence
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Everything known to exist has been handed out."""
+        return self._following.is_up_to_date and not self._catch_up.is_needed
 
     @property
     def silence_s(self) -> float:
@@ -102,24 +138,39 @@ class Subscriber:
     def receive(self, timeout_s: float | None = None) -> Message | None:
         """The next message asked for, or None after ``timeout_s`` (None = wait for ever)."""
         deadline_s = None if timeout_s is None else self._clock.monotonic_s() + timeout_s
-        while True:
-            if self._ready:
-                item = self._ready.popleft()
-                if not isinstance(item, EventsLost):
-                    return item
-                if self._on_lost is None:
-                    raise item
-                self._on_lost(item)
-            elif self.last_sequence < self._target:
-                self._fill_from_journal()
-            elif self._poll(deadline_s):
-                self._take(self._socket.recv_multipart())
-            else:
+        while (message := self._hand_out()) is None:
+            if self._work():
+                continue
+            wait_ms, sockets = self._what_to_wait_for(deadline_s)
+            if wait_ms == 0:
                 return None
+            _poll(sockets, wait_ms)
+        return message
+
+    async def receive_async(self, timeout_s: float | None = None) -> Message | None:
+        """Like ``receive``, for asyncio. A call that is cancelled loses nothing."""
+        deadline_s = None if timeout_s is None else self._clock.monotonic_s() + timeout_s
+        while (message := self._hand_out()) is None:
+            if self._work():
+                continue
+            wait_ms, sockets = self._what_to_wait_for(deadline_s)
+            if wait_ms == 0:
+                return None
+            await _poll_async(sockets, wait_ms)
+        return message
+
+    def ack(self, message: DurableMessage | None = None) -> None:
+        """All that was handed out, or all up to ``message``, is done: the cursor file says so when this returns."""
+        self._progress.acknowledge(None if message is None else Position(message.epoch, message.sequence))
 
     def close(self) -> None:
+        """Close the sockets; also writes how far what was passed over has come."""
+        if self._socket.closed:
+            return
         self._socket.close(linger=0)
+        self._replayer.close()
         self._context.term()
+        self._progress.close()
 
     def __iter__(self) -> Self:
         return self
@@ -130,20 +181,32 @@ class Subscriber:
             raise StopIteration
         return message
 
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        message = None if self._socket.closed else await self.receive_async(self._timeout_s)
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin_after(self, since: int) -> None:
-        if self._journal is None:
-            raise ValueError("since needs journal=, the engine's journal file to read the past from; got None")
-        with JournalReader(self._journal) as reader:
-            self.epoch, self._target = reader.epoch, reader.last_sequence
-        if not 0 <= since <= self._target:
-            raise ValueError(f"since {since} is not in the journal; allowed: 0 to {self._target}")
-        self.last_sequence = since
+    def _begin(self, since: int | None, journal: Path | None) -> Following:
+        position = self._progress.position
+        if position is not None or since is None or journal is None:
+            return Following(chosen=self._is_chosen, since=since, position=position)
+        with JournalReader(journal) as reader:
+            epoch, last = reader.epoch, reader.last_sequence
+        if since > last:
+            raise ValueError(f"since {since} is not in the journal; allowed: 0 to {last}")
+        following = Following(chosen=self._is_chosen, position=Position(epoch, since))
+        following.gap = last
+        return following
 
     def _topics(self) -> list[str]:
         topics = [EVENT_TOPIC, HEALTH_TOPIC, HEARTBEAT_TOPIC]
@@ -151,85 +214,94 @@ class Subscriber:
             topics += [SCORE_TOPIC] if self._cameras is None else [f"{SCORE_TOPIC}{name}/" for name in self._cameras]
         return topics
 
-    def _poll(self, deadline_s: float | None) -> bool:
-        wait_ms = None if deadline_s is None else max(0, round((deadline_s - self._clock.monotonic_s()) * 1000))
-        return bool(self._socket.poll(wait_ms))
+    def _hand_out(self) -> Message | None:
+        """The next message that is ready. Raises what is to be told in its place."""
+        while self._following.ready:
+            item = self._following.ready.popleft()
+            if isinstance(item, EventsLost):
+                self._progress.hand_out(Position(item.epoch, item.last))
+                if self._on_lost is None:
+                    raise item
+                self._on_lost(item)
+            elif isinstance(item, VadError):
+                raise item
+            else:
+                message, self.body = item
+                if not isinstance(message, ScoreMessage | HeartbeatMessage):
+                    self._progress.hand_out(Position(message.epoch, message.sequence))
+                return message
+        return None
 
-    def _take(self, frames: list[bytes]) -> None:
+    def _work(self) -> bool:
+        """Do what can be done without waiting; False when there is nothing."""
+        if self._catch_up.is_needed:
+            return self._catch_up.work() or (self._catch_up.needs_a_heartbeat and self._listen())
+        was_live = self._following.epoch is not None
+        if self._following.work():
+            if self._snapshot and not was_live and self._following.gap is None:
+                self._catch_up.begin_snapshot()
+            return True
+        self._progress_quietly()
+        return self._listen()
+
+    def _listen(self) -> bool:
+        """Take one message from the bus; False when there is none."""
+        try:
+            frames = self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
         self._heard_s = self._clock.monotonic_s()
-        match self._decoded(frames[1] if len(frames) == 2 else b""):
-            case None:
-                return
-            case HeartbeatMessage(data=data):
-                self._heard_of(data.epoch, data.last_sequence)
-            case ScoreMessage() as score:
-                self._keep(score)
-            case durable:
-                self._take_durable(durable)
+        message = self._following.hear(frames[1] if len(frames) == 2 else b"")
+        if isinstance(message, HeartbeatMessage):
+            self._catch_up.learn(message.data)
+        return True
 
-    def _take_durable(self, message: DurableMessage) -> None:
-        self._heard_of(message.epoch, message.sequence - 1)
-        if message.sequence <= self.last_sequence:
-            return  # seen
-        if self.last_sequence < self._target:
-            self._target = max(self._target, message.sequence)  # in the journal too: comes from there, in its turn
-            return
-        self.last_sequence = self._target = message.sequence
-        self._keep(message)
+    def _progress_quietly(self) -> None:
+        if self._following.position is not None:
+            self._progress.pass_over(self._following.position)
 
-    def _heard_of(self, epoch: str, last: int) -> None:
-        """``last`` exists: what lies between it and the last one seen is missing."""
-        if self.epoch is None:
-            self.epoch, self.last_sequence, self._target = epoch, last, last
-        elif epoch != self.epoch:
-            self.epoch, self.last_sequence, self._target = epoch, 0, 0
-        if last > self._target:
-            self._target = last
-            if self._journal is None:
-                self._lose(until=last)
+    def _what_to_wait_for(self, deadline_s: float | None) -> tuple[int | None, list[Socket]]:
+        """Milliseconds (None = for ever, 0 = the deadline has passed) and the sockets that end the wait."""
+        waits_s = [] if deadline_s is None else [deadline_s - self._clock.monotonic_s()]
+        if waits_s and waits_s[0] <= 0.0:
+            return 0, []
+        if not self._catch_up.is_needed or self._catch_up.needs_a_heartbeat:
+            sockets = [self._socket]
+        else:
+            sockets = [] if self._replayer.socket is None else [self._replayer.socket]
+            waits_s.append(self._replayer.wait_s)
+        return (max(1, math.ceil(min(waits_s) * 1000)) if waits_s else None), sockets
 
-    def _lose(self, *, until: int) -> None:
-        assert self.epoch is not None
-        self.missed += until - self.last_sequence
-        self._ready.append(EventsLost(self.epoch, self.last_sequence + 1, until))
-        self.last_sequence = until
-
-    def _fill_from_journal(self) -> None:
-        """One page of what is missing; what the journal does not have is lost."""
-        assert self._journal is not None
-        try:
-            with JournalReader(self._journal) as reader:
-                page = reader.read(self.last_sequence) if reader.epoch == self.epoch else []
-        except JournalError as exc:
-            log.warning("missing events cannot be read back: %s", exc)
-            page = []
-        page = [stored for stored in page if stored.sequence <= self._target]
-        if not page:
-            self._lose(until=self._target)
-        for stored in page:
-            if stored.sequence > self.last_sequence + 1:
-                self._lose(until=stored.sequence - 1)
-            self.last_sequence = stored.sequence
-            if (message := self._decoded(stored.body)) is not None:
-                self._keep(message)
-
-    def _decoded(self, body: bytes) -> Message | None:
-        try:
-            return decode(body)
-        except WireError as exc:
-            self.unreadable += 1
-            log.warning("unreadable message: %s", exc)
-            return None
-
-    def _keep(self, message: Message) -> None:
-        if self._is_wanted(message):
-            self._ready.append(message)
-
-    def _is_wanted(self, message: Message) -> bool:
+    def _is_chosen(self, message: Message) -> bool:
         if isinstance(message, HeartbeatMessage):
             return False
         if self._cameras is not None and message.camera not in self._cameras:
-            return False
+            return isinstance(message, JournalMessage) and self._types is None
         if self._types is None:
             return not isinstance(message, ScoreMessage)
         return any(message.type == name or message.type.startswith(name + ".") for name in self._types)
+
+
+def _poll(sockets: list[Socket], wait_ms: int | None) -> None:
+    """Until one of them has something to say, or the time is over."""
+    if not sockets:
+        time.sleep((wait_ms or 0) / 1000)
+        return
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    poller.poll(wait_ms)
+
+
+async def _poll_async(sockets: list[Socket], wait_ms: int | None) -> None:
+    import asyncio
+
+    from zmq.asyncio import Poller
+
+    if not sockets:
+        await asyncio.sleep((wait_ms or 0) / 1000)
+        return
+    poller = Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    await poller.poll(-1 if wait_ms is None else wait_ms)

@@ -3,7 +3,7 @@
 ::
 
     CameraStream (a thread per camera)  -> ClipMailbox -> inference thread -> Mailbox
-        -> scoring thread (journal) -> Mailbox -> publish thread (sockets)
+        -> scoring thread -> WaitingEvents -> journal thread -> Mailbox -> publish thread (and a replay thread)
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ from prometheus_client import CollectorRegistry
 from vad.clock import Clock, SystemClock
 from vad.config import SiteConfig, load_config
 from vad.errors import CalibrationError, EngineError, VadError
-from vad.events.bus import Publisher
-from vad.events.journal import JOURNAL_NAME, Journal
+from vad.events.journal import JOURNAL_NAME
 from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
+from vad.pipeline.delivery import Delivery
 from vad.pipeline.inference import run_inference
 from vad.pipeline.ledger import Account, Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics
-from vad.pipeline.publish import run_publish
-from vad.pipeline.scoring import Judge, Outbound, ScoringWorker, restore
-from vad.pipeline.status import CameraStatus, EngineStatus
+from vad.pipeline.scoring import Judge, ScoringWorker, restore
+from vad.pipeline.status import CameraStatus, EngineStatus, JournalStatus, ReplayStatus
 from vad.pipeline.stream import CameraStream
 from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CameraEvent, CellMap, Stage
@@ -46,7 +45,6 @@ WATCHDOG_PERIOD_S = 0.25
 STOP_GRACE_S = 2.0
 """Beyond a camera's read_timeout_s: how long a stop waits for its thread before it abandons it."""
 MAPS_CAPACITY = 64
-OUTBOX_CAPACITY = 1024
 EVENT_QUEUE_CAPACITY = 10_000
 DAY_S = 86_400.0
 
@@ -72,7 +70,6 @@ class Engine:
         self._ledger = Ledger()
         self._clips = ClipMailbox(per_camera=config.model.waiting_clips)
         self._maps: Mailbox[list[CellMap] | CameraEvent] = Mailbox(MAPS_CAPACITY)
-        self._outbox: Mailbox[Outbound] = Mailbox(OUTBOX_CAPACITY)
         self._streams: dict[str, CameraStream] = {}
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
@@ -80,9 +77,7 @@ class Engine:
         self._fault: EngineError | None = None
         self._events: queue.Queue[AnomalyEvent | CameraEvent] = queue.Queue(EVENT_QUEUE_CAPACITY)
         self._scoring: ScoringWorker | None = None
-        self._publisher: Publisher | None = None
-        self._journal: Journal | None = None
-        self._bus_address = ""
+        self._delivery: Delivery | None = None
         self.device = ""  # known once started
 
     @classmethod
@@ -112,19 +107,17 @@ class Engine:
         warm_luma()
         warm_kernels()
         with ExitStack() as undo:
-            self._journal = Journal(self.journal_path, clock=self._clock)
-            undo.callback(self._journal.close)
-            self._publisher = Publisher(config.bus, journal=self._journal, clock=self._clock)
-            undo.callback(self._publisher.close)
-            self._bus_address = self._publisher.address  # from here on the socket is the publish thread's
-            self._scoring = self._scoring_worker(weights.card.sha256, self._journal)
+            delivery = Delivery(bus=config.bus, storage=config.storage, metrics=self._metrics, clock=self._clock)
+            undo.callback(delivery.close)
+            self._scoring = self._scoring_worker(weights.card.sha256, delivery)
             undo.pop_all()
+        self._delivery = delivery
         self.registry.register(EngineCollector(self.status))
         self._streams = {
             camera: self._stream(camera, model_width=weights.card.input_width) for camera in config.cameras
         }
-        self._start_threads(runner, self._scoring, self._publisher)
-        log.info("engine.started", cameras=len(self._streams), device=self.device, bus=self._bus_address)
+        self._start_threads(runner, self._scoring, delivery)
+        log.info("engine.started", cameras=len(self._streams), device=self.device, bus=delivery.bus_address)
 
     def stop(self) -> None:
         """Stop the readers, drain, close open incidents, flush the journal, close the sockets. Idempotent.
@@ -137,8 +130,8 @@ class Engine:
             self._clips.close()
             for thread in self._threads:
                 thread.join()
-            if self._journal is not None:
-                self._journal.close()
+            if self._delivery is not None:
+                self._delivery.close()
             self._finished.set()
             log.info("engine.stopped", **_frame_counts(self.status()))
         if self._fault is not None:
@@ -162,8 +155,8 @@ class Engine:
     def events(self, *, timeout_s: float | None = None) -> Iterator[AnomalyEvent | CameraEvent]:
         """Events as they are raised, in this process, until the engine stops or ``timeout_s`` passes without one.
 
-        After ``stop`` it gives those raised while draining. A reader that falls EVENT_QUEUE_CAPACITY behind loses the
-        oldest here; the journal and the bus lose none.
+        Also while the disk takes none of them. After ``stop`` it gives those raised while draining. A reader that falls
+        EVENT_QUEUE_CAPACITY behind loses the oldest here; the journal and the bus lose none.
         """
         waited_s = 0.0
         while timeout_s is None or waited_s < timeout_s:
@@ -179,9 +172,16 @@ class Engine:
     @property
     def bus_address(self) -> str:
         """Where events are published, with the real port."""
-        if not self._bus_address:
+        if self._delivery is None:
             raise VadError("the engine has not started: there is no bus address yet")
-        return self._bus_address
+        return self._delivery.bus_address
+
+    @property
+    def replay_address(self) -> str:
+        """Where missed events are asked for, with the real port."""
+        if self._delivery is None:
+            raise VadError("the engine has not started: there is no replay address yet")
+        return self._delivery.replay_address
 
     @property
     def journal_path(self) -> Path:
@@ -198,7 +198,8 @@ class Engine:
         """What must hold before traffic may rely on this engine; a dead camera does not matter here."""
         return {
             "model_loaded": bool(self._threads),
-            "bus_bound": self._publisher is not None,
+            "bus_bound": self._delivery is not None,
+            "journal_writable": self._delivery is not None and self._delivery.journal_status.is_writable,
             "running": bool(self._threads) and self._fault is None and not self._stopping.is_set(),
         }
 
@@ -206,10 +207,13 @@ class Engine:
         """The engine at this instant."""
         streams = self._streams  # first: a stream has its account before it is seen here
         accounts = self._ledger.accounts()
+        delivery = self._delivery
         return EngineStatus(
             cameras={name: self._camera_status(stream, accounts[name]) for name, stream in streams.items()},
-            epoch=self._journal.epoch if self._journal else "",
-            last_sequence=self._journal.last_sequence if self._journal else 0,
+            epoch=delivery.journal.epoch if delivery else "",
+            last_sequence=delivery.journal.last_sequence if delivery else 0,
+            journal=delivery.journal_status if delivery else JournalStatus(),
+            replay=delivery.replay_status if delivery else ReplayStatus(),
         )
 
     def _camera_status(self, stream: CameraStream, account: Account) -> CameraStatus:
@@ -239,7 +243,7 @@ class Engine:
             budget_ratio=opened / allowed if allowed > 0.0 else None,
         )
 
-    def _scoring_worker(self, weights_sha256: str, journal: Journal) -> ScoringWorker:
+    def _scoring_worker(self, weights_sha256: str, delivery: Delivery) -> ScoringWorker:
         directory = self.config.storage.dir / "calibration"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -252,8 +256,7 @@ class Engine:
             restore(judges[camera], directory, config=config, settings=settings, sha256=weights_sha256)
         return ScoringWorker(
             maps=self._maps,
-            outbox=self._outbox,
-            journal=journal,
+            deliver=delivery.put,
             ledger=self._ledger,
             metrics=self._metrics,
             clock=self._clock,
@@ -278,7 +281,7 @@ class Engine:
     def _notify(self, event: CameraEvent) -> None:
         self._maps.put(event)
 
-    def _start_threads(self, runner: Runner, scoring: ScoringWorker, publisher: Publisher) -> None:
+    def _start_threads(self, runner: Runner, scoring: ScoringWorker, delivery: Delivery) -> None:
         def inference() -> None:
             run_inference(
                 clips=self._clips,
@@ -288,10 +291,13 @@ class Engine:
                 metrics=self._metrics,
             )
 
-        def publish() -> None:
-            run_publish(outbox=self._outbox, publisher=publisher)
+        def score() -> None:
+            try:
+                scoring.run()
+            finally:
+                delivery.finish()
 
-        stages = {"inference": inference, "scoring": scoring.run, "publish": publish, "watchdog": self._watch}
+        stages = {"inference": inference, "scoring": score, **delivery.stages, "watchdog": self._watch}
         try:
             for name, body in stages.items():
                 thread = threading.Thread(target=self._guarded, args=(name, body), name=f"vad-{name}", daemon=True)
@@ -315,7 +321,8 @@ class Engine:
                 self._fault.__cause__ = exc
             self._clips.close()
             self._maps.close()
-            self._outbox.close()
+            if self._delivery is not None:
+                self._delivery.abandon()
             self._stopping.set()
 
     def _watch(self) -> None:

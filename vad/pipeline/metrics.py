@@ -45,6 +45,20 @@ PER_CAMERA: tuple[tuple[Family, str, str, Callable[[CameraStatus], float | None]
 """One value a camera, left out where it is None."""
 
 
+OF_THE_ENGINE: tuple[tuple[Family, str, str, Callable[[EngineStatus], float]], ...] = (
+    (GaugeMetricFamily, "vad_event_last_sequence", "Newest event in the journal.", lambda s: s.last_sequence),
+    (GaugeMetricFamily, "vad_event_first_sequence", "Oldest event kept.", lambda s: s.journal.first_sequence),
+    (GaugeMetricFamily, "vad_journal_writable", "0 while it takes nothing.", lambda s: float(s.journal.is_writable)),
+    (GaugeMetricFamily, "vad_journal_waiting_events", "Raised and not yet stored.", lambda s: s.journal.waiting),
+    (CounterMetricFamily, "vad_journal_lost_events", "Given up before they were stored.", lambda s: s.journal.lost),
+    (CounterMetricFamily, "vad_journal_write_failures", "Attempts that failed.", lambda s: s.journal.failures),
+    (GaugeMetricFamily, "vad_journal_used_bytes", "What its events take.", lambda s: s.journal.used_bytes),
+    (CounterMetricFamily, "vad_replay_events", "Events given back on request.", lambda s: s.replay.events),
+    (GaugeMetricFamily, "vad_replay_unread_bytes", "Given back and not yet read.", lambda s: s.replay.unread_bytes),
+)
+"""One value each."""
+
+
 class StageMetrics:
     """The families that stages report into as they work."""
 
@@ -107,9 +121,14 @@ class EngineCollector(Collector):
         yield _by_code(
             status, "vad_stream_errors", "What ended runs, by error code.", "code", lambda camera: camera.errors
         )
-        yield GaugeMetricFamily(
-            "vad_event_last_sequence", "Sequence of the newest event in the journal.", value=status.last_sequence
+        for kind, name, text, read in OF_THE_ENGINE:
+            yield kind(name, text, value=read(status))
+        answers = CounterMetricFamily(
+            "vad_replay_requests", "Requests for missed events, by outcome.", labels=["result"]
         )
+        for result, times in status.replay.answers.items():
+            answers.add_metric([result], times)
+        yield answers
 
 
 def _dropped(status: EngineStatus) -> Metric:
@@ -119,6 +138,13 @@ def _dropped(status: EngineStatus) -> Metric:
     for name, camera in status.cameras.items():
         for reason, frames in camera.frames.dropped.items():
             family.add_metric([name, reason.value], frames)
+    return family
+
+
+def _replay_requests(status: EngineStatus) -> Metric:
+    family = CounterMetricFamily("vad_replay_requests", "Requests for missed events, by outcome.", labels=["result"])
+    for result, times in status.replay.answers.items():
+        family.add_metric([result], times)
     return family
 
 

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from vad.errors import JournalDamaged, JournalError
 from vad.events.bus import Publisher
+from vad.events.journal import StoredEvent
 from vad.pipeline.mailbox import Mailbox
-from vad.pipeline.scoring import Outbound
+from vad.types import FrameScore
+
+log = structlog.get_logger(__name__)
 
 POLL_S = 0.1
 """Longest wait before the heartbeat is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """What is handed to the publisher at a time."""
+
+    stored: Sequence[StoredEvent] = ()
+    scores: Sequence[FrameScore] = ()
 
 
 def run_publish(*, outbox: Mailbox[Outbound], publisher: Publisher) -> None:
     """Until ``outbox`` is closed and empty, then send what is left and close the sockets with a finite linger."""
     try:
         while (items := outbox.take(timeout_s=POLL_S)) is not None:
-            for item in items:
-                publisher.publish(item.stored)
-                for score in item.scores:
-                    publisher.publish_score(score)
-            publisher.tick()
+            try:
+                for item in items:
+                    publisher.publish(item.stored)
+                    for score in item.scores:
+                        publisher.publish_score(score)
+                publisher.tick()
+            except JournalDamaged:
+                raise
+            except JournalError as exc:  # what could not be read back is sent, or replayed, once it can be
+                log.warning("publish.journal_not_read", detail=str(exc))
     finally:
         publisher.close()

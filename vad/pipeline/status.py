@@ -49,12 +49,39 @@ class CameraStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """How the journal takes what is raised: raised = written + ``waiting`` + ``lost``.
+
+    ``failures`` counts attempts to write, ``detail`` says why the last one failed while none succeeds.
+    """
+
+    is_writable: bool = True
+    detail: str = ""
+    waiting: int = 0
+    lost: int = 0
+    failures: int = 0
+    first_sequence: int = 1
+    used_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayStatus:
+    """What was asked for again: requests by outcome, events given back, and bytes that nobody has read yet."""
+
+    answers: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    unread_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """The whole engine."""
 
     cameras: dict[str, CameraStatus] = field(default_factory=dict)
     epoch: str = ""
     last_sequence: int = 0
+    journal: JournalStatus = JournalStatus()
+    replay: ReplayStatus = ReplayStatus()
 
     @property
     def frames(self) -> Account:

@@ -1,0 +1,116 @@
+"""From a raised event to its subscribers: the journal, the bus and the replay, and what their threads run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+import zmq
+
+from vad.clock import Clock
+from vad.config import BusSettings, StorageSettings
+from vad.events.bus import Publisher
+from vad.events.journal import JOURNAL_NAME, Journal
+from vad.events.replay import ReplayServer
+from vad.events.sockets import Secure
+from vad.pipeline.mailbox import Mailbox
+from vad.pipeline.metrics import StageMetrics
+from vad.pipeline.publish import Outbound, run_publish
+from vad.pipeline.record import Recorder
+from vad.pipeline.status import JournalStatus, ReplayStatus
+from vad.types import FrameScore, RaisedEvent
+
+OUTBOX_CAPACITY = 1024
+POLL_S = 0.1
+
+
+class Delivery:
+    """Journal first, then publish; whatever was missed is replayed.
+
+    Opens the journal and binds both addresses when made: raises JournalError or BindError, and leaves nothing open.
+    ``stages`` are the bodies of its threads, which the caller starts. They end by themselves after ``finish``, in the
+    order in which events flow; then ``close``.
+    """
+
+    def __init__(
+        self,
+        *,
+        bus: BusSettings,
+        storage: StorageSettings,
+        metrics: StageMetrics,
+        clock: Clock,
+        secure: Secure | None = None,
+    ) -> None:
+        self._outbox: Mailbox[Outbound] = Mailbox(OUTBOX_CAPACITY)
+        self._published = threading.Event()
+        self._context = zmq.Context()
+        with ExitStack() as undo:
+            undo.callback(self._context.term)
+            self.journal = Journal(storage.dir / JOURNAL_NAME, clock=clock)
+            undo.callback(self.journal.close)
+            self._replay = ReplayServer(bus, journal=self.journal, context=self._context, clock=clock, secure=secure)
+            undo.callback(self._replay.close)
+            self.replay_address = self._replay.address
+            self._publisher = Publisher(
+                bus,
+                journal=self.journal,
+                clock=clock,
+                context=self._context,
+                secure=secure,
+                replay_port=int(self.replay_address.rpartition(":")[2]),
+            )
+            undo.callback(self._publisher.close)
+            self.bus_address = self._publisher.address  # from here on the sockets are their threads'
+            self.recorder = Recorder(self.journal, storage=storage, outbox=self._outbox, metrics=metrics, clock=clock)
+            undo.pop_all()
+
+    @property
+    def stages(self) -> Mapping[str, Callable[[], None]]:
+        """Name and body of each thread."""
+        return {"journal": self.recorder.run, "publish": self._run_publish, "replay": self._run_replay}
+
+    def put(self, events: Sequence[RaisedEvent], scores: Sequence[FrameScore] = ()) -> None:
+        """Have events stored and sent, and scores sent. Never waits."""
+        if events:
+            self.recorder.put(events)
+        if scores:
+            self._outbox.put_or_drop_oldest(Outbound(scores=scores))
+
+    def finish(self) -> None:
+        """Nothing more will be put: write and send what is left, then end the threads."""
+        self.recorder.close()
+
+    def abandon(self) -> None:
+        """A stage has died: the others must not wait for it."""
+        self.recorder.close()
+        self._outbox.close()
+
+    def close(self) -> None:
+        """Once the threads have ended, or were never started."""
+        self._publisher.close()
+        self._replay.close()
+        self._context.term()
+        self.journal.close()
+
+    @property
+    def journal_status(self) -> JournalStatus:
+        return self.recorder.status
+
+    @property
+    def replay_status(self) -> ReplayStatus:
+        server = self._replay
+        return ReplayStatus(answers=dict(server.answers), events=server.events, unread_bytes=server.unread_bytes)
+
+    def _run_publish(self) -> None:
+        try:
+            run_publish(outbox=self._outbox, publisher=self._publisher)
+        finally:
+            self._published.set()
+
+    def _run_replay(self) -> None:
+        try:
+            while not self._published.is_set():
+                self._replay.step(POLL_S)
+        finally:
+            self._replay.close()
