@@ -152,7 +152,7 @@ def test_an_all_abnormal_test_set_likewise(copied: Path) -> None:
     figures = Figures.of(evaluate(Request(copied, MODEL, calibrate_on="none")))
     assert isinstance(figures.live["eer"], Undefined)
     assert isinstance(figures.point.false_alarms_per_hour, Undefined)
-    assert figures.undefined["live.rbdc"] == "no pixel masks of calm"
+    assert figures.undefined["live.rbdc"] == "neither pixel masks nor boxes of calm"
     assert isinstance(figures.point.recall, float)
 
 
@@ -227,3 +227,19 @@ def test_a_calibration_of_other_weights_is_refused(copied: Path, calibration: Pa
     storage.save(other, {**meta, "weights_sha256": "0" * 64}, arrays)
     with pytest.raises(CalibrationError, match="weights sha256"):
         evaluate(Request(copied, MODEL, calibration=other))
+
+
+def test_boxes_serve_as_masks_do(copied: Path, evaluation: Evaluation) -> None:
+    (vehicle,) = (clip for clip in evaluation.clips if clip.name == "vehicle")
+    assert vehicle.truth is not None
+    boxes = [
+        [index, track, *(float(value) for value in box)]
+        for index, frame in enumerate(vehicle.truth)
+        for box, track in zip(frame.boxes, frame.tracks, strict=True)
+    ]
+    (copied / "test_masks_packbits_180x320.npz").unlink()
+    (copied / "boxes.json").write_text(json.dumps({"vehicle": boxes}))
+    from_boxes = Figures.of(evaluate(Request(copied, MODEL)))
+    from_masks = Figures.of(evaluation)
+    assert from_boxes.live["rbdc"] == pytest.approx(from_masks.live["rbdc"])
+    assert from_boxes.live["tbdc"] == pytest.approx(from_masks.live["tbdc"])

@@ -46,4 +46,4 @@ def test_a_clip_abnormal_without_masks_leaves_the_region_measures_undefined_and_
     for name in ("rbdc", "tbdc"):
         measure = measures[name]
         assert isinstance(measure, Undefined)
-        assert measure.reason == "no pixel masks of quiet, loud"
+        assert measure.reason == "neither pixel masks nor boxes of quiet, loud"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.video.clips import VideoFile
 from vad.errors import DatasetError
+from vad.video.boxes import Box
 from vad.video.dataset import Dataset
 from vad.video.labels import intervals_of
 
@@ -214,3 +215,33 @@ def test_real_labels_and_masks_agree(shared_data: Path) -> None:
         assert fps == 10.0
         assert masks is not None
         assert np.array_equal(masks.any(axis=(1, 2)), dataset.labels(clip.name, frames=frames))
+
+
+def test_boxes_are_given_per_frame(build: Build) -> None:
+    root = build(test={"a": 3, "b": 1})
+    (root / "boxes.json").write_text(json.dumps({"a": [[2, 7, 0.1, 0.2, 0.3, 0.4], [0, 7, 0, 0, 1, 1]]}))
+    dataset = Dataset.open(root)
+    boxes = dataset.boxes("a", frames=3)
+    assert boxes == [[Box(0, 7, 0.0, 0.0, 1.0, 1.0)], [], [Box(2, 7, 0.1, 0.2, 0.3, 0.4)]]
+    assert dataset.boxes("b", frames=1) is None
+    picture(root / "masks" / "a" / "0.png")
+    with pytest.raises(DatasetError, match=r"both pixel masks and boxes\.json"):
+        Dataset.open(root)
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ([3, 1, 0, 0, 1, 1], "frame 3; allowed: 0 to 2"),
+        ([1, 1, 0.5, 0, 0.5, 1], r"got \[0.5, 0, 0.5, 1\]; allowed: 0 <= x0 < x1 <= 1"),
+        ([1, 1, 0, 0, 20, 30], "allowed: 0 <= x0 < x1 <= 1"),
+        ([1, 0, 0, 1, 1], r"got \[1, 0, 0, 1, 1\]; allowed: \[frame, track"),
+        ([1, "a", 0, 0, 1, 1], "allowed: .frame, track"),
+        ([0, 1, 0, 0, 1, 1], "track 1 twice in frame 0"),
+    ],
+)
+def test_boxes_that_do_not_fit_are_refused(build: Build, item: object, words: str) -> None:
+    root = build(test={"a": 3})
+    (root / "boxes.json").write_text(json.dumps({"a": [[0, 1, 0, 0, 1, 1], item]}))
+    with pytest.raises(DatasetError, match=words):
+        Dataset.open(root).boxes("a", frames=3)

@@ -19,7 +19,7 @@ from vad.config import CameraConfig, ModelSettings, ScoringSettings
 from vad.errors import DatasetError, StreamError
 from vad.evaluation.judged import Incident, JudgedClip
 from vad.evaluation.measures import Flags, Values
-from vad.evaluation.regions import Reported, Truth, truth_of
+from vad.evaluation.regions import Reported, Truth, truth_of, truth_of_boxes
 from vad.evaluation.reporting import reported_regions
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
@@ -40,7 +40,7 @@ MOST_FPS = 60.0
 FIRST_RUN = 1_000_000
 """Above every run from which was learnt, so that a test clip never goes on where a train clip ended."""
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, float, float], None]
 """``progress(what, done, total)``."""
 
 
@@ -150,12 +150,17 @@ def _check_same_picture(clip: ClipSource, scores: Sequence[FrameScore], normal: 
 def _measure(dataset: Dataset, clip: ClipSource) -> _Measured:
     frames, fps = _count(clip)
     labels = dataset.labels(clip.name, frames=frames)
-    masks = dataset.masks(clip.name, frames=frames)
-    if masks is None and labels.any():
-        return _Measured(clip, frames, fps, labels, None)
-    if masks is None:
-        masks = np.zeros((frames, 1, 1), np.bool_)
-    return _Measured(clip, frames, fps, labels, tuple(truth_of(masks)))
+    return _Measured(clip, frames, fps, labels, _truth(dataset, clip.name, labels))
+
+
+def _truth(dataset: Dataset, clip: str, labels: Flags) -> tuple[Truth, ...] | None:
+    """What is abnormal where; None when something is and nobody said where."""
+    masks, boxes = dataset.masks(clip, frames=len(labels)), dataset.boxes(clip, frames=len(labels))
+    if masks is not None:
+        return tuple(truth_of(masks))
+    if boxes is not None:
+        return tuple(truth_of_boxes(frame) for frame in boxes)
+    return None if labels.any() else tuple(truth_of_boxes([]) for _ in labels)
 
 
 def _count(clip: ClipSource) -> tuple[int, float]:
@@ -192,14 +197,13 @@ def _calibrated(request: Request, dataset: Dataset, runner: Runner, *, fps: floa
         scorer.finish_calibration()
         return _Normal(scorer, "nothing: priors alone")
     camera = CameraConfig(url=CAMERA, analysis_fps=fps, false_alarms_per_day=request.false_alarms_per_day)
-    count = len(dataset.train)
     learnt = calibrate(
         [clip.url for clip in dataset.train],
         camera=camera,
         runner=runner,
-        tell=lambda number, seconds: progress("calibrating", number, count),
+        tell=lambda done_s, total_s: progress("calibrating", done_s, total_s),
     )
-    return _Normal(learnt.scorer, f"{count} train clips, {learnt.seconds:.0f} s of normal footage")
+    return _Normal(learnt.scorer, f"{len(dataset.train)} train clips, {learnt.seconds:.0f} s of normal footage")
 
 
 def _judged(clip: _Measured, scores: Sequence[FrameScore]) -> JudgedClip:

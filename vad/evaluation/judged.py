@@ -34,7 +34,7 @@ class JudgedClip:
     times_s: Values  # (F,) media time
     incidents: tuple[Incident, ...]
     reported: tuple[Reported, ...]  # F
-    truth: tuple[Truth, ...] | None  # F; None when the clip is abnormal somewhere and has no masks
+    truth: tuple[Truth, ...] | None  # F; None when the clip is abnormal somewhere and has neither masks nor boxes
     heats: tuple[NDArray[np.float32] | None, ...]  # F, each (gh, gw) in units of score
     heat_extent: tuple[float, float]  # widths and heights of the picture that the heat maps cover
     reasons: tuple[tuple[str, ...], ...]  # F, the evidences above the threshold

@@ -35,11 +35,11 @@ Measures = dict[str, Measure]
 
 
 def live(clips: Sequence[JudgedClip]) -> Measures:
-    """The headline. ``rbdc`` and ``tbdc`` need masks of every clip with something abnormal in it."""
+    """The headline. ``rbdc`` and ``tbdc`` need masks or boxes of every clip with something abnormal in it."""
     measures = frame_measures([(clip.labels, clip.scores) for clip in clips])
     without = [clip.name for clip in clips if clip.truth is None]
     if without:
-        missing: Measure = Undefined(f"no pixel masks of {', '.join(without)}")
+        missing: Measure = Undefined(f"neither pixel masks nor boxes of {', '.join(without)}")
         return {**measures, "rbdc": missing, "tbdc": missing}
     rbdc, tbdc = region_and_track_detection([clip.reported for clip in clips], [clip.truth or () for clip in clips])
     return {**measures, "rbdc": rbdc, "tbdc": tbdc}

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vad.evaluation.measures import Measure, Undefined, Values
+from vad.video.boxes import Box
 
 ALPHA = 0.1
 BETA = 0.1
@@ -64,6 +65,12 @@ def truth_of(masks: NDArray[np.bool_]) -> list[Truth]:
     return frames
 
 
+def truth_of_boxes(boxes: Sequence[Box]) -> Truth:
+    """Of one frame."""
+    corners = [(box.x0, box.y0, box.x1, box.y1) for box in boxes]
+    return Truth(np.array(corners, np.float64).reshape(-1, 4), tuple(box.track for box in boxes))
+
+
 def _linked(labels: NDArray[np.int32], before: NDArray[np.int32], count: int) -> dict[int, int]:
     """{component: track it continues}: greatest overlap first, each track once."""
     both = (labels > 0) & (before > 0)
@@ -102,7 +109,7 @@ def region_and_track_detection(
     """(RBDC, TBDC) of clips, each a sequence of frames."""
     ranked = _rank(reported, truth)
     if ranked.region_scores.size == 0:
-        none = Undefined("no pixel mask shows anything abnormal")
+        none = Undefined("no mask or box shows anything abnormal")
         return none, none
     return _area(ranked.region_scores, ranked), _area(ranked.track_scores, ranked)
 

@@ -54,7 +54,7 @@ def evaluate_with_progress(request: Request, *, console: Console) -> Evaluation:
     """``evaluate`` with its progress on ``console``."""
     with ProgressDisplay(console) as display:
 
-        def show(what: str, done: int, total: int) -> None:
+        def show(what: str, done: float, total: float) -> None:
             speed = f"{done / max(display.phase_s(), 1e-6):.0f} frames/s" if what == "judging" and done > 1 else ""
             display.update(what, done, total, speed)
 

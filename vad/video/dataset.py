@@ -7,6 +7,7 @@
         test/*         what is judged, likewise
         labels.json    {clip: [0|1 per frame]} or {clip: [[first, last_exclusive], ...]}, of the test clips
         masks/         pixel masks of the test clips, see ``vad.video.pixel_masks``
+        boxes.json     or boxes, see ``vad.video.boxes``
 
 A clip's name is its file's or folder's without the ending; hidden files and files that are no video are passed over.
 """
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from vad.config import CameraConfig
 from vad.errors import DatasetError
 from vad.video import pixel_masks
+from vad.video.boxes import NAME as BOXES
+from vad.video.boxes import Box, BoxStore
 from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.folder import natural_key, pictures_in
 from vad.video.labels import Labels, check_clips_exist, frame_labels, read_entries
@@ -89,6 +92,7 @@ class Dataset:
     test: tuple[ClipSource, ...]
     entries: dict[str, list[Any]] = field(repr=False)  # of labels.json, unchecked beyond their names
     mask_store: pixel_masks.MaskStore | None = field(repr=False)
+    box_store: BoxStore | None = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path, *, folder_fps: float = FOLDER_FPS) -> Dataset:
@@ -114,7 +118,10 @@ class Dataset:
         file = path / "labels.json"
         entries = read_entries(file) if file.exists() else {}
         check_clips_exist(entries, names, where=str(file), split="test")
-        return cls(path, train, test, entries, pixel_masks.find(path, clips=names))
+        masks, boxes = pixel_masks.find(path, clips=names), BoxStore.find(path, clips=names)
+        if masks is not None and boxes is not None:
+            raise DatasetError(f"{path}: both pixel masks and {BOXES}; allowed: one of them")
+        return cls(path, train, test, entries, masks, boxes)
 
     def labels(self, clip: str, *, frames: int) -> Labels:
         """(frames,) bool, True where abnormal. Raises DatasetError when there are none or they do not fit."""
@@ -126,6 +133,10 @@ class Dataset:
     def masks(self, clip: str, *, frames: int) -> NDArray[np.bool_] | None:
         """(frames, height, width) bool, True where abnormal; None when the clip has none. Raises DatasetError."""
         return self.mask_store.masks(clip, frames=frames) if self.mask_store is not None else None
+
+    def boxes(self, clip: str, *, frames: int) -> list[list[Box]] | None:
+        """The boxes of each frame; None when the clip has none. Raises DatasetError."""
+        return self.box_store.boxes(clip, frames=frames) if self.box_store is not None else None
 
 
 def _clips(folder: Path, *, folder_fps: float) -> tuple[ClipSource, ...]:
