@@ -198,15 +198,16 @@ def train(
 @app.command()
 def events(
     address: Annotated[str, typer.Option(help="The engine's bus.")] = DEFAULT_BUS,
-    since: Annotated[int | None, typer.Option(help="First the journal's events after this sequence.")] = None,
+    since: Annotated[int | None, typer.Option(min=0, help="First the events after this sequence.")] = None,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
-    storage: Annotated[Path, typer.Option(help="The engine's storage folder, for --since.")] = Path("vad-data"),
+    storage: Annotated[Path | None, typer.Option(help="For --since: read the journal in this folder.")] = None,
+    follow: Annotated[bool, typer.Option(help="Go on until interrupted; otherwise end with the last event.")] = True,
     as_json: Json = False,
 ) -> None:
     """Print events as they are raised, one a line."""
     from vad.service.watch import watch_events
 
-    watch_events(address, since=since, cameras=camera, storage=storage, as_json=as_json)
+    watch_events(address, since=since, cameras=camera, storage=storage, as_json=as_json, follow=follow)
 
 
 @app.command()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 import typer
 
 from vad.errors import EventsLost, VadError
-from vad.events import Subscriber, describe, encode
+from vad.events import Message, Subscriber, describe
 from vad.events.journal import JOURNAL_NAME
 
 SILENT_AFTER_S = 5.0
@@ -19,54 +19,72 @@ POLL_S = 0.5
 
 
 def watch_events(
-    address: str, *, since: int | None, cameras: Sequence[str] | None, storage: Path, as_json: bool
+    address: str,
+    *,
+    since: int | None,
+    cameras: Sequence[str] | None,
+    storage: Path | None,
+    as_json: bool,
+    follow: bool,
 ) -> None:
-    """Print events until interrupted or until nobody reads the output any more.
+    """Print events until interrupted or until nobody reads the output; without ``follow`` until all are printed.
 
-    ``since`` first prints what the journal in ``storage`` holds after that sequence. What was lost, and an engine that
-    is silent, are said on standard error, so that standard output stays clean for other programs.
+    ``since`` first prints what was raised after that sequence: the engine says it, or the journal in ``storage`` where
+    that is given. What was lost, and an engine that is silent, are said on standard error, so that standard output
+    stays clean for other programs. Raises VadError, without ``follow`` also when no engine answers.
     """
-    journal = storage / JOURNAL_NAME
-    if since is not None and not journal.is_file():
-        raise VadError(f"--since needs the engine's journal; got {str(journal)!r}, which is not there; see --storage")
+    journal = None if storage is None else storage / JOURNAL_NAME
+    if since is not None and journal is not None and not journal.is_file():
+        raise VadError(f"--storage: {str(journal)!r} is not there; allowed: the folder of an engine's journal, or none")
     try:
         subscriber = Subscriber(
             address,
             cameras=cameras or None,
             since=since,
-            journal=journal if journal.is_file() else None,
+            journal=journal if journal is not None and journal.is_file() else None,
             on_lost=_say_lost,
         )
     except ValueError as exc:
         raise VadError(str(exc)) from None
     with subscriber:
-        _print_for_ever(subscriber, address=address, as_json=as_json)
+        try:
+            _print_all(subscriber, address=address, as_json=as_json, follow=follow)
+        except BrokenPipeError:  # the reader has seen enough; what is still buffered goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_for_ever(subscriber: Subscriber, *, address: str, as_json: bool) -> None:
+def _print_all(subscriber: Subscriber, *, address: str, as_json: bool, follow: bool) -> None:
     warned = False
     while True:
-        message = subscriber.receive(POLL_S)
-        if message is None and _nobody_reads(sys.stdout):
-            return
-        if message is None:
-            silent = subscriber.silence_s > SILENT_AFTER_S
-            if silent and not warned:
-                typer.echo(f"vad: nothing from {address} for {SILENT_AFTER_S:.0f} s; still waiting", err=True)
-            warned = silent
-            continue
-        try:
-            sys.stdout.write((encode(message).decode() if as_json else describe(message)) + "\n")
+        message = subscriber.receive(0.0)
+        if message is None:  # nothing more for now: what was printed must not wait in a buffer
             sys.stdout.flush()
-        except BrokenPipeError:  # the reader has seen enough
-            sys.stderr.close()
-            return
+            if not follow and subscriber.is_up_to_date:
+                return
+            message = subscriber.receive(POLL_S)
+        if message is not None:
+            _print(message, subscriber.body, as_json=as_json)
+            continue
+        if _nobody_reads():
+            raise BrokenPipeError
+        is_silent = subscriber.silence_s > SILENT_AFTER_S
+        if is_silent and not follow:
+            raise VadError(f"nothing from {address} for {SILENT_AFTER_S:.0f} s; is an engine there?")
+        if is_silent and not warned:
+            typer.echo(f"vad: nothing from {address} for {SILENT_AFTER_S:.0f} s; still waiting", err=True)
+        warned = is_silent
 
 
-def _nobody_reads(stream: TextIO) -> bool:
+def _print(message: Message, body: bytes, *, as_json: bool) -> None:
+    """A line: the body as it came, with fields that this version does not know, or words for people."""
+    line = body.replace(b"\n", b" ") if as_json else describe(message).encode()
+    sys.stdout.buffer.write(line + b"\n")
+
+
+def _nobody_reads() -> bool:
     """The other end of the pipe is closed: ``head`` has what it wanted. A write would tell too, but may never come."""
     poll = select.poll()
-    poll.register(stream.fileno(), 0)
+    poll.register(sys.stdout.fileno(), 0)
     return any(state & select.POLLERR for _, state in poll.poll(0))
 
 
