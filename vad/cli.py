@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -78,6 +78,7 @@ def scan(
     analysis_fps: Annotated[float, typer.Option(help="Frames analysed per second.")] = 8.0,
     false_alarms_per_day: Annotated[float, typer.Option(help="The false-alarm budget.")] = 2.0,
     weights: Annotated[str, typer.Option(help="A bundled name or a .safetensors file.")] = "base",
+    calibration: Annotated[Path | None, typer.Option(help="What vad calibrate wrote for this camera.")] = None,
 ) -> None:
     """Scan recorded footage as fast as the machine can and print the incidents."""
     from vad.log import configure_log
@@ -85,7 +86,8 @@ def scan(
     from vad.service.scan import print_results, scan_files
 
     configure_log(LogSettings(level="error"))
-    camera = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
+    camera: dict[str, Any] = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
+    camera |= {"calibration": calibration} if calibration is not None else {}
     cameras = {f"file{number}": {"url": file, **camera} for number, file in enumerate(files, start=1)}
     site = make_config({"cameras": cameras, "model": {"weights": weights}}, source="scan")
     if report is not None and not os.path.isdir(report.parent):
@@ -193,6 +195,27 @@ def train(
     if card is None:
         raise typer.Exit(130)
     print_card(card, console=stdout)
+
+
+@app.command()
+def calibrate(
+    videos: Annotated[list[str], typer.Argument(help="Normal footage of one camera: files or folders of frames.")],
+    out: Annotated[Path, typer.Option(help="The calibration to write, for this camera's settings or vad scan.")],
+    weights: Annotated[str, typer.Option(help="A bundled name or a .safetensors file.")] = "base",
+    analysis_fps: Annotated[float, typer.Option(help="Frames analysed per second.")] = 8.0,
+    false_alarms_per_day: Annotated[float, typer.Option(help="The false-alarm budget.")] = 2.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Learn what is normal for one camera from its own footage; no training."""
+    from vad.log import configure_log
+    from vad.service.calibrate import run_calibration
+
+    configure_log(LogSettings(level="error"))
+    camera = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
+    cameras = {f"video{number}": {"url": video, **camera} for number, video in enumerate(videos, start=1)}
+    model = {"weights": weights, "device": device}
+    site = make_config({"cameras": cameras, "model": model}, source="calibrate")
+    run_calibration(videos, out=out, camera=site.cameras["video1"], model=site.model, console=stderr)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """``vad calibrate``: what is normal for one camera, from footage of it and without any training.
 
-The footage goes through the live engine's own stages, so what is learnt here is what the camera would have learnt while
-it was watching; only that nothing more is to come is said at the end.
+The footage goes through the live engine's own stages, so what is learnt is what the camera would have learnt while it
+was watching, with two differences: what is given as normal is all learnt, and that nothing more is to come is said.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import ANY_CAMERA, Scorer
 from vad.types import Geometry
 from vad.video.reader import Reader
+from vad.video.source import open_feed, resolve
+
+NAME = "calibration"
+
+LONGEST_COLD_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,19 @@ class Calibration:
     scorer: Scorer
     seconds: float  # media time it was learnt from
     frames: int  # analysed
-    flagged: int  # of those, how many were too unusual to be learnt
+
+
+@dataclass(frozen=True, slots=True)
+class _Video:
+    """One recording, looked into."""
+
+    camera: CameraConfig  # with its URL
+    geometry: Geometry
+    length_s: float | None
+
+    @property
+    def shown(self) -> str:
+        return redact_url(self.camera.url)
 
 
 def calibrate(
@@ -37,16 +54,19 @@ def calibrate(
     *,
     camera: CameraConfig,
     runner: Runner,
-    tell: Callable[[int, float], None] = lambda video, seconds: None,
+    tell: Callable[[float, float], None] = lambda done_s, total_s: None,
 ) -> Calibration:
     """Learn from the videos, each of them a run of its own of the same camera.
 
-    ``camera`` gives analysis rate, budget, masks and zones; its URL is not used. ``tell`` hears (number of the video,
-    media seconds of it seen so far). Raises StreamError for a video that cannot be read to its end, CalibrationError
-    when their picture sizes differ or they hold no frame.
+    ``camera`` gives analysis rate, masks and zones; its URL is not used. ``tell`` hears (media seconds done, of all).
+    Raises StreamError for a video that cannot be read to its end, CalibrationError when their picture sizes differ or
+    one holds no frame; that is looked at before any of them is learnt from.
     """
-    _check_sizes(videos, camera=camera, model_width=runner.card.input_width)
-    settings = ScoringSettings()
+    looked_into = [_look_into(video, camera=camera, model_width=runner.card.input_width) for video in videos]
+    for video in looked_into:
+        _require_same(looked_into[0], video.geometry, video)
+    total_s = sum(video.length_s or 0.0 for video in looked_into)
+    settings = _settings(total_s)
     scorer = Scorer(
         ANY_CAMERA,
         settings=settings,
@@ -54,33 +74,44 @@ def calibrate(
         analysis_fps=camera.analysis_fps,
         zones=camera.zones,
     )
-    judge = Judge(ANY_CAMERA, scorer, Incidents(ANY_CAMERA, settings=settings))
-    run, seconds, frames, flagged = 0, 0.0, 0, 0
-    for number, video in enumerate(videos):
-        scan = Scan(video, camera=camera, name=ANY_CAMERA, runner=runner, judge=judge, first_run=run + 1)
+    judge = Judge(NAME, scorer, Incidents(NAME, settings=settings))
+    run, seconds, frames = 0, 0.0, 0
+    for video in looked_into:
+        scan = Scan(video.camera.url, camera=video.camera, name=NAME, runner=runner, judge=judge, first_run=run + 1)
         for score in scan:
             run, frames = score.frame.run, frames + 1
-            flagged += score.is_anomalous
-            _require_same(scorer.geometry, score.frame.geometry, video, videos[0])
-            tell(number, scan.duration_s)
+            _require_same(looked_into[0], score.frame.geometry, video)
+            tell(seconds + scan.duration_s, max(total_s, seconds + scan.duration_s))
         seconds += scan.duration_s
     scorer.finish_calibration()
-    return Calibration(scorer, seconds, frames, flagged)
+    return Calibration(scorer, seconds, frames)
 
 
-def _check_sizes(videos: Sequence[str], *, camera: CameraConfig, model_width: int) -> None:
-    """Open every video before any of them is learnt from."""
-    first: Geometry | None = None
-    for video in videos:
-        geometry = _geometry(video, camera=camera, model_width=model_width)
-        first = first or geometry
-        _require_same(first, geometry, video, videos[0])
+def _settings(total_s: float) -> ScoringSettings:
+    """Cold to the end, because a camera leaves out what it flags, and a cold one flags nothing.
+
+    A share of the cold stage teaches what to measure by, and the rest of it how far normal goes.
+    """
+    live = ScoringSettings()
+    cold_s = min(max(total_s, live.warming_after_s), LONGEST_COLD_S)
+    return ScoringSettings(warming_after_s=cold_s, calibrated_after_s=max(cold_s, live.calibrated_after_s))
 
 
-def _geometry(video: str, *, camera: CameraConfig, model_width: int) -> Geometry:
-    config = CameraConfig.model_validate({**camera.model_dump(), "url": video, "realtime": False, "loop": False})
-    stop, clock = threading.Event(), SystemClock()
-    reader = Reader(ANY_CAMERA, config=config, run=1, model_width=model_width, clock=clock, stop=stop)
+def _look_into(video: str, *, camera: CameraConfig, model_width: int) -> _Video:
+    settings = {**camera.model_dump(), "url": video, "realtime": False, "loop": False, "calibration": None}
+    config = CameraConfig.model_validate(settings)
+    if not config.is_file:
+        raise CalibrationError(
+            f"{redact_url(video)}: a live camera learns while it is watched; allowed: recorded footage"
+        )
+    feed = open_feed(resolve(config), camera=NAME, parallel=False)
+    feed.close()
+    return _Video(config, _geometry(config, model_width=model_width), feed.duration_s)
+
+
+def _geometry(config: CameraConfig, *, model_width: int) -> Geometry:
+    clock = SystemClock()
+    reader = Reader(NAME, config=config, run=1, model_width=model_width, clock=clock, stop=threading.Event())
     try:
         with reader:
             for frame in reader:
@@ -89,12 +120,13 @@ def _geometry(video: str, *, camera: CameraConfig, model_width: int) -> Geometry
     except StreamError as error:
         if error.code is not StreamCode.ENDED:
             raise
-    raise CalibrationError(f"{redact_url(video)}: holds no frame; allowed: footage of the camera")
+    raise CalibrationError(f"{redact_url(config.url)}: holds no frame; allowed: footage of the camera")
 
 
-def _require_same(allowed: Geometry | None, got: Geometry, video: str, first: str) -> None:
-    if allowed is not None and got != allowed:
+def _require_same(first: _Video, got: Geometry, video: _Video) -> None:
+    allowed = first.geometry
+    if got != allowed:
         raise CalibrationError(
-            f"{redact_url(video)}: {got.source_width}x{got.source_height}, but {redact_url(first)} is "
+            f"{video.shown}: {got.source_width}x{got.source_height}, but {first.shown} is "
             f"{allowed.source_width}x{allowed.source_height}; allowed: footage of one camera, of one size"
         )
