@@ -201,21 +201,31 @@ def train(
 def calibrate(
     videos: Annotated[list[str], typer.Argument(help="Normal footage of one camera: files or folders of frames.")],
     out: Annotated[Path, typer.Option(help="The calibration to write, for this camera's settings or vad scan.")],
-    weights: Annotated[str, typer.Option(help="A bundled name or a .safetensors file.")] = "base",
-    analysis_fps: Annotated[float, typer.Option(help="Frames analysed per second.")] = 8.0,
-    false_alarms_per_day: Annotated[float, typer.Option(help="The false-alarm budget.")] = 2.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    weights: Annotated[str | None, typer.Option(help="A bundled name or a .safetensors file [base].")] = None,
+    analysis_fps: Annotated[float | None, typer.Option(help="Frames analysed per second [8].")] = None,
+    false_alarms_per_day: Annotated[float | None, typer.Option(help="The false-alarm budget [2].")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [auto].")] = None,
+    config: Annotated[str | None, typer.Option(help="A site file: settings and masks are those of --camera.")] = None,
+    camera: Annotated[str | None, typer.Option(help="The camera's name in that site file.")] = None,
 ) -> None:
     """Learn what is normal for one camera from its own footage; no training."""
     from vad.log import configure_log
     from vad.service.calibrate import run_calibration
 
     configure_log(LogSettings(level="error"))
-    camera = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
-    cameras = {f"video{number}": {"url": video, **camera} for number, video in enumerate(videos, start=1)}
-    model = {"weights": weights, "device": device}
-    site = make_config({"cameras": cameras, "model": model}, source="calibrate")
-    run_calibration(videos, out=out, camera=site.cameras["video1"], model=site.model, console=stderr)
+    if (config is None) != (camera is None):
+        _refuse("calibrate: --config and --camera go together")
+    settings: dict[str, Any] = {"url": "footage"}
+    model: dict[str, Any] = {}
+    if config is not None and camera is not None:
+        site = _site(config, None)
+        if camera not in site.cameras:
+            _refuse(f"calibrate: {config} has no camera {camera!r}; allowed: {', '.join(site.cameras)}")
+        settings, model = site.cameras[camera].model_dump(), site.model.model_dump()
+    settings |= _given(analysis_fps=analysis_fps, false_alarms_per_day=false_alarms_per_day)
+    model |= _given(weights=weights, device=device)
+    site = make_config({"cameras": {"footage": settings}, "model": model}, source="calibrate")
+    run_calibration(videos, out=out, camera=site.cameras["footage"], model=site.model, console=stderr)
 
 
 @app.command()
@@ -317,6 +327,11 @@ def _site(config: str | None, sources: list[str] | None) -> SiteConfig:
         return load_config(config)
     cameras = {f"cam{number}": {"url": url} for number, url in enumerate(sources or [], start=1)}
     return make_config({"cameras": cameras}, source="--source")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that the command line gave."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _refuse(message: str) -> NoReturn:

@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8]
 MOST_CLIPS = 100
 """Of more clips, so many, evenly chosen."""
 
-SAMPLES = 60
+SAMPLES = 30
 """At least so many pictures of a clip are kept, evenly over its length, or all it has; at most twice as many."""
 
 SAME_CAMERA_LEVELS = 8.0
@@ -135,17 +135,25 @@ def _shared(footage: Footage, others: Sequence[Footage]) -> NDArray[np.float32]:
 
 
 def split(footage: Sequence[Footage], *, share: float) -> tuple[list[Footage], list[Footage]]:
-    """(to learn from, to measure on): the last ``share`` of all frames is for measuring, or what a window needs."""
-    total = sum(len(part) for part in footage)
+    """(to learn from, to measure on): the last ``share`` of all frames is for measuring, or what a window needs.
+
+    Clips too short for a window are passed over. Raises DatasetError when too little is left.
+    """
+    usable = [part for part in footage if len(part) >= FRAMES]
+    total = sum(len(part) for part in usable)
     if total < 2 * FRAMES:
-        raise DatasetError(f"{total} frames in {len(footage)} train clips; allowed: at least {2 * FRAMES}")
+        raise DatasetError(
+            f"{total} frames in the train clips that have {FRAMES} at least ({len(usable)} of {len(footage)} clips); "
+            f"allowed: at least {2 * FRAMES}"
+        )
     left = max(FRAMES, round(share * total))
     learn, measure = [], []
-    for part in reversed(footage):
-        border = max(0, len(part) - left)
-        left -= len(part) - border
+    for part in reversed(usable):
+        taken = min(len(part), left) if left >= FRAMES else 0
+        left -= taken
+        border = len(part) - taken
         learn += [part.part(0, border)] if border else []
-        measure += [part.part(border, len(part))] if border < len(part) else []
+        measure += [part.part(border, len(part))] if taken else []
     return learn[::-1], measure[::-1]
 
 
