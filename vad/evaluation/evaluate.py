@@ -203,7 +203,10 @@ def _calibrated(request: Request, dataset: Dataset, runner: Runner, *, fps: floa
         runner=runner,
         tell=lambda done_s, total_s: progress("calibrating", done_s, total_s),
     )
-    return _Normal(learnt.scorer, f"{len(dataset.train)} train clips, {learnt.seconds:.0f} s of normal footage")
+    return _Normal(
+        learnt.scorer,
+        f"{len(dataset.train)} train clip{'s' * (len(dataset.train) != 1)}, {learnt.seconds:.0f} s of normal footage",
+    )
 
 
 def _judged(clip: _Measured, scores: Sequence[FrameScore]) -> JudgedClip:

@@ -65,7 +65,8 @@ def _head(evaluation: Evaluation, figures: Figures) -> str:
     abnormal = sum(int(clip.labels.sum()) for clip in evaluation.clips)
     return (
         f"<h1>How well vad tells what is normal in {html.escape(evaluation.request.dataset.resolve().name)}</h1>"
-        f"<p>{len(evaluation.clips)} test clips, {frames} frames, {abnormal} of them abnormal "
+        f"<p>{len(evaluation.clips)} test clip{'s' * (len(evaluation.clips) != 1)}, {frames} frames, {abnormal} of them "
+        "abnormal "
         f"({abnormal / frames:.0%}). Weights {html.escape(evaluation.weights)} "
         f"(<span class='quiet'>{evaluation.weights_sha256[:12]}</span>), calibrated on "
         f"{html.escape(evaluation.calibrated_on)}. {evaluation.frames_per_second:.0f} frames a second, decoding "
@@ -105,7 +106,7 @@ def _operating_point(evaluation: Evaluation, figures: Figures) -> str:
             f"{point.events_caught} of {len(point.stretches)}",
             "unbroken runs of abnormal frames for which an event was raised",
         ),
-        ("median delay", f"{_figure(point.median_delay_s, 1)} s", "from the first abnormal frame to the event"),
+        ("median delay, s", _figure(point.median_delay_s, 1), "from the first abnormal frame to the event"),
         (
             "false alarms",
             str(point.false_alarms),

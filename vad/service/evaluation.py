@@ -65,8 +65,8 @@ def print_figures(evaluation: Evaluation, figures: Figures, *, console: Console)
     """The live protocol first, the literature's beside it, then the operating point, then each clip."""
     frames = sum(len(clip.scores) for clip in evaluation.clips)
     console.print(
-        f"{len(evaluation.clips)} test clips, {frames} frames; weights {evaluation.weights}; "
-        f"calibrated on {evaluation.calibrated_on}; {evaluation.frames_per_second:.0f} frames/s",
+        f"{len(evaluation.clips)} test clip{'s' * (len(evaluation.clips) != 1)}, {frames} frames; "
+        f"weights {evaluation.weights}; calibrated on {evaluation.calibrated_on}; {evaluation.frames_per_second:.0f} frames/s",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -103,8 +103,7 @@ def _print_operating_point(evaluation: Evaluation, figures: Figures, *, console:
     table.add_row("frames", f"precision {shown(point.precision)}  recall {shown(point.recall)}  F1 {shown(point.f1)}")
     table.add_row(
         "events",
-        f"{point.events_caught} of {len(point.stretches)} caught, {shown(point.median_delay_s, 1)} s after the first "
-        "abnormal frame (median)",
+        f"{point.events_caught} of {len(point.stretches)} caught{_delay(point.median_delay_s)}",
     )
     table.add_row(
         "false alarms",
@@ -112,6 +111,10 @@ def _print_operating_point(evaluation: Evaluation, figures: Figures, *, console:
         f"{shown(point.false_alarms_per_hour, 1)} an hour",
     )
     console.print(table)
+
+
+def _delay(median_s: Measure) -> str:
+    return "" if isinstance(median_s, Undefined) else f", {median_s:.1f} s after the first abnormal frame (median)"
 
 
 def _clips(clips: tuple[ClipFigures, ...]) -> Table:
