@@ -63,10 +63,10 @@ def report_page(evaluation: Evaluation, figures: Figures) -> str:
 def _head(evaluation: Evaluation, figures: Figures) -> str:
     frames = sum(len(clip.scores) for clip in evaluation.clips)
     abnormal = sum(int(clip.labels.sum()) for clip in evaluation.clips)
+    clips = len(evaluation.clips)
     return (
         f"<h1>How well vad tells what is normal in {html.escape(evaluation.request.dataset.resolve().name)}</h1>"
-        f"<p>{len(evaluation.clips)} test clip{'s' * (len(evaluation.clips) != 1)}, {frames} frames, {abnormal} of them "
-        "abnormal "
+        f"<p>{clips} test clip{'s' * (clips != 1)}, {frames} frames, {abnormal} of them abnormal "
         f"({abnormal / frames:.0%}). Weights {html.escape(evaluation.weights)} "
         f"(<span class='quiet'>{evaluation.weights_sha256[:12]}</span>), calibrated on "
         f"{html.escape(evaluation.calibrated_on)}. {evaluation.frames_per_second:.0f} frames a second, decoding "

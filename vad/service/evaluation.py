@@ -64,9 +64,10 @@ def evaluate_with_progress(request: Request, *, console: Console) -> Evaluation:
 def print_figures(evaluation: Evaluation, figures: Figures, *, console: Console) -> None:
     """The live protocol first, the literature's beside it, then the operating point, then each clip."""
     frames = sum(len(clip.scores) for clip in evaluation.clips)
+    clips = len(evaluation.clips)
     console.print(
-        f"{len(evaluation.clips)} test clip{'s' * (len(evaluation.clips) != 1)}, {frames} frames; "
-        f"weights {evaluation.weights}; calibrated on {evaluation.calibrated_on}; {evaluation.frames_per_second:.0f} frames/s",
+        f"{clips} test clip{'s' * (clips != 1)}, {frames} frames; weights {evaluation.weights}; "
+        f"calibrated on {evaluation.calibrated_on}; {evaluation.frames_per_second:.0f} frames/s",
         highlight=False,
         markup=False,
         soft_wrap=True,
