@@ -52,15 +52,17 @@ class Door:
         host, port = self.address.removeprefix("tcp://").split(":")
         return socket.create_connection((host, int(port)), timeout=timeout_s)
 
-    def refuses(self, reason: str, *, at_least: int = 1) -> None:
-        wait_until(lambda: self.gatekeeper.refused[reason] >= at_least, what=f"{reason}: {self.gatekeeper.refused}")
+    def refuses(self, *reasons: str) -> None:
+        """For one of them: where both sides see that they do not fit, either may be the first to hang up."""
+        refused = self.gatekeeper.refused
+        wait_until(lambda: any(refused[reason] for reason in reasons), what=f"{reasons}: {refused}")
 
 
 @contextmanager
 def guarded(gatekeeper: Gatekeeper) -> Iterator[Door]:
     with zmq.Context() as context:
         pub = bound_socket(context, zmq.PUB, "tcp://127.0.0.1:*", what="test", limits=LIMITS, secure=gatekeeper.guard)
-        thread = threading.Thread(target=keep, args=(gatekeeper,))
+        thread = threading.Thread(target=gatekeeper.run)
         thread.start()
         try:
             yield Door(gatekeeper, context, pub, real_address(pub))
@@ -68,14 +70,6 @@ def guarded(gatekeeper: Gatekeeper) -> Iterator[Door]:
             pub.close(linger=0)
             thread.join(DEADLINE_S)
     assert not thread.is_alive()
-
-
-def keep(gatekeeper: Gatekeeper) -> None:
-    try:
-        while not gatekeeper.is_done:
-            gatekeeper.step(0.5)
-    finally:
-        gatekeeper.close()
 
 
 def with_keys(keys: ClientKeys) -> Callable[[Socket], None]:

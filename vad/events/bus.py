@@ -15,7 +15,7 @@ import zmq
 from vad.clock import SystemClock
 from vad.events.messages import heartbeat_message, score_message
 from vad.events.schema import HEARTBEAT_TOPIC, encode, topic_of
-from vad.events.sockets import Limits, bound_socket, real_address
+from vad.events.sockets import Limits, bound_socket, drop_connections, real_address
 
 if TYPE_CHECKING:
     from vad.clock import Clock
@@ -107,6 +107,10 @@ class Publisher:
             self._send_heartbeat()
             self._next_heartbeat_s = now_s + self._settings.heartbeat_s
         return self._next_heartbeat_s - now_s
+
+    def drop_connections(self) -> None:
+        """End all connections; subscribers that may still connect come back and ask for what they missed."""
+        drop_connections(self._socket, what="bus.bind")
 
     def close(self) -> None:
         """Send what is unsent and a last heartbeat, then wait ``bus.linger_s`` at most for slow subscribers."""

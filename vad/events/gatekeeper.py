@@ -167,6 +167,14 @@ class Gatekeeper:
         if self._clients_dir is not None and self._clock.monotonic_s() >= self._next_reload_s:
             self._reload(self._clients_dir)
 
+    def run(self) -> None:
+        """Until every socket guarded has been closed."""
+        try:
+            while not self.is_done:
+                self.step(RELOAD_EVERY_S)
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Let go of everything, at once; nobody is let in after that."""
         for door in list(self._doors.values()):

@@ -33,7 +33,7 @@ from vad.events.requests import (
     decode_request,
     encode_reply,
 )
-from vad.events.sockets import Limits, bound_socket, real_address
+from vad.events.sockets import Limits, bound_socket, drop_connections, real_address
 
 if TYPE_CHECKING:
     from vad.clock import Clock
@@ -122,6 +122,10 @@ class ReplayServer:
         except JournalError as exc:
             answer = self._refuse("unavailable", str(exc))
         return [*envelope, *answer] if answer else []
+
+    def drop_connections(self) -> None:
+        """End all connections; clients that may still connect come back and ask again."""
+        drop_connections(self._socket, what="bus.replay_bind")
 
     def close(self) -> None:
         if self._socket.closed:

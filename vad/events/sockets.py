@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -20,6 +21,7 @@ Secure: TypeAlias = Callable[[Socket], None]
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 5_000
 PEER_SILENT_MS = 15_000
+REBIND_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,24 @@ def connected_socket(
         socket.close(linger=0)
         raise ValueError(f"{address!r} is not an address ({exc}); allowed: tcp://HOST:PORT") from None
     return socket
+
+
+def drop_connections(socket: Socket, *, what: str) -> None:
+    """End every connection to a bound socket. Whoever may still connect does so again by itself.
+
+    Raises BindError, which names the setting ``what``, when somebody else takes the address in that moment.
+    """
+    address = real_address(socket)
+    socket.unbind(address)
+    give_up_s = time.monotonic() + REBIND_S
+    while True:
+        try:
+            socket.bind(address)
+            return
+        except zmq.ZMQError as exc:  # the old listener ends a moment later
+            if time.monotonic() > give_up_s:
+                raise BindError(f"{what}: {address} cannot be bound again: {zmq.strerror(exc.errno or 0)}") from None
+            time.sleep(0.002)
 
 
 def real_address(socket: Socket) -> str:

@@ -22,6 +22,7 @@ from vad.errors import BridgeError, CursorError, EventRefused, JournalError
 from vad.events.bridges import Bridge
 from vad.events.cursor import CursorFile, Position
 from vad.events.journal import JournalReader, StoredEvent
+from vad.pipeline.status import BridgeStatus
 
 log = structlog.get_logger(__name__)
 
@@ -35,15 +36,15 @@ MAX_DEAD_LETTER_BYTES = 64 * 2**20
 
 
 @dataclass(slots=True)
-class BridgeStatus:
-    """Written by the bridge's thread, read by anyone (each field alone is atomic)."""
+class BridgeCounts:
+    """Written by the bridge's thread, read by anyone (each field alone is atomic); see ``BridgeStatus``."""
 
     up: bool = False
     sequence: int = 0  # the last event done
     sent: int = 0
-    failed: int = 0  # attempts
+    failed: int = 0
     dead_letters: int = 0
-    lost: int = 0  # events that the journal no longer had
+    lost: int = 0
 
 
 class BridgeWorker:
@@ -64,7 +65,7 @@ class BridgeWorker:
         clock: Clock,
     ) -> None:
         self.name = bridge_name(settings)
-        self.status = BridgeStatus()
+        self.status = BridgeCounts()
         self._settings = settings
         self._bridge = bridge
         self._reader = reader
@@ -102,7 +103,21 @@ class BridgeWorker:
             log.warning("bridge.failed", bridge=self.name, detail=str(error), retry_in_s=round(wait_s, 1))
             self._clock.wait(self._stopping, timeout_s=wait_s)
             failures += 1
+        self.close()
+
+    def close(self) -> None:
         self._reader.close()
+
+    def told(self, last_sequence: int) -> BridgeStatus:
+        counts = self.status
+        return BridgeStatus(
+            up=counts.up,
+            behind=max(0, last_sequence - counts.sequence),
+            sent=counts.sent,
+            failed=counts.failed,
+            dead_letters=counts.dead_letters,
+            lost=counts.lost,
+        )
 
     def stop(self) -> None:
         """Deliver for DRAIN_S at most, then end. Everything that will ever be stored has been."""

@@ -11,14 +11,14 @@ import zmq
 from vad.clock import Clock
 from vad.config import BusSettings, StorageSettings
 from vad.events.bus import Publisher
+from vad.events.gatekeeper import Gatekeeper
 from vad.events.journal import JOURNAL_NAME, Journal
 from vad.events.replay import ReplayServer
-from vad.events.sockets import Secure
 from vad.pipeline.mailbox import Mailbox
 from vad.pipeline.metrics import StageMetrics
 from vad.pipeline.publish import Outbound, run_publish
 from vad.pipeline.record import Recorder
-from vad.pipeline.status import JournalStatus, ReplayStatus
+from vad.pipeline.status import BusStatus, JournalStatus, ReplayStatus
 from vad.types import FrameScore, RaisedEvent
 
 OUTBOX_CAPACITY = 1024
@@ -28,7 +28,8 @@ POLL_S = 0.1
 class Delivery:
     """Journal first, then publish; whatever was missed is replayed.
 
-    Opens the journal and binds both addresses when made: raises JournalError or BindError, and leaves nothing open.
+    Opens the journal and binds both addresses when made: raises JournalError, KeyFileError or BindError, and leaves
+    nothing open.
     ``stages`` are the bodies of its threads, which the caller starts. They end by themselves after ``finish``, in the
     order in which events flow; then ``close``.
     """
@@ -40,13 +41,15 @@ class Delivery:
         storage: StorageSettings,
         metrics: StageMetrics,
         clock: Clock,
-        secure: Secure | None = None,
     ) -> None:
         self._outbox: Mailbox[Outbound] = Mailbox(OUTBOX_CAPACITY)
         self._published = threading.Event()
         self._context = zmq.Context()
         with ExitStack() as undo:
             undo.callback(self._context.term)
+            self._gatekeeper = Gatekeeper.from_settings(bus, clock=clock)
+            undo.callback(self._gatekeeper.close)
+            secure = self._gatekeeper.guard
             self.journal = Journal(storage.dir / JOURNAL_NAME, clock=clock)
             undo.callback(self.journal.close)
             self._replay = ReplayServer(bus, journal=self.journal, context=self._context, clock=clock, secure=secure)
@@ -68,7 +71,12 @@ class Delivery:
     @property
     def stages(self) -> Mapping[str, Callable[[], None]]:
         """Name and body of each thread."""
-        return {"journal": self.recorder.run, "publish": self._run_publish, "replay": self._run_replay}
+        return {
+            "journal": self.recorder.run,
+            "publish": self._run_publish,
+            "replay": self._run_replay,
+            "gatekeeper": self._gatekeeper.run,
+        }
 
     def put(self, events: Sequence[RaisedEvent], scores: Sequence[FrameScore] = ()) -> None:
         """Have events stored and sent, and scores sent. Never waits."""
@@ -90,6 +98,7 @@ class Delivery:
         """Once the threads have ended, or were never started."""
         self._publisher.close()
         self._replay.close()
+        self._gatekeeper.close()
         self._context.term()
         self.journal.close()
 
@@ -102,15 +111,27 @@ class Delivery:
         server = self._replay
         return ReplayStatus(answers=dict(server.answers), events=server.events, unread_bytes=server.unread_bytes)
 
+    @property
+    def bus_status(self) -> BusStatus:
+        keeper = self._gatekeeper
+        return BusStatus(connections=keeper.connections, accepted=keeper.accepted, refused=dict(keeper.refused))
+
+    def _revocations(self) -> int:
+        return self._gatekeeper.revocations
+
     def _run_publish(self) -> None:
         try:
-            run_publish(outbox=self._outbox, publisher=self._publisher)
+            run_publish(outbox=self._outbox, publisher=self._publisher, revocations=self._revocations)
         finally:
             self._published.set()
 
     def _run_replay(self) -> None:
+        seen = self._revocations()
         try:
             while not self._published.is_set():
+                if (now := self._revocations()) != seen:
+                    seen = now
+                    self._replay.drop_connections()
                 self._replay.step(POLL_S)
         finally:
             self._replay.close()

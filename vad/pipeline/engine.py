@@ -27,13 +27,14 @@ from vad.events.journal import JOURNAL_NAME
 from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
+from vad.pipeline.bridges import Bridges
 from vad.pipeline.delivery import Delivery
 from vad.pipeline.inference import run_inference
 from vad.pipeline.ledger import Account, Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics
 from vad.pipeline.scoring import Judge, ScoringWorker, restore
-from vad.pipeline.status import CameraStatus, EngineStatus, JournalStatus, ReplayStatus
+from vad.pipeline.status import BusStatus, CameraStatus, EngineStatus, JournalStatus, ReplayStatus
 from vad.pipeline.stream import CameraStream
 from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CameraEvent, CellMap, Stage
@@ -78,6 +79,7 @@ class Engine:
         self._events: queue.Queue[AnomalyEvent | CameraEvent] = queue.Queue(EVENT_QUEUE_CAPACITY)
         self._scoring: ScoringWorker | None = None
         self._delivery: Delivery | None = None
+        self._bridges: Bridges | None = None
         self.device = ""  # known once started
 
     @classmethod
@@ -109,20 +111,24 @@ class Engine:
         with ExitStack() as undo:
             delivery = Delivery(bus=config.bus, storage=config.storage, metrics=self._metrics, clock=self._clock)
             undo.callback(delivery.close)
+            bridges = Bridges(config, journal=delivery.journal, clock=self._clock)
+            undo.callback(bridges.close)
             self._scoring = self._scoring_worker(weights.card.sha256, delivery)
             undo.pop_all()
-        self._delivery = delivery
+        self._delivery, self._bridges = delivery, bridges
         self.registry.register(EngineCollector(self.status))
         self._streams = {
             camera: self._stream(camera, model_width=weights.card.input_width) for camera in config.cameras
         }
         self._start_threads(runner, self._scoring, delivery)
+        bridges.start()
         log.info("engine.started", cameras=len(self._streams), device=self.device, bus=delivery.bus_address)
 
     def stop(self) -> None:
         """Stop the readers, drain, close open incidents, flush the journal, close the sockets. Idempotent.
 
-        Takes at most the longest read_timeout_s plus STOP_GRACE_S for the readers. Raises EngineError if a stage died.
+        Takes at most the longest read_timeout_s plus STOP_GRACE_S for the readers, and some seconds for bridges whose
+        other side does not answer. Raises EngineError if a stage died.
         """
         self._stopping.set()
         if not self._finished.is_set():
@@ -130,6 +136,8 @@ class Engine:
             self._clips.close()
             for thread in self._threads:
                 thread.join()
+            if self._bridges is not None:
+                self._bridges.stop()
             if self._delivery is not None:
                 self._delivery.close()
             self._finished.set()
@@ -214,6 +222,8 @@ class Engine:
             last_sequence=delivery.journal.last_sequence if delivery else 0,
             journal=delivery.journal_status if delivery else JournalStatus(),
             replay=delivery.replay_status if delivery else ReplayStatus(),
+            bus=delivery.bus_status if delivery else BusStatus(),
+            bridges=self._bridges.statuses() if self._bridges else {},
         )
 
     def _camera_status(self, stream: CameraStream, account: Account) -> CameraStatus:

@@ -10,7 +10,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from vad.errors import StreamCode
-from vad.pipeline.status import CameraStatus, EngineStatus
+from vad.events.gatekeeper import REASONS
+from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
 from vad.types import CameraState
 
 DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -55,8 +56,20 @@ OF_THE_ENGINE: tuple[tuple[Family, str, str, Callable[[EngineStatus], float]], .
     (GaugeMetricFamily, "vad_journal_used_bytes", "What its events take.", lambda s: s.journal.used_bytes),
     (CounterMetricFamily, "vad_replay_events", "Events given back on request.", lambda s: s.replay.events),
     (GaugeMetricFamily, "vad_replay_unread_bytes", "Given back and not yet read.", lambda s: s.replay.unread_bytes),
+    (GaugeMetricFamily, "vad_bus_connections", "Open to the bus and the replay.", lambda s: s.bus.connections),
+    (CounterMetricFamily, "vad_bus_connections_accepted", "Ever opened.", lambda s: s.bus.accepted),
 )
 """One value each."""
+
+PER_BRIDGE: tuple[tuple[Family, str, str, Callable[[BridgeStatus], float]], ...] = (
+    (GaugeMetricFamily, "vad_bridge_up", "1 while the last contact went well.", lambda b: float(b.up)),
+    (GaugeMetricFamily, "vad_bridge_lag_events", "Stored and not yet delivered.", lambda b: b.behind),
+    (CounterMetricFamily, "vad_bridge_sent", "Events delivered.", lambda b: b.sent),
+    (CounterMetricFamily, "vad_bridge_failed", "Attempts that failed.", lambda b: b.failed),
+    (CounterMetricFamily, "vad_bridge_dead_letters", "Events given up, kept in a file.", lambda b: b.dead_letters),
+    (CounterMetricFamily, "vad_bridge_lost", "Events forgotten before delivery.", lambda b: b.lost),
+)
+"""One value a bridge."""
 
 
 class StageMetrics:
@@ -129,6 +142,12 @@ class EngineCollector(Collector):
         for result, times in status.replay.answers.items():
             answers.add_metric([result], times)
         yield answers
+        yield _refused(status)
+        for kind, name, text, of_bridge in PER_BRIDGE:
+            family = kind(name, text, labels=["bridge"])
+            for bridge, told in status.bridges.items():
+                family.add_metric([bridge], of_bridge(told))
+            yield family
 
 
 def _dropped(status: EngineStatus) -> Metric:
@@ -145,6 +164,13 @@ def _replay_requests(status: EngineStatus) -> Metric:
     family = CounterMetricFamily("vad_replay_requests", "Requests for missed events, by outcome.", labels=["result"])
     for result, times in status.replay.answers.items():
         family.add_metric([result], times)
+    return family
+
+
+def _refused(status: EngineStatus) -> Metric:
+    family = CounterMetricFamily("vad_bus_connections_refused", "Turned away, by reason.", labels=["reason"])
+    for reason in REASONS:
+        family.add_metric([reason], status.bus.refused.get(reason, 0))
     return family
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -27,10 +27,17 @@ class Outbound:
     scores: Sequence[FrameScore] = ()
 
 
-def run_publish(*, outbox: Mailbox[Outbound], publisher: Publisher) -> None:
-    """Until ``outbox`` is closed and empty, then send what is left and close the sockets with a finite linger."""
+def run_publish(*, outbox: Mailbox[Outbound], publisher: Publisher, revocations: Callable[[], int] = lambda: 0) -> None:
+    """Until ``outbox`` is closed and empty, then send what is left and close the sockets with a finite linger.
+
+    Whenever ``revocations`` has gone up all connections end, and only keys that are still good come back.
+    """
+    seen = revocations()
     try:
         while (items := outbox.take(timeout_s=POLL_S)) is not None:
+            if (now := revocations()) != seen:
+                seen = now
+                publisher.drop_connections()
             try:
                 for item in items:
                     publisher.publish(item.stored)

@@ -74,6 +74,31 @@ class ReplayStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BusStatus:
+    """Who is connected to the bus and the replay, how many ever were, and how many were refused, by reason."""
+
+    connections: int = 0
+    accepted: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeStatus:
+    """One bridge: ``up`` while the last contact went well, ``behind`` the events that it has yet to deliver.
+
+    ``sent`` counts deliveries, ``failed`` attempts that were not one, ``dead_letters`` events given up,
+    ``lost`` those that the journal had forgotten before they could be delivered.
+    """
+
+    up: bool = False
+    behind: int = 0
+    sent: int = 0
+    failed: int = 0
+    dead_letters: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """The whole engine."""
 
@@ -82,6 +107,8 @@ class EngineStatus:
     last_sequence: int = 0
     journal: JournalStatus = JournalStatus()
     replay: ReplayStatus = ReplayStatus()
+    bus: BusStatus = BusStatus()
+    bridges: dict[str, BridgeStatus] = field(default_factory=dict)
 
     @property
     def frames(self) -> Account:
