@@ -235,12 +235,13 @@ def events(
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
     storage: Annotated[Path | None, typer.Option(help="For --since: read the journal in this folder.")] = None,
     follow: Annotated[bool, typer.Option(help="Go on until interrupted; otherwise end with the last event.")] = True,
+    keys: Annotated[Path | None, typer.Option(help="The file of `vad keys new`, for a bus with keys.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print events as they are raised, one a line."""
     from vad.service.watch import watch_events
 
-    watch_events(address, since=since, cameras=camera, storage=storage, as_json=as_json, follow=follow)
+    watch_events(address, since=since, cameras=camera, storage=storage, as_json=as_json, follow=follow, keys=keys)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from vad.events.catch_up import CatchUp
 from vad.events.cursor import CursorFile, Position, Progress
 from vad.events.following import Following
 from vad.events.journal import JournalReader
+from vad.events.keys import client_hook
 from vad.events.replayer import Replayer
 from vad.events.schema import (
     EVENT_TOPIC,
@@ -39,7 +40,7 @@ from vad.events.sockets import Limits, connected_socket
 
 if TYPE_CHECKING:
     from vad.clock import Clock
-    from vad.events.sockets import Secure, Socket
+    from vad.events.sockets import Socket
 
 HIGH_WATER_MARK = 10_000
 
@@ -62,6 +63,10 @@ class Subscriber:
 
     ``timeout_s`` ends the iteration when nothing asked for has come for that long. Used by one thread. Raises
     ReplayError when the engine does not replay what was asked for, CursorError when the cursor cannot be read or kept.
+
+    A bus with keys wants ``keys``, the file that ``vad keys new`` made for this client, or ``client_secret`` and the
+    engine's public ``server_key`` in Z85. Raises KeyFileError for what is no key. An engine that does not know the key
+    stays silent; it is asked again until it does.
     """
 
     def __init__(
@@ -78,7 +83,9 @@ class Subscriber:
         timeout_s: float | None = None,
         on_lost: Callable[[EventsLost], None] | None = None,
         clock: Clock | None = None,
-        secure: Secure | None = None,
+        keys: str | Path | None = None,
+        client_secret: str | bytes | None = None,
+        server_key: str | bytes | Path | None = None,
     ) -> None:
         if since is not None and since < 0:
             raise ValueError(f"since {since} is no sequence; allowed: 0 or more")
@@ -93,6 +100,7 @@ class Subscriber:
         self._progress = Progress(None if cursor_file is None else CursorFile(Path(cursor_file)), clock=self._clock)
         file = None if journal is None else Path(journal)
         self._following = self._begin(since, file)
+        secure = client_hook(keys, client_secret=client_secret, server_key=server_key)
         self._context = zmq.Context()
         try:
             limits = Limits(frame_bytes=MAX_BODY_BYTES, receive_queue=HIGH_WATER_MARK)

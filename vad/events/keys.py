@@ -174,6 +174,21 @@ def client_secure(keys: ClientKeys) -> Secure:
     return secure
 
 
+def client_hook(
+    keys: str | Path | None, *, client_secret: str | bytes | None = None, server_key: str | bytes | Path | None = None
+) -> Secure | None:
+    """What a subscriber is given: a key file, or both keys in Z85; None for a bus without keys. Raises KeyFileError."""
+    if keys is not None and client_secret is not None:
+        raise KeyFileError("keys and client_secret are both given; allowed: one of them")
+    if keys is not None:
+        return client_secure(load_client(Path(keys), server=server_key))
+    if client_secret is None and server_key is None:
+        return None
+    if client_secret is None or server_key is None:
+        raise KeyFileError("client_secret and server_key belong together; allowed: both, or keys, a file with both")
+    return client_secure(ClientKeys(secret_key(client_secret), public_key(server_key)))
+
+
 def public_key(key: str | bytes | Path) -> bytes:
     """A public key in Z85, from itself or from a file. Raises KeyFileError for anything else."""
     if isinstance(key, Path):

@@ -26,12 +26,14 @@ def watch_events(
     storage: Path | None,
     as_json: bool,
     follow: bool,
+    keys: Path | None = None,
 ) -> None:
     """Print events until interrupted or until nobody reads the output; without ``follow`` until all are printed.
 
     ``since`` first prints what was raised after that sequence: the engine says it, or the journal in ``storage`` where
     that is given. What was lost, and an engine that is silent, are said on standard error, so that standard output
-    stays clean for other programs. Raises VadError, without ``follow`` also when no engine answers.
+    stays clean for other programs. ``keys`` is this client's key file. Raises VadError, without ``follow`` also when no
+    engine answers.
     """
     journal = None if storage is None else storage / JOURNAL_NAME
     if since is not None and journal is not None and not journal.is_file():
@@ -43,17 +45,24 @@ def watch_events(
             since=since,
             journal=journal if journal is not None and journal.is_file() else None,
             on_lost=_say_lost,
+            keys=keys,
         )
     except ValueError as exc:
         raise VadError(str(exc)) from None
     with subscriber:
         try:
-            _print_all(subscriber, address=address, as_json=as_json, follow=follow)
+            _print_all(subscriber, silence=_silence(address, keys), as_json=as_json, follow=follow)
         except BrokenPipeError:  # the reader has seen enough; what is still buffered goes nowhere
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_all(subscriber: Subscriber, *, address: str, as_json: bool, follow: bool) -> None:
+def _silence(address: str, keys: Path | None) -> str:
+    """What is said of an engine that says nothing."""
+    why = "if it has keys, give --keys" if keys is None else f"is {keys.name} allowed there, and made for it?"
+    return f"nothing from {address} for {SILENT_AFTER_S:.0f} s ({why})"
+
+
+def _print_all(subscriber: Subscriber, *, silence: str, as_json: bool, follow: bool) -> None:
     warned = False
     while True:
         message = subscriber.receive(0.0)
@@ -69,9 +78,9 @@ def _print_all(subscriber: Subscriber, *, address: str, as_json: bool, follow: b
             raise BrokenPipeError
         is_silent = subscriber.silence_s > SILENT_AFTER_S
         if is_silent and not follow:
-            raise VadError(f"nothing from {address} for {SILENT_AFTER_S:.0f} s; is an engine there?")
+            raise VadError(f"{silence}; is an engine there?")
         if is_silent and not warned:
-            typer.echo(f"vad: nothing from {address} for {SILENT_AFTER_S:.0f} s; still waiting", err=True)
+            typer.echo(f"vad: {silence}; still waiting", err=True)
         warned = is_silent
 
 
