@@ -170,6 +170,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from the checkpoint of a training cut short.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
+    fps: Annotated[float, typer.Option(min=0.01, max=60.0, help="Rate of clips that are folders of frames.")] = 10.0,
     threads: Annotated[int, typer.Option(min=1, max=64, help="CPU threads; another number is another rounding.")] = 1,
     licence: Annotated[str, typer.Option(help="Of the data, for the card, if its papers do not say.")] = "",
     citation: Annotated[str, typer.Option(help="Of the data, for the card, if its papers do not say.")] = "",
@@ -188,6 +189,7 @@ def train(
         seed=seed,
         device=device,
         threads=threads,
+        folder_fps=fps,
         licence=licence,
         citation=citation,
     )
@@ -301,7 +303,7 @@ def schema(what: Annotated[str, typer.Argument(help="config or event")]) -> None
     if what == "config":
         typer.echo(json.dumps(SiteConfig.model_json_schema(), indent=2))
     elif what == "event":
-        from vad.events.schema import json_schema
+        from vad.events.json_schema import json_schema
 
         typer.echo(json.dumps(json_schema(), indent=2))
     else:

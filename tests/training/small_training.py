@@ -1,4 +1,4 @@
-"""``vad train`` in the small, as a process to be killed: arguments DATASET OUT [--resume]."""
+"""``vad train`` in the small, as a process to be killed: arguments DATASET OUT."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vad.errors import VadError
 from vad.service.train import run_training
 from vad.training.train import Amounts, TrainOptions
 
-AMOUNTS = Amounts(footage=2, collages=1, scenes=1, held_out=2, epoch=4, checkpoint=3)
-EPOCHS = 3
+AMOUNTS = Amounts(footage=2, collages=1, scenes=1, held_out=2, epoch=3, checkpoint=2)
+EPOCHS = 2
 
 
 def options(dataset: Path, out: Path) -> TrainOptions:
@@ -23,7 +23,7 @@ def main() -> int:
     dataset, out = Path(sys.argv[1]), Path(sys.argv[2])
     console = Console(stderr=True)
     try:
-        card = run_training(options(dataset, out), resume="--resume" in sys.argv, console=console)
+        card = run_training(options(dataset, out), resume=False, console=console)
     except VadError as error:
         console.print(str(error), markup=False, soft_wrap=True)
         return 1

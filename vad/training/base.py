@@ -18,9 +18,11 @@ import cv2
 import structlog
 import torch
 
+from vad.atomic import check_writable
 from vad.errors import VadError
 from vad.model.weights import load_weights, save_weights
 from vad.training.card import INPUT_WIDTH, describe, new_network
+from vad.training.checkpoint import check_begun
 from vad.training.exam import examine, summary
 from vad.training.footage import Footage, from_footage, survey, textures
 from vad.training.interrupt import stop_on_signals
@@ -48,37 +50,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cv2.setNumThreads(1)
     try:
         with stop_on_signals() as should_stop:
-            trainer = _trainer(options)
+            trainer, held_out = _trainer(options)
             finished = trainer.run(tell=_say, should_stop=should_stop)
         if not finished:
             log.warning("interrupted", batch=trainer.batch, go_on_with="the same command and --resume")
             sys.exit(130)
-        _write(options, trainer)
+        _write(options, trainer, held_out)
     except VadError as error:
         log.error("failed", detail=str(error))
         sys.exit(1)
 
 
-def _trainer(options: argparse.Namespace) -> Trainer:
+def _trainer(options: argparse.Namespace) -> tuple[Trainer, dict[str, Material]]:
+    """The trainer, and what is only for measuring, by source."""
+    path = options.cache / f"{options.out.stem}.checkpoint"
+    check_begun(path, resume=options.resume)
+    check_writable(options.out)
     footage = _survey(options)
     material = Material.joined(list(_sources(options, footage, use="train").values()))
-    measuring = Material.joined(list(_sources(options, footage, use="held_out").values()))
+    held_out = _sources(options, footage, use="held_out")
+    measuring = Material.joined(list(held_out.values()))
     init = load_weights(options.init) if options.init else None
     trainer = Trainer(
         new_network(init, seed=options.seed),
         material,
         plan=Plan(batches=options.batches, seed=options.seed),
-        path=options.cache / f"{options.out.stem}.checkpoint",
+        path=path,
         settings={"init": init.card.sha256 if init else ""},
         exam=lambda network: summary(network, measuring),
     )
-    if options.resume and trainer.path.exists():
+    if path.exists():
         trainer.resume()
-    return trainer
+        log.info("resumed", batch=trainer.batch)
+    return trainer, held_out
 
 
-def _write(options: argparse.Namespace, trainer: Trainer) -> None:
-    held_out = _sources(options, _survey(options), use="held_out")
+def _write(options: argparse.Namespace, trainer: Trainer, held_out: dict[str, Material]) -> None:
     metrics: dict[str, object] = {"batches": trainer.batch, "sequences": trainer.sequences}
     metrics |= {f"held_out_{name}": examine(trainer.network, part) for name, part in held_out.items()}
     streams = ", the CC BY 4.0 streams of intel-iot-devkit/sample-videos" if options.streams else ""

@@ -19,6 +19,15 @@ Settings = Mapping[str, str | int | float]
 """What must be the same for a training to go on: plain values, compared one by one."""
 
 
+def check_begun(path: Path, *, resume: bool) -> None:
+    """Refuse to begin anew over a training that was not finished. Raises TrainingError."""
+    if path.exists() and not resume:
+        raise TrainingError(
+            f"{path}: a training that was not finished is kept there; allowed: --resume to go on with it, or remove "
+            "the file to begin anew"
+        )
+
+
 def save(path: Path, *, settings: Settings, state: Mapping[str, Any]) -> None:
     """Replace ``path`` by a new file, or leave it as it was. Raises TrainingError when it cannot be written."""
     buffer = io.BytesIO()

@@ -23,12 +23,14 @@ from vad.errors import DatasetError, TrainingError
 from vad.model.runner import find_device
 from vad.model.weights import Card, Weights, load_weights, save_weights
 from vad.training.card import INPUT_WIDTH, describe, new_network
+from vad.training.checkpoint import check_begun
 from vad.training.exam import examine, summary
 from vad.training.footage import Footage, from_footage, split, survey, textures
 from vad.training.material import Material, from_collages, from_scenes
 from vad.training.provenance import Provenance, read_provenance
 from vad.training.trainer import CHECKPOINT_EVERY, EPOCH_BATCHES, Plan, Progress, Trainer
 from vad.video.dataset import Dataset
+from vad.video.source import FOLDER_FPS
 
 EPOCHS = 20
 """Of EPOCH_BATCHES each."""
@@ -65,6 +67,7 @@ class TrainOptions:
     seed: int = 0
     device: str = "auto"
     threads: int = 1
+    folder_fps: float = FOLDER_FPS  # of clips that are folders of frames
     licence: str = ""
     citation: str = ""
     amounts: Amounts = Amounts()
@@ -102,7 +105,7 @@ def train(
     cv2.setNumThreads(len(os.sched_getaffinity(0)))  # the teacher's flow comes out the same for any number
     device = find_device(options.device)
     init = load_weights(options.init) if options.init else None
-    dataset = Dataset.open(options.dataset)
+    dataset = Dataset.open(options.dataset, folder_fps=options.folder_fps)
     if not dataset.train:
         raise DatasetError(f"{options.dataset}: no clip in train/; allowed: normal footage to learn from")
 
@@ -212,8 +215,4 @@ def _check_out(options: TrainOptions, *, resume: bool) -> None:
     except OSError as error:
         raise TrainingError(f"--out {out}: its folder cannot be made: {error.strerror or error}") from error
     check_writable(out)
-    if options.checkpoint.exists() and not resume:
-        raise TrainingError(
-            f"{options.checkpoint}: a training that was not finished is kept there; allowed: --resume to go on with "
-            "it, or remove the file to begin anew"
-        )
+    check_begun(options.checkpoint, resume=resume)
