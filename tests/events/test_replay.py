@@ -12,18 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import msgspec
 import psutil
 import pytest
 import zmq
 
-from tests.events.factory import anomalies, anomaly
+from tests.events.factory import CAMERA, anomalies, anomaly
 from vad.clock import ManualClock
 from vad.config import BusSettings
 from vad.errors import BindError
-from vad.events import Journal, ReplayServer
+from vad.events import Journal, ReplayServer, json_schema
 from vad.events import replay as replay_module
 from vad.events.credit import EXPIRES_S, MAX_BYTES, Credit
-from vad.events.requests import PAGE_BYTES
+from vad.events.requests import PAGE_BYTES, DoneRequest, ReplayRequest, SnapshotRequest, encode_request
 from vad.events.sockets import Limits
 from vad.types import Region
 
@@ -119,6 +121,36 @@ def test_what_is_no_request_is_said_to_be_malformed(journal: Journal, request_bo
         client.send_multipart([b"a", b"b", b"c"])
         assert json.loads(client.recv())["error"] == "malformed"
     assert server.answers["malformed"] == 2
+
+
+def test_requests_and_replies_are_what_the_json_schema_says(journal: Journal) -> None:
+    schema = json_schema()
+    journal.append([*anomalies(4), CAMERA])
+    journal._db.execute("DELETE FROM events WHERE sequence <= 2")
+
+    def check(part: str, body: bytes) -> dict[str, Any]:
+        instance: dict[str, Any] = json.loads(body)
+        jsonschema.validate(instance, {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]})
+        return instance
+
+    requests = [
+        ReplayRequest(after=0, limit=1),
+        ReplayRequest(after=9, epoch="00000000"),
+        SnapshotRequest(),
+        ReplayRequest(after=0, until=4, epoch=journal.epoch),
+        DoneRequest(received="00"),
+    ]
+    heads = []
+    with ReplayServer(SETTINGS, journal=journal) as server:
+        for request in requests:
+            request = msgspec.structs.replace(request, received=heads[-1].get("token", "") if heads else "0")
+            body = encode_request(request)
+            check("Request", body)
+            heads += [check("Reply", frames[0]) for frames in [server.answer(b"me", [body])] if frames]
+    assert [head["op"] for head in heads] == ["replay", "error", "snapshot", "replay"]
+    assert [head.get("lost") for head in heads] == [[1, 2], None, None, [1, 2]]
+    with pytest.raises(jsonschema.ValidationError):
+        check("Request", b'{"op":"replay","after":-1}')
 
 
 def test_fields_nobody_knows_yet_are_passed_over(journal: Journal) -> None:

@@ -6,6 +6,7 @@ from vad.errors import BindError, EventsLost, JournalError, ReplayError, WireErr
 from vad.events.bus import Publisher
 from vad.events.client import Subscriber
 from vad.events.journal import Journal, JournalReader, StoredEvent, read_journal
+from vad.events.json_schema import json_schema
 from vad.events.replay import ReplayServer
 from vad.events.schema import (
     AnomalyData,
@@ -23,7 +24,6 @@ from vad.events.schema import (
     decode,
     describe,
     encode,
-    json_schema,
 )
 
 __all__ = [

@@ -51,7 +51,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     epoch: Epoch
     first_sequence: Annotated[int, Meta(ge=1, description="the oldest that is kept; last_sequence + 1 if none is")]
     last_sequence: Annotated[int, Meta(ge=0, description="the last that was given")]
-    count: Annotated[int, Meta(ge=0, le=MAX_PAGE_EVENTS, description="how many events follow, two frames each")]
+    count: Annotated[int, Meta(ge=0, le=MAX_PAGE_EVENTS, description="how many events follow, a line each")]
     more: Annotated[bool, Meta(description="another request brings more")]
     token: Token
 

@@ -259,18 +259,6 @@ def decode(body: bytes) -> Message:
     return message
 
 
-def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of every body: what ``vad schema event`` prints."""
-    families = [AnomalyMessage, CameraMessage, JournalMessage, ScoreMessage, HeartbeatMessage]
-    references, definitions = msgspec.json.schema_components(families, ref_template="#/$defs/{name}")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A message body on the vad bus (CloudEvents 1.0 in JSON)",
-        "oneOf": list(references),
-        "$defs": definitions,
-    }
-
-
 def describe(message: Message) -> str:
     """One line for a person: time, camera, what happened. Nothing in it can steer a terminal."""
     return "".join(c if c.isprintable() else " " for c in _line(message))
