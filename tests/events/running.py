@@ -18,11 +18,16 @@ from vad.pipeline.metrics import StageMetrics
 
 @contextmanager
 def delivering(
-    storage: Path, *, bind: str = "tcp://127.0.0.1:*", replay_bind: str = "", **keep: Any
+    storage: Path,
+    *,
+    bind: str = "tcp://127.0.0.1:*",
+    replay_bind: str = "",
+    bus: dict[str, Any] | None = None,
+    **keep: Any,
 ) -> Iterator[Delivery]:
     """A delivery at work; its threads have ended, with whatever was put, when this does. Their errors are raised."""
     delivery = Delivery(
-        bus=BusSettings(bind=bind, replay_bind=replay_bind, heartbeat_s=0.1, linger_s=0.5),
+        bus=BusSettings(bind=bind, replay_bind=replay_bind, heartbeat_s=0.1, linger_s=0.5, **(bus or {})),
         storage=StorageSettings(dir=storage, **keep),
         metrics=StageMetrics(CollectorRegistry()),
         clock=SystemClock(),
