@@ -13,11 +13,14 @@ from vad.training.train import Step, TrainOptions, train
 def run_training(options: TrainOptions, *, resume: bool, console: Console) -> Card | None:
     """The card of what was trained; None when interrupted, and then it is said how to go on. Raises VadError."""
     with stop_on_signals() as should_stop, ProgressDisplay(console) as display:
+        first_frames = 0  # of the first batch: the clock starts behind it
 
         def tell(step: Step) -> None:
+            nonlocal first_frames
             said = ""
             if step.loss is not None:
-                frames_per_s = step.frames / max(display.phase_s(), 1e-3)
+                first_frames = first_frames or step.frames
+                frames_per_s = (step.frames - first_frames) / max(display.phase_s(), 1e-3)
                 said = f"loss {step.loss:.3f}  {frames_per_s:.0f} frames/s"
             display.update(step.phase, step.done, step.total, said)
 
