@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.events.factory import CAMERA, anomalies
+from tests.events.factory import CAMERA, anomalies, anomaly
 from tests.events.running import delivering
 from tests.pipeline.sites import wait_for
 from vad.errors import CursorError, EventsLost, ReplayError
 from vad.events import AnomalyMessage, CameraMessage, JournalMessage, Subscriber
 from vad.pipeline.delivery import Delivery
-from vad.types import CameraEvent, HealthIssue
+from vad.types import CameraEvent, HealthIssue, Region
 
 DEADLINE_S = 30.0
 
@@ -96,10 +96,40 @@ def test_a_gap_in_what_is_heard_is_filled_by_replay_in_order(tmp_path: Path) -> 
         assert subscriber.missed == 0
 
 
+def test_a_subscriber_too_slow_for_the_bus_catches_up_by_replay(tmp_path: Path) -> None:
+    boxes = tuple(Region(i / 100, 0.0, 1.0, 1.0, 5.0) for i in range(60))  # some 4 KiB an event
+    with delivering(tmp_path, bus={"high_water_mark": 10}) as delivery, subscribe(delivery) as subscriber:
+        connected(subscriber)
+        subscriber._socket.disconnect(delivery.bus_address)  # and with hardly any room where it comes back
+        subscriber._socket.rcvhwm = 10
+        subscriber._socket.rcvbuf = 4_096
+        subscriber._socket.connect(delivery.bus_address)
+        wait_for(lambda: subscriber._listen())
+        for _ in range(60):
+            put(delivery, [anomaly(regions=boxes)] * 100)
+        assert take(subscriber, 6_000) == list(range(1, 6_001))
+        assert subscriber.missed == 0
+        assert delivery.replay_status.events > 1_000  # it did not hear them all
+
+
+def test_a_snapshot_before_the_beginning_does_not_move_the_cursor_back(tmp_path: Path) -> None:
+    cursor = tmp_path / "cursor"
+    with delivering(tmp_path) as delivery:
+        put(delivery, [CAMERA, *anomalies(5)])
+        with subscribe(delivery, snapshot=True, cursor_file=cursor) as subscriber:
+            assert take(subscriber, 1) == [1]
+            subscriber.ack()
+            assert json.loads(cursor.read_text())["sequence"] == 6
+            put(delivery, anomalies(1))
+            assert take(subscriber, 1) == [7]
+            subscriber.ack()
+    assert json.loads(cursor.read_text())["sequence"] == 7
+
+
 def test_what_the_journal_has_forgotten_is_raised_with_its_exact_range(tmp_path: Path) -> None:
     with delivering(tmp_path, journal_mib=1) as delivery:
         put(delivery, anomalies(6_000))  # some four times what is kept
-        wait_for(lambda: 1 < delivery.journal_status.first_sequence and delivery.journal_status.used_bytes <= 2**20)
+        wait_for(lambda: delivery.journal_status.first_sequence > 1 and delivery.journal_status.used_bytes <= 2**20)
         first = delivery.journal_status.first_sequence
         assert first > 3_000
         with subscribe(delivery, since=10) as subscriber:

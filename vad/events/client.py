@@ -244,10 +244,12 @@ class Subscriber:
         """Do what can be done without waiting; False when there is nothing."""
         if self._catch_up.is_needed:
             return self._catch_up.work() or (self._catch_up.needs_a_heartbeat and self._listen())
-        was_live = self._following.epoch is not None
+        begins = self._following.epoch is None
         if self._following.work():
-            if self._snapshot and not was_live and self._following.gap is None:
-                self._catch_up.begin_snapshot()
+            if begins and self._following.epoch is not None and self._following.gap is None:
+                self._progress_quietly()  # the beginning is remembered before anything is handed out
+                if self._snapshot:
+                    self._catch_up.begin_snapshot()
             return True
         self._progress_quietly()
         return self._listen()

@@ -73,7 +73,10 @@ class Progress:
         return self._acknowledged
 
     def hand_out(self, position: Position) -> None:
-        self._handed = position
+        """The consumer has it; what lies before the beginning (a snapshot) changes nothing."""
+        before = self._handed
+        if before is None or before.epoch != position.epoch or before.sequence < position.sequence:
+            self._handed = position
 
     def acknowledge(self, position: Position | None = None) -> None:
         """Everything handed out, or everything up to ``position``, is done: on the disk when this returns."""

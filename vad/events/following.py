@@ -97,7 +97,7 @@ class Following:
                 self.lose(until=sequence - 1)
             message = self._decoded(body)
             if message is None or isinstance(message, HeartbeatMessage | ScoreMessage):
-                self.last_sequence = sequence
+                self.last_sequence = sequence  # whatever it is, it is not asked for again
             else:
                 self._accept(message, body)
 
