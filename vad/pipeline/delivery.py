@@ -103,6 +103,11 @@ class Delivery:
         self.journal.close()
 
     @property
+    def waiting(self) -> int:
+        """Batches of events and scores that are yet to be sent."""
+        return len(self._outbox)
+
+    @property
     def journal_status(self) -> JournalStatus:
         return self.recorder.status
 

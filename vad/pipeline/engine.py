@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Info
 
+from vad import __version__
 from vad.clock import Clock, SystemClock
 from vad.config import SiteConfig, load_config
 from vad.errors import CalibrationError, EngineError, VadError
@@ -29,10 +30,11 @@ from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.bridges import Bridges
 from vad.pipeline.delivery import Delivery
+from vad.pipeline.gpu import GpuCollector
 from vad.pipeline.inference import run_inference
 from vad.pipeline.ledger import Account, Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
-from vad.pipeline.metrics import EngineCollector, StageMetrics
+from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
 from vad.pipeline.scoring import Judge, ScoringWorker, restore
 from vad.pipeline.status import BusStatus, CameraStatus, EngineStatus, JournalStatus, ReplayStatus
 from vad.pipeline.stream import CameraStream
@@ -116,7 +118,7 @@ class Engine:
             self._scoring = self._scoring_worker(weights.card.sha256, delivery)
             undo.pop_all()
         self._delivery, self._bridges = delivery, bridges
-        self.registry.register(EngineCollector(self.status))
+        self._register_collectors(runner)
         self._streams = {
             camera: self._stream(camera, model_width=weights.card.input_width) for camera in config.cameras
         }
@@ -224,7 +226,23 @@ class Engine:
             replay=delivery.replay_status if delivery else ReplayStatus(),
             bus=delivery.bus_status if delivery else BusStatus(),
             bridges=self._bridges.statuses() if self._bridges else {},
+            queues={
+                "clips": len(self._clips),
+                "maps": len(self._maps),
+                "events": delivery.journal_status.waiting if delivery else 0,
+                "outbox": delivery.waiting if delivery else 0,
+            },
         )
+
+    def _register_collectors(self, runner: Runner) -> None:
+        for collector in (
+            EngineCollector(self.status),
+            StorageCollector(self.config.storage),
+            GpuCollector(runner.device),
+        ):
+            self.registry.register(collector)
+        info = Info("vad_engine", "What runs here: version, device, weights.", registry=self.registry)
+        info.info({"version": __version__, "device": self.device, "weights_sha256": runner.card.sha256})
 
     def _camera_status(self, stream: CameraStream, account: Account) -> CameraStatus:
         scoring = self._scoring
@@ -251,6 +269,8 @@ class Engine:
             incidents_opened=opened,
             false_alarms_per_day=stream.config.false_alarms_per_day,
             budget_ratio=opened / allowed if allowed > 0.0 else None,
+            incidents_open=max(0, opened - scoring.closed.get(stream.camera, 0)) if scoring else 0,
+            judged_s=judged_s,
         )
 
     def _scoring_worker(self, weights_sha256: str, delivery: Delivery) -> ScoringWorker:

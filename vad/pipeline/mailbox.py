@@ -75,6 +75,10 @@ class ClipMailbox:
         self._closed = False
         self._changed = threading.Condition()
 
+    def __len__(self) -> int:
+        with self._changed:
+            return sum(len(waiting) for waiting in self._clips.values())
+
     @property
     def has_any(self) -> bool:
         return bool(self._clips)

@@ -2,49 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
+from pathlib import Path
+from typing import Literal, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from vad.errors import StreamCode
+from vad.config import StorageSettings
 from vad.events.gatekeeper import REASONS
+from vad.pipeline.exposition import Row, Table
 from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
-from vad.types import CameraState
+from vad.types import CameraState, EventType, HealthIssue
 
 DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCIES_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MIB = 2**20
 
+Kind = Literal["counter", "gauge"]
+Family: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
-Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
+_STATES = tuple(CameraState)
 
-PER_CAMERA: tuple[tuple[Family, str, str, Callable[[CameraStatus], float | None]], ...] = (
-    (CounterMetricFamily, "vad_frames_received", "Frames decoded.", lambda c: c.frames.received),
-    (CounterMetricFamily, "vad_frames_scored", "Frames judged.", lambda c: c.frames.scored),
-    (GaugeMetricFamily, "vad_frames_in_flight", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
-    (GaugeMetricFamily, "vad_stream_up", "1 while frames arrive.", lambda c: float(c.state is CameraState.UP)),
-    (GaugeMetricFamily, "vad_stream_fps", "Frame rate measured from the media clock.", lambda c: c.fps),
-    (CounterMetricFamily, "vad_stream_corrupt_packets", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
+PER_CAMERA: tuple[tuple[Kind, str, str, Callable[[CameraStatus], float | None]], ...] = (
+    ("counter", "vad_frames_received", "Frames decoded.", lambda c: c.frames.received),
+    ("counter", "vad_frames_scored", "Frames judged.", lambda c: c.frames.scored),
+    ("gauge", "vad_frames_in_flight", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
+    ("gauge", "vad_stream_up", "1 while frames arrive.", lambda c: int(c.state is CameraState.UP)),
+    ("gauge", "vad_stream_fps", "Frames a second, measured from the media clock.", lambda c: c.fps and round(c.fps, 3)),
+    ("counter", "vad_stream_corrupt_packets", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
     (
-        CounterMetricFamily,
+        "counter",
         "vad_stream_abandoned_readers",
         "Readers that hung in native code and were given up.",
         lambda c: c.abandoned_readers,
     ),
-    (GaugeMetricFamily, "vad_anomaly_score", "Last score, -log10 of the p-value.", lambda c: c.score),
-    (GaugeMetricFamily, "vad_score_threshold", "Score that the false-alarm budget allows.", lambda c: c.threshold),
+    ("gauge", "vad_anomaly_score", "Last score, -log10 of the p-value.", lambda c: _finite(c.score)),
     (
-        GaugeMetricFamily,
+        "gauge",
+        "vad_score_threshold",
+        "Score that the false-alarm budget allows; none while nothing is judged.",
+        lambda c: _finite(c.threshold),
+    ),
+    ("counter", "vad_incidents_opened", "Incidents raised.", lambda c: c.incidents_opened),
+    ("gauge", "vad_incidents_open", "Incidents that are not over.", lambda c: c.incidents_open),
+    (
+        "counter",
+        "vad_judged_seconds",
+        "Seconds of video in which an incident could have been raised.",
+        lambda c: round(c.judged_s, 3),
+    ),
+    (
+        "gauge",
+        "vad_false_alarm_budget_per_day",
+        "False alarms that the camera may raise in a day: false_alarms_per_day.",
+        lambda c: c.false_alarms_per_day,
+    ),
+    (
+        "gauge",
         "vad_false_alarm_budget_ratio",
         "Incidents opened a day over false_alarms_per_day.",
-        lambda c: c.budget_ratio,
+        lambda c: c.budget_ratio and round(c.budget_ratio, 4),
     ),
 )
 """One value a camera, left out where it is None."""
 
+PER_CAMERA_AND: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], Iterable[tuple[str, float]]]], ...] = (
+    (
+        "counter",
+        "vad_frames_dropped",
+        "reason",
+        "Frames not judged; analysis_rate is by design.",
+        lambda c: c.frames.dropped.items(),
+    ),
+    (
+        "gauge",
+        "vad_stream_state",
+        "state",
+        "1 for the state the stream is in.",
+        lambda c: [(state, int(state is c.state)) for state in _STATES],
+    ),
+    (
+        "counter",
+        "vad_stream_reconnects",
+        "reason",
+        "New runs by the error code that ended the one before.",
+        lambda c: c.reconnects.items(),
+    ),
+    ("counter", "vad_stream_errors", "code", "What ended runs, by error code.", lambda c: c.errors.items()),
+    (
+        "gauge",
+        "vad_calibration_stage",
+        "stage",
+        "1 for the stage that the camera's calibration is in; the others are absent.",
+        lambda c: [(c.stage, 1)],
+    ),
+    (
+        "gauge",
+        "vad_camera_issue",
+        "issue",
+        "1 for what is wrong with the camera's picture, and absent when nothing is.",
+        lambda c: [(c.health, 1)] if c.health else [],
+    ),
+)
+"""Name, the second label, text: any number of values a camera, each under a member of a small enumeration."""
 
 OF_THE_ENGINE: tuple[tuple[Family, str, str, Callable[[EngineStatus], float]], ...] = (
     (GaugeMetricFamily, "vad_event_last_sequence", "Newest event in the journal.", lambda s: s.last_sequence),
@@ -72,6 +138,9 @@ PER_BRIDGE: tuple[tuple[Family, str, str, Callable[[BridgeStatus], float]], ...]
 """One value a bridge."""
 
 
+EVENT_TYPES = (*EventType, *(f"io.vad.camera.{state}" for state in (*CameraState, *HealthIssue, "recovered")))
+
+
 class StageMetrics:
     """The families that stages report into as they work."""
 
@@ -96,6 +165,8 @@ class StageMetrics:
             registry=registry,
         )
         self.events = Counter("vad_events", "Durable events written to the journal.", ["type"], registry=registry)
+        for kind in EVENT_TYPES:
+            self.events.labels(type=kind)  # there from the start, so that the first one is seen to happen
         self.calibration_failures = Counter(
             "vad_calibration_save_failures", "Calibrations that could not be saved.", registry=registry
         )
@@ -117,50 +188,45 @@ class EngineCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         status = self._status()
         for kind, name, text, value in PER_CAMERA:
-            family = kind(name, text, labels=["camera"])
-            for camera, state in status.cameras.items():
-                if (number := value(state)) is not None:
-                    family.add_metric([camera], number)
-            yield family
-        yield _dropped(status)
-        yield _states(status)
-        yield _by_code(
-            status,
-            "vad_stream_reconnects",
-            "New runs by the error code that ended the one before.",
-            "reason",
-            lambda camera: camera.reconnects,
-        )
-        yield _by_code(
-            status, "vad_stream_errors", "What ended runs, by error code.", "code", lambda camera: camera.errors
-        )
-        for kind, name, text, read in OF_THE_ENGINE:
-            yield kind(name, text, value=read(status))
-        answers = CounterMetricFamily(
-            "vad_replay_requests", "Requests for missed events, by outcome.", labels=["result"]
-        )
-        for result, times in status.replay.answers.items():
-            answers.add_metric([result], times)
-        yield answers
+            yield Table(kind, name, text, ("camera",), _one_each(status, value))
+        for kind, name, label, text, values in PER_CAMERA_AND:
+            yield Table(kind, name, text, ("camera", label), _some_each(status, values))
+        for family, name, text, read in OF_THE_ENGINE:
+            yield family(name, text, value=read(status))
+        yield _queues(status)
+        yield _answers(status)
         yield _refused(status)
-        for kind, name, text, of_bridge in PER_BRIDGE:
-            family = kind(name, text, labels=["bridge"])
+        for family, name, text, of_bridge in PER_BRIDGE:
+            metric = family(name, text, labels=["bridge"])
             for bridge, told in status.bridges.items():
-                family.add_metric([bridge], of_bridge(told))
-            yield family
+                metric.add_metric([bridge], of_bridge(told))
+            yield metric
 
 
-def _dropped(status: EngineStatus) -> Metric:
-    family = CounterMetricFamily(
-        "vad_frames_dropped", "Frames not judged; analysis_rate is by design.", labels=["camera", "reason"]
-    )
+def _finite(number: float) -> float | None:
+    return round(number, 4) if isfinite(number) else None
+
+
+def _one_each(status: EngineStatus, value: Callable[[CameraStatus], float | None]) -> Iterator[Row]:
     for name, camera in status.cameras.items():
-        for reason, frames in camera.frames.dropped.items():
-            family.add_metric([name, reason.value], frames)
+        if (number := value(camera)) is not None:
+            yield name, number
+
+
+def _some_each(status: EngineStatus, values: Callable[[CameraStatus], Iterable[tuple[str, float]]]) -> Iterator[Row]:
+    for name, camera in status.cameras.items():
+        for member, number in values(camera):
+            yield name, member, number
+
+
+def _queues(status: EngineStatus) -> Metric:
+    family = GaugeMetricFamily("vad_queue_items", "What waits between two stages.", labels=["queue"])
+    for queue, items in status.queues.items():
+        family.add_metric([queue], items)
     return family
 
 
-def _replay_requests(status: EngineStatus) -> Metric:
+def _answers(status: EngineStatus) -> Metric:
     family = CounterMetricFamily("vad_replay_requests", "Requests for missed events, by outcome.", labels=["result"])
     for result, times in status.replay.answers.items():
         family.add_metric([result], times)
@@ -174,19 +240,19 @@ def _refused(status: EngineStatus) -> Metric:
     return family
 
 
-def _states(status: EngineStatus) -> Metric:
-    family = GaugeMetricFamily("vad_stream_state", "1 for the state the stream is in.", labels=["camera", "state"])
-    for name, camera in status.cameras.items():
-        for state in CameraState:
-            family.add_metric([name, state.value], float(camera.state is state))
-    return family
+class StorageCollector(Collector):
+    """The disk that journal and calibrations are kept on, asked at each scrape; left out while it does not answer."""
 
+    def __init__(self, storage: StorageSettings) -> None:
+        self._directory: Path = storage.dir
+        self._journal_bytes = storage.journal_mib * MIB
 
-def _by_code(
-    status: EngineStatus, name: str, text: str, label: str, counts: Callable[[CameraStatus], dict[StreamCode, int]]
-) -> Metric:
-    family = CounterMetricFamily(name, text, labels=["camera", label])
-    for camera, state in status.cameras.items():
-        for code, times in counts(state).items():
-            family.add_metric([camera, code.value], times)
-    return family
+    def collect(self) -> Iterator[Metric]:
+        text = "What the journal may take before its oldest events are forgotten."
+        yield GaugeMetricFamily("vad_journal_limit_bytes", text, value=self._journal_bytes)
+        try:
+            disk = shutil.disk_usage(self._directory)
+        except OSError:
+            return
+        yield GaugeMetricFamily("vad_storage_free_bytes", "Free on the disk of storage.dir.", value=disk.free)
+        yield GaugeMetricFamily("vad_storage_size_bytes", "Size of the disk of storage.dir.", value=disk.total)

@@ -105,6 +105,7 @@ class ScoringWorker:
     on_event: Callable[[AnomalyEvent | CameraEvent], None]
     last_scores: dict[str, FrameScore] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
+    closed: dict[str, int] = field(default_factory=dict)
     judged_s: dict[str, float] = field(default_factory=dict)  # media seconds in which an event could be raised
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     _to_save: list[str] = field(default_factory=list)  # what is left of this turn
@@ -153,8 +154,9 @@ class ScoringWorker:
     def _hand_over(self, events: list[AnomalyEvent | CameraEvent], scores: list[FrameScore]) -> None:
         self.deliver(events, scores)
         for event in events:
-            if isinstance(event, AnomalyEvent) and event.type is EventType.OPENED:
-                self.opened[event.camera] = self.opened.get(event.camera, 0) + 1
+            if isinstance(event, AnomalyEvent) and event.type is not EventType.UPDATED:
+                counts = self.opened if event.type is EventType.OPENED else self.closed
+                counts[event.camera] = counts.get(event.camera, 0) + 1
             self.on_event(event)
 
     def _save_next(self) -> None:

@@ -27,7 +27,10 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """One camera. ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged."""
+    """One camera. ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged.
+
+    ``judged_s`` counts the seconds of video in which an incident could have been raised.
+    """
 
     state: CameraState
     code: StreamCode | None
@@ -46,6 +49,8 @@ class CameraStatus:
     incidents_opened: int
     false_alarms_per_day: float
     budget_ratio: float | None
+    incidents_open: int = 0
+    judged_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class BridgeStatus:
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """The whole engine."""
+    """The whole engine. ``queues`` says how much waits between two stages."""
 
     cameras: dict[str, CameraStatus] = field(default_factory=dict)
     epoch: str = ""
@@ -109,6 +114,7 @@ class EngineStatus:
     replay: ReplayStatus = ReplayStatus()
     bus: BusStatus = BusStatus()
     bridges: dict[str, BridgeStatus] = field(default_factory=dict)
+    queues: dict[str, int] = field(default_factory=dict)
 
     @property
     def frames(self) -> Account:

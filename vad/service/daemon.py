@@ -10,7 +10,13 @@ from types import FrameType
 from typing import Protocol
 
 import structlog
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from vad.config import SiteConfig
 from vad.pipeline.engine import Engine
@@ -27,6 +33,7 @@ def run_site(site: SiteConfig) -> EngineStatus:
     The first signal drains and closes in order, a second one exits at once. Raises VadError: EngineError when a stage
     died, BindError, WeightsError, JournalError when it could not start.
     """
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a series beside each counter, which nobody asks for
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)

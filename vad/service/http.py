@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from vad.errors import BindError, EngineError
+from vad.pipeline.exposition import encode
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -103,8 +103,8 @@ def application(*, registry: CollectorRegistry, readiness: Readiness, routes: Se
     """The routes as an ASGI application. Every error is answered as problem JSON (RFC 9457)."""
 
     def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type, "cache-control": "no-store"})
+        page, content_type = encode(registry, request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": content_type, "cache-control": "no-store"})
 
     def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
