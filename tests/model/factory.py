@@ -16,7 +16,7 @@ FPS = 10.0
 
 def random_weights(seed: int = 0) -> Weights:
     torch.manual_seed(seed)
-    network = Network(Architecture(look=8, features=8, context=8, hidden=8))
+    network = Network(Architecture(look=8, features=8, hidden=8, mixed=8))
     torch.nn.init.normal_(network.head.weight, std=0.2)  # the training start is near zero: too quiet for a test
     card = Card(
         name="random",

@@ -1,38 +1,73 @@
-"""The loops that a CPU runs give what the tensor code that is trained gives."""
+"""The loops that a CPU runs give what the tensor code of ``motion`` defines."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from vad.model import network
+from vad.model import motion, network
+from vad.types import CELL_PX
 
 
-def pictures(height: int, width: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Smooth texture that moved by (2, 1) px, with noise: (3, 1, height, width) each."""
+def pictures(height: int, width: int, *, seed: int, by: tuple[int, int] = (1, 2)) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smooth texture that moved by ``by`` px (y, x), with noise: (3, 1, height, width) each, in the network's units."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(3, 1, height // 8, width // 8, generator=generator)
     before = functional.interpolate(coarse, size=(height, width), mode="bicubic")
-    now = torch.roll(before, (1, 2), (2, 3)) + 0.02 * torch.randn(before.shape, generator=generator)
+    now = torch.roll(before, by, (2, 3)) + 0.02 * torch.randn(before.shape, generator=generator)
     return now, before
 
 
-@pytest.mark.parametrize(("height", "width"), [(96, 160), (136, 184), (48, 64), (8, 8)])
-def test_loops_and_tensor_code_agree(height: int, width: int) -> None:
-    now, before = pictures(height, width, seed=height)
-    with torch.enable_grad():
-        tensor_code = network._features(now, before)
-    with torch.inference_mode():
-        loops = network._features(now, before)
-    for expected, got in zip(tensor_code, loops, strict=True):
+def as_tensors(now: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    measured = motion.measure(now, before)
+    blocks = torch.cat((motion.normalised_blocks(now, before), measured.traits), dim=1)
+    return measured.flow, functional.pixel_unshuffle(blocks, 2)
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 160), (136, 184), (48, 64), (16, 16)])
+@pytest.mark.parametrize("by", [(1, 2), (0, 0), (-4, 9)])
+def test_loops_and_tensor_code_agree(height: int, width: int, by: tuple[int, int]) -> None:
+    now, before = pictures(height, width, seed=height, by=by)
+    for expected, got in zip(as_tensors(now, before), network.look(now, before), strict=True):
         assert expected.shape == got.shape
-        torch.testing.assert_close(got, expected, atol=2e-4, rtol=1e-4)
+        off = (expected - got).abs() > 2e-3 + 1e-3 * expected.abs()
+        # A tie between two candidates may fall either way.
+        assert float(off.float().mean()) < 2e-3
 
 
-def test_a_still_picture_has_no_flow_and_no_misfit_in_place() -> None:
+def test_a_still_picture_has_no_flow() -> None:
     now, _ = pictures(96, 160, seed=1)
-    with torch.inference_mode():
-        flow, _, misfit, _ = network._features(now, now)
+    flow, _ = network.look(now, now)
     assert float(flow.abs().max()) == 0.0
-    assert float(misfit[:, network.SHIFTS.index((0, 0))].max()) == 0.0
+
+
+@pytest.mark.parametrize("by", [(0, 1), (1, 1), (2, 3), (0, 6), (4, -8), (-8, 0), (8, 12)])
+def test_flow_follows_what_moved(by: tuple[int, int]) -> None:
+    now, before = pictures(96, 160, seed=4, by=by)
+    flow, _ = network.look(now, before)
+    middle = flow[:, :, 6:-6, 8:-8]  # what entered at the border came from nowhere
+    error = (middle - torch.tensor([by[1], by[0]]).float()[:, None, None]).norm(dim=1)
+    assert float(error.median()) < 0.25 * max(1.0, float(np.hypot(*by)))
+
+
+def test_half_a_pixel_is_measured_to_a_tenth() -> None:
+    generator = torch.Generator().manual_seed(3)
+    fine = functional.interpolate(torch.randn(1, 1, 24, 40, generator=generator), scale_factor=8.0, mode="bicubic")
+    now, before = functional.avg_pool2d(torch.roll(fine, 1, 3), 2), functional.avg_pool2d(fine, 2)
+    flow, _ = network.look(now, before)
+    middle = flow[0, :, 4:-4, 4:-4]
+    assert float((middle[0] - 0.5).abs().median()) < 0.1
+    assert float(middle[1].abs().median()) < 0.1
+
+
+def test_cells_show_their_own_pixels() -> None:
+    now, before = pictures(48, 64, seed=5)
+    _, seen = network.look(now, before)
+    assert seen.shape == (3, network.SEEN, 48 // CELL_PX, 64 // CELL_PX)
+    changed = now.clone()
+    changed[:, :, 40:48, 56:64] += 1.0
+    _, other = network.look(changed, before)
+    assert torch.equal(seen[..., :3, :3], other[..., :3, :3])
+    assert not torch.equal(seen[..., -1, -1], other[..., -1, -1])

@@ -21,7 +21,7 @@ def material() -> Material:
 
 def test_teaching_lowers_the_loss(material: Material) -> None:
     torch.manual_seed(0)
-    network = Network(Architecture(look=8, features=8, context=8, hidden=8))
+    network = Network(Architecture(look=8, features=8, hidden=8, mixed=8))
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     totals = []
     for step, batch in enumerate(batches(material, size=2, seed=0)):

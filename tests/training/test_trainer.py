@@ -26,7 +26,7 @@ def material() -> Material:
 
 def make_trainer(material: Material, path: Path, *, plan: Plan = PLAN) -> Trainer:
     torch.manual_seed(plan.seed)
-    network = Network(Architecture(look=8, features=8, context=8, hidden=8))
+    network = Network(Architecture(look=8, features=8, hidden=8, mixed=8))
     return Trainer(network, material, plan=plan, path=path, exam=lambda network: {"measure": 1.0})
 
 

@@ -27,7 +27,10 @@ class ScoringSettings(Section):
 
     warming_after_s: float = Field(default=20.0, ge=1.0, le=86400.0, description="learning only, before that")
     calibrated_after_s: float = Field(default=180.0, ge=2.0, le=604800.0, description="normal footage seen by then")
-    smoothing_s: float = Field(default=0.4, ge=0.0, le=10.0, description="time constant of the causal smoothing")
+    smoothing_s: float = Field(default=0.2, ge=0.0, le=10.0, description="time constant of the causal smoothing")
+    left_behind_s: float = Field(
+        default=10.0, ge=0.5, le=3600.0, description="what came to rest must stay that long before it is unusual"
+    )
     open_after_s: float = Field(default=0.3, ge=0.0, le=60.0, description="anomalous that long before it opens")
     close_after_s: float = Field(default=2.0, ge=0.1, le=600.0, description="calm that long before it closes")
     hysteresis: float = Field(default=0.7, gt=0.0, le=1.0, description="calm = below this share of the threshold")

@@ -101,7 +101,7 @@ class Runner:
         encoded = Encoded(*self._in_pieces(self._network.encode, now, before))
         hidden, last = self._step_through(layout, encoded, states)
         decoded = Decoded(*self._in_pieces(self._decode, now, hidden, *encoded))
-        reduced = reduce_to_cells(decoded, hidden, luma)
+        reduced = reduce_to_cells(encoded.flow, decoded.foreground, hidden, luma)
         expected = self._shift(layout, decoded.prediction, [state.prediction for state in states])
         spread = self._shift(layout, decoded.log_spread, [state.log_spread for state in states])
         surprise = surprise_per_cell(now, expected, spread)

@@ -22,7 +22,7 @@ from vad.atomic import replace_file
 from vad.errors import WeightsError
 from vad.model.network import Architecture, Network
 
-NETWORK_NAME = "vad-cell-flow-3"
+NETWORK_NAME = "vad-cell-motion-4"
 """Names the layout of the network in a card: changed whenever ``network.py`` stops reading older tensors."""
 
 LATER_KEYS = frozenset({"citation", "commit", "curves"})

@@ -17,15 +17,15 @@ from vad.types import CellMap
 
 
 class StaticChange:
-    """For how long (seconds) something has stood still that differs from the background, the light taken into account.
+    """For how long something has stood still that differs from the background, in units of ``left_behind_s``.
 
     The background is the median of samples of quiet cells, a hundred seconds' worth once so much was seen; gain and
-    offset of the whole picture are fitted by medians, so that drifting light does not count. How long things have
-    stood is transient: it starts fresh with each run.
+    offset of the whole picture are fitted by medians, so that drifting light does not count. How long things have stood
+    is transient: it starts fresh with each run.
     """
 
-    def __init__(self, rows: int, columns: int, *, speed: Speed) -> None:
-        self._speed = speed
+    def __init__(self, rows: int, columns: int, *, speed: Speed, left_behind_s: float) -> None:
+        self._speed, self._left_behind_s = speed, left_behind_s
         blocks = (2 * rows, 2 * columns)
         self._samples: NDArray[np.uint8] = np.zeros((TUNING.background_samples, *blocks), np.uint8)
         self._valid: Mask = np.zeros((TUNING.background_samples, rows, columns), np.bool_)
@@ -44,6 +44,25 @@ class StaticChange:
         self._lately: Map = np.zeros_like(self._stood_s)  # luma, a short mean
         self._map: Map = np.zeros((self._stood_s.shape[0] // 2, self._stood_s.shape[1] // 2), np.float32)
         self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
+
+    def surface(self, cells: CellMap) -> Map:
+        """(gh, gw) share of each cell that belongs to objects, moving or not: what the background does not explain.
+
+        Where the background is not known yet, what moves is all the surface there is. The light is that of the last
+        frame scored.
+        """
+        return kernels_static.surface(
+            cells.luma,
+            cells.activity,
+            self._background,
+            self._spread,
+            self._known,
+            self._gain,
+            self._offset,
+            TUNING.covered_least,
+            TUNING.covered_spreads,
+            TUNING.moving_surface,
+        )
 
     def score(self, cells: CellMap) -> Map:
         """Advances the clocks of what stands by this frame; call once a frame."""
@@ -67,9 +86,9 @@ class StaticChange:
             TUNING.static_full,
             TUNING.static_away_s,
             TUNING.static_held_s,
-            TUNING.static_most_s,
+            TUNING.static_most * self._left_behind_s,
         )
-        return self._map
+        return self._map / np.float32(self._left_behind_s)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         """Learn a normal frame where nothing moves: what stands there for long becomes the background."""

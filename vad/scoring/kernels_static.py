@@ -41,6 +41,39 @@ def resistant_line(background: Map, now: Map, use: Mask) -> tuple[float, float]:
 
 
 @kernel
+def surface(
+    luma: Map,
+    activity: Map,
+    background: Map,
+    spread: Map,
+    known: Mask,
+    gain: float,
+    offset: float,
+    least: float,
+    spreads: float,
+    moving: float,
+) -> Map:
+    """(gh, gw) share of each cell's blocks that are off the background by ``least`` and by ``spreads`` spreads.
+
+    At least ``moving`` of the activity; all of it for blocks whose background is not known.
+    """
+    gh, gw = activity.shape
+    out = np.zeros((gh, gw), np.float32)
+    for i in range(gh):
+        for j in range(gw):
+            share = np.float32(0.0)
+            for y in range(2 * i, 2 * i + 2):
+                for x in range(2 * j, 2 * j + 2):
+                    off = abs(luma[y, x] - gain * background[y, x] - offset)
+                    if not known[y, x]:
+                        share += np.float32(0.25) * activity[i, j]
+                    elif off > least and off > spreads * spread[y, x]:
+                        share += np.float32(0.25)
+            out[i, j] = max(share, np.float32(moving) * activity[i, j])
+    return out
+
+
+@kernel
 def dwell(
     luma: Map,
     background: Map,

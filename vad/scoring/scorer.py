@@ -19,7 +19,7 @@ from vad.config import Polygon, ScoringSettings
 from vad.errors import CalibrationError
 from vad.scoring import kernels, storage
 from vad.scoring.calibration import take
-from vad.scoring.evidence import Appearance, Direction, Evidence, Size, Speed, Stateful
+from vad.scoring.evidence import Appearance, Direction, Evidence, Size, Speed, Stateful, with_activity
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
@@ -99,11 +99,13 @@ class Scorer:
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
+        surface = with_activity(cells, self._static.surface(cells))
         cells = self._speed.moving(cells)
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
-        maps = [evidence.score(cells) for evidence in self._evidences]  # K maps (gh, gw)
+        # K maps (gh, gw); speed is the mean over whole objects, the other evidences look at what moves
+        maps = [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
         peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
         self._smooth_over(peaks, dt_s)
         score = self._judge(cells, maps, issue)
@@ -115,16 +117,23 @@ class Scorer:
         """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
         self._static.accept(cells)
         self._smooth[:] = 0.0
+        self._smoothed_s = 0.0
         self._recent.clear()
 
     def _smooth_over(self, peaks: State, dt_s: float) -> None:
-        """A short median, against key frames and whoever steps into the picture, then a causal exponential mean."""
+        """A short median, against key frames and whoever steps into the picture, then a causal exponential mean.
+
+        Both begin with the run's first measured frame: a mean that began at zero would hide what a run begins with.
+        """
+        if dt_s <= 0.0:
+            return
         self._recent.append(peaks)
         while (len(self._recent) - 1) * self._frame_s > TUNING.median_s + 1e-6:
             self._recent.popleft()
         steady = np.sort(np.stack(self._recent), axis=0)[(len(self._recent) - 1) // 2]
         tau_s = self._settings.smoothing_s
-        share = 1.0 if tau_s <= 0.0 else 1.0 - math.exp(-dt_s / tau_s)
+        self._smoothed_s += dt_s
+        share = 1.0 if tau_s <= 0.0 else (1.0 - math.exp(-dt_s / tau_s)) / (1.0 - math.exp(-self._smoothed_s / tau_s))
         self._smooth += share * (steady - self._smooth)
 
     def _enter(self, cells: CellMap) -> None:
@@ -144,7 +153,7 @@ class Scorer:
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
         self._speed = speed = Speed(rows, columns)
-        self._static = StaticChange(rows, columns, speed=speed)
+        self._static = StaticChange(rows, columns, speed=speed, left_behind_s=self._settings.left_behind_s)
         direction, size = Direction(rows, columns, speed=speed), Size(rows, columns)
         appearance = Appearance(rows, columns)
         self._evidences: list[Evidence] = [speed, direction, size, appearance, self._static]
@@ -156,6 +165,7 @@ class Scorer:
 
     def _begin_run(self) -> None:
         self._smooth: State = np.zeros(len(REASONS))
+        self._smoothed_s = 0.0  # footage in that mean
         self._recent: deque[State] = deque()  # (K,) of the last frames, for the median
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
         self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet

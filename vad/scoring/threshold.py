@@ -26,6 +26,7 @@ HORIZON_S = 7 * 86400.0  # peaks older than that are forgotten
 YOUNG_SHARE = 0.7  # of the ring is used while it fills: the first values were made by a scorer that knew less
 LARGEST_EXPONENT = 30.0  # rates are not told apart below 1e-30 a second
 LONGEST_EXCURSION_S = 60.0  # a longer one counts once in that time
+BODY = np.linspace(0.0, 1.0, 17)  # shares of the exponent at the tail's start at which the values below it are kept
 
 
 class Spot:
@@ -49,6 +50,8 @@ class Spot:
         self._fitted_at_s = -math.inf
         self.start = prior.floor
         self.shape, self.scale, self.start_rate = prior.shape, prior.scale, 0.0
+        self._body: State = BODY * self.start  # (17,) values that stand for BODY
+        self._usual = 0.0  # the median value
         self._mean, self._mean_s = 0.0, 0.0
         self._recent: deque[tuple[float, float]] = deque()  # (value, step) of the last sustain_s
         self._open_peak, self._open_s, self._calm_s = -math.inf, 0.0, 0.0
@@ -65,12 +68,16 @@ class Spot:
     def exponent(self, value: float, *, dt_s: float) -> float:
         """``-log10`` of the expected number of excursions above ``value`` in a frame of ``dt_s``; 0.0 = all the time.
 
-        Below the tail's start it is drawn straight down to 0.0 at value 0, so that it grows with the value everywhere.
+        Below the tail's start it follows the share of values that were higher, but no further than the value has come
+        from the usual one (the median) to the start: it grows with the value, and trifles stay trifles where the tail
+        starts at its floor.
         """
         value = self.relative(value)
         at_start = max(0.0, -math.log10(min(1.0, self.start_rate * dt_s))) if self.start_rate > 0.0 else 0.0
         if value <= self.start:
-            return at_start * max(0.0, value) / self.start if self.start > 0.0 else 0.0
+            rarity = float(np.interp(value, self._body, BODY))
+            way = (value - self._usual) / max(self.start - self._usual, 1e-9)
+            return at_start * min(rarity, max(0.0, way))
         return min(LARGEST_EXPONENT, at_start + self._tail_exponent(value - self.start))
 
     def level(self, rate: float) -> float:
@@ -174,6 +181,11 @@ class Spot:
 
     def _fit(self) -> None:
         prior = self.prior
+        values = self._values[: min(self._count, RING)]
+        share_above = max(1.0, float((values > self.start).sum())) / values.size
+        self._body = np.minimum(np.quantile(values, 1.0 - share_above**BODY), self.start)
+        self._body[-1] = self.start
+        self._usual = min(float(np.median(values)), self.start)
         span_s = max(self.learnt_s - self._counted_from_s, 1.0)
         self.start_rate = (self._peaks.size + 0.5) / span_s
         self.shape, self.scale = fit_tail(self._peaks - self.start, prior.shape, prior.scale, prior.weight)
@@ -188,6 +200,7 @@ class Spot:
             "ring": np.stack([self._values, self._steps_s, self._starts.astype(np.float64)]),
             "peaks": np.stack([self._peaks, self._peak_at_s]),
             "recent": recent,
+            "body": np.append(self._body, self._usual),
             "scalars": np.nan_to_num(np.array(scalars, dtype=np.float64), neginf=-1e300),
         }
 
@@ -197,6 +210,8 @@ class Spot:
         self._peaks, self._peak_at_s = take(arrays, "peaks", np.zeros_like(arrays.get("peaks", np.zeros((2, 0)))))
         recent = take(arrays, "recent", np.zeros_like(arrays.get("recent", np.zeros((0, 2)))))
         self._recent = deque((float(value), float(step)) for value, step in recent)
+        body = take(arrays, "body", np.zeros(BODY.size + 1))
+        self._body, self._usual = body[:-1], float(body[-1])
         scalars = [-math.inf if value <= -1e300 else float(value) for value in take(arrays, "scalars", np.zeros(13))]
         self._count = int(scalars[0])
         self.learnt_s, self._counted_from_s, self._fitted_at_s, self.start, self.shape = scalars[1:6]

@@ -44,7 +44,12 @@ class Tuning:
     slope_ridge: float = 0.02  # pull of the line over rows towards a constant
     line_floor: float = 0.3  # a line never falls below this share of its middle
 
-    median_s: float = 0.3  # span of the median before the exponential mean
+    median_s: float = 0.4  # span of the median before the exponential mean
+
+    # surface: what belongs to objects, moving or not
+    covered_least: float = 10.0  # luma levels off the background
+    covered_spreads: float = 3.0  # ... and spreads of it
+    moving_surface: float = 0.3  # what the network sees moving counts that much as surface where nothing is covered
 
     # speed
     speed_quantile: float = 0.9
@@ -88,7 +93,7 @@ class Tuning:
     static_held_s: float = 1.5
     static_lately_s: float = 0.4
     static_still: float = 2.0  # luma levels
-    static_most_s: float = 60.0
+    static_most: float = 6.0  # times ``scoring.left_behind_s``: it counts no further
     static_motion: float = 0.08  # activity times share of what is fast: above it a cell shows something moving
     static_hold_s: float = 1.0  # stood that long, it is kept out of the background while a flag is up
 
@@ -106,10 +111,11 @@ class Tuning:
 
 TUNING = Tuning()
 
+# Units of an evidence; of static change, times ``scoring.left_behind_s``.
 TAILS = {
     Reason.SPEED: TailPrior(floor=0.9, scale=0.06),
-    Reason.DIRECTION: TailPrior(floor=0.15, scale=0.04),
-    Reason.SIZE: TailPrior(floor=0.9, scale=0.12),
-    Reason.APPEARANCE: TailPrior(floor=0.9, scale=0.08),
-    Reason.STATIC_CHANGE: TailPrior(floor=0.5, scale=0.2),
+    Reason.DIRECTION: TailPrior(floor=0.2, scale=0.05),
+    Reason.SIZE: TailPrior(floor=2.0, scale=0.2),
+    Reason.APPEARANCE: TailPrior(floor=1.3, scale=0.1),
+    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.25),
 }

@@ -61,8 +61,8 @@ def _said(network: Network, material: Material, size: int) -> list[tuple[torch.T
             batch = Batch(*(values.to(network.gates.weight.device) for values in batch))
             n = batch.luma.shape[0]
             state = network.initial_state(n, *batch.luma.shape[2:])
-            decoded = run_chunk(network, batch.luma, centred(batch.luma[:, :1]), state).decoded
-            share = torch.sigmoid(decoded.foreground[:, 0])
-            values = (decoded.flow, rows(batch.flow), share, rows(batch.moving), rows(batch.trust))
+            chunk = run_chunk(network, batch.luma, centred(batch.luma[:, :1]), state)
+            share = torch.sigmoid(chunk.decoded.foreground[:, 0])
+            values = (chunk.flow, rows(batch.flow), share, rows(batch.moving), rows(batch.trust))
             said.append(tuple(value[n:] for value in values))
     return said

@@ -72,6 +72,7 @@ class Said(NamedTuple):
     """What the network said of a chunk, frames flattened time-major: row ``t * N + n``."""
 
     now: Tensor  # (T N, 1, H, W)
+    flow: Tensor  # (T N, 2, H/4, W/4)
     decoded: Decoded
     hidden: Tensor
     state: State  # after the last frame
@@ -86,13 +87,13 @@ def run_chunk(network: Network, luma: Tensor, before: Tensor, state: State) -> S
     for drive in torch.split(encoded.drive, n):
         state = network.step(drive, state)
         hidden.append(state.hidden)
-    return Said(now, network.decode(now, encoded, torch.cat(hidden)), torch.cat(hidden), state)
+    hiddens = torch.cat(hidden)
+    return Said(now, encoded.flow, network.decode(now, encoded, hiddens), hiddens, state)
 
 
 class Losses(NamedTuple):
     """Parts of the loss, each already weighted; their sum is what training minimises."""
 
-    flow: Tensor
     foreground: Tensor
     prediction: Tensor
     reconstruction: Tensor
@@ -101,20 +102,11 @@ class Losses(NamedTuple):
 def losses(network: Network, said: Said, batch: Batch, *, skip: int) -> Losses:
     """``batch`` is cut to the chunk that was run; its first ``skip`` frames begin a run and have no motion to judge."""
     n = batch.luma.shape[0]
-    flow, moving, trust = (rows(x)[skip * n :] for x in (batch.flow, batch.moving, batch.trust))
-    moving, trust = moving.unsqueeze(1), trust.unsqueeze(1)
-    miss = said.decoded.flow[skip * n :] - flow
-    miss = (miss.square().sum(dim=1, keepdim=True) + 1e-4).sqrt()
-    speed = flow.square().sum(dim=1, keepdim=True).sqrt()
-    weight = trust * (moving + 0.05)
-    # A tenth of a pixel matters when people walk at half a pixel a frame, and not at five. Dividing by the whole speed
-    # would teach the network to bet low.
-    flow_loss = (weight * miss / (0.5 + speed).sqrt()).sum() / weight.sum().clamp_min(1.0)
+    moving, trust = (rows(x)[skip * n :].unsqueeze(1) for x in (batch.moving, batch.trust))
     entropy = functional.binary_cross_entropy_with_logits(said.decoded.foreground[skip * n :], moving, reduction="none")
     balance = trust * (1.0 + 3.0 * moving)
     foreground_loss = (balance * entropy).sum() / balance.sum().clamp_min(1.0)
     return Losses(
-        2.0 * flow_loss,
         foreground_loss,
         0.25 * _prediction_loss(said, rows(batch.moving).unsqueeze(1), n),
         0.25 * (network.reconstruct(said.hidden) - said.now).abs().mean(),

@@ -1,0 +1,206 @@
+"""What moves where, in closed form: the hand-made features that the network looks at beside the pictures themselves.
+
+Exact speed is what the detector lives on, and a small network is slow to learn the quotient behind it: trained to
+choose among these candidates it did worse than the plain rule below (docs/detector.md has the figures). So flow is
+computed: differential flow (Lucas and Kanade 1981) at three scales, a coarse block matching for what moves too fast for
+it, and a check of each candidate by warping the picture before. The finest scale is kept unless it fits badly and
+another fits clearly better; that other is then refined where it points to.
+
+This module is the definition, in tensor operations, for any device; ``vad.model.features`` has the same numbers as
+loops for a CPU. Pictures are (N, 1, H, W) in units of ``LUMA_UNIT``; h, w = H / 4, W / 4 count blocks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vad.types import BLOCK_PX
+
+LUMA_UNIT = 64.0
+"""Grey levels of one unit of the network's pictures: about the contrast of a scene."""
+
+CONTRAST_FLOOR = 6.0 / LUMA_UNIT
+"""Added to the local contrast that divides the picture: about twice a camera's noise, so noise stays small."""
+
+GRADIENT_FLOOR = (2.0 / LUMA_UNIT) ** 2
+"""Added to the squared gradients that divide the flow: where there is no texture, there is no motion."""
+
+STILL_CHANGE = (2.5 / LUMA_UNIT) ** 2
+"""Mean squared change of a block below which no candidate but the finest is looked at."""
+
+SCALES = (1, 2, 4)
+"""Model pixels per pixel at which the differential flow is measured: it reaches about 1.5 such pixels a frame."""
+
+MOST_PX = 2.0
+"""Differential flow is cut to that many of its scale's pixels."""
+
+REACH = (2, 3)
+"""Blocks up and down, left and right, over which blocks are matched: 8 and 12 px a frame."""
+
+SHIFTS = [(y, x) for y in range(-REACH[0], REACH[0] + 1) for x in range(-REACH[1], REACH[1] + 1)]
+"""Where a block is looked for in the picture before, in blocks."""
+
+CHECK_PX = 8
+"""Side of the window, around each block, over which a candidate is checked."""
+
+GOOD_FIT = 6.0 / LUMA_UNIT
+"""Mean absolute difference, about twice a camera's noise, up to which the finest flow needs no other candidate."""
+
+WITHIN_REACH_PX = 1.2
+"""The finest flow is trusted up to here, in x and in y; beyond it any candidate that fits better is believed."""
+
+CLEARLY_BETTER = 0.5
+"""Share of the finest candidate's error, within its reach, below which another candidate is believed."""
+
+REFINEMENTS = 2
+"""Steps of Gauss and Newton from a candidate that is not the finest, each taken only if the picture fits better."""
+
+TRAITS = 7
+"""Per block: flow (x, y, squashed), fit, change at two scales, texture, unexplained share."""
+
+
+class Motion(NamedTuple):
+    """What is known of each block before the network looks."""
+
+    flow: Tensor  # (N, 2, h, w) px a frame (x, y): how far what is here now has come since the frame before
+    traits: Tensor  # (N, TRAITS, h, w) about -1..2
+
+
+def measure(now: Tensor, before: Tensor) -> Motion:
+    """Two successive pictures -> motion of the later one."""
+    flows, traits = differential_flow(now, before)
+    candidates = torch.cat((flows, match_blocks(now, before).unsqueeze(1)), dim=1)  # (N, C, 2, h, w)
+    errors = torch.cat([check(now, before, flow) for flow in candidates.unbind(dim=1)], dim=1)  # (N, C, h, w)
+    moves = functional.avg_pool2d((now - before).square(), BLOCK_PX) > STILL_CHANGE
+    within = candidates[:, :1].abs().amax(dim=2) <= WITHIN_REACH_PX
+    asked = torch.where(within, CLEARLY_BETTER, 1.0)  # (N, 1, h, w)
+    best = torch.cat((errors[:, :1] * asked, errors[:, 1:]), dim=1).argmin(dim=1, keepdim=True)  # (N, 1, h, w)
+    doubtful = moves & (~within | (errors[:, :1] > GOOD_FIT))
+    best = torch.where(doubtful, best, torch.zeros_like(best))
+    flow = torch.take_along_dim(candidates, best.unsqueeze(2), dim=1)[:, 0]
+    error = torch.take_along_dim(errors, best, dim=1)
+    for _ in range(REFINEMENTS):
+        refined = _refined(now, before, flow)
+        other = check(now, before, refined)
+        better = (best > 0) & (other < error)
+        flow, error = torch.where(better, refined, flow), torch.where(better, other, error)
+    fit = error / (check(now, before, torch.zeros_like(flow)) + CONTRAST_FLOOR)
+    fit = torch.where(moves, fit, torch.ones_like(fit))
+    return Motion(flow, torch.cat((flow / (1.0 + flow.abs()), fit, traits), dim=1))
+
+
+def differential_flow(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Flow in the closed form of Lucas and Kanade over 12 px windows, at each of SCALES.
+
+    Returns flow (N, scales, 2, h, w) in px a frame, unreliable beyond its scale's reach, and (N, 4, h, w): logarithms
+    of change at the two finest scales and of texture, and the share of the change that the finest flow leaves
+    unexplained.
+    """
+    structures = []
+    for scale in SCALES:
+        if scale > 1:
+            now, before = functional.avg_pool2d(now, 2), functional.avg_pool2d(before, 2)
+        structures.append(_structure(now, before, BLOCK_PX // scale))
+    around = functional.pad(torch.cat(structures, dim=1), (1, 1, 1, 1), mode="replicate")
+    structure = functional.avg_pool2d(around, 3, stride=1).reshape(len(now), len(SCALES), 6, *structures[0].shape[2:])
+    xx, xy, yy, xt, yt, tt = structure.unbind(dim=2)  # each (N, scales, h, w)
+    xx_, yy_, tt_ = xx + GRADIENT_FLOOR, yy + GRADIENT_FLOOR, tt + GRADIENT_FLOOR
+    determinant = xx_ * yy_ - xy * xy
+    u = (xy * yt - yy_ * xt) / determinant
+    v = (xy * xt - xx_ * yt) / determinant
+    unexplained = (tt + u * xt + v * yt) / tt_
+    change = torch.log(tt_[:, :2] * (1.0 / GRADIENT_FLOOR)) * 0.2
+    texture = torch.log((xx_ + yy)[:, :1] * (1.0 / GRADIENT_FLOOR)) * 0.2
+    scales = torch.tensor(SCALES, dtype=now.dtype, device=now.device)[:, None, None, None]
+    flow = torch.stack((u, v), dim=2).clamp(-MOST_PX, MOST_PX) * scales
+    return flow, torch.cat((change, texture, unexplained[:, :1]), dim=1)
+
+
+def _structure(now: Tensor, before: Tensor, block: int) -> Tensor:
+    """The structure tensor in space and time, xx xy yy xt yt tt: block means, (N, 6, h / block, w / block)."""
+    middle = functional.pad((now + before) * 0.5, (1, 1, 1, 1), mode="replicate")
+    x = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) * 0.5
+    y = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) * 0.5
+    t = now - before
+    products = torch.cat((x * x, x * y, y * y, x * t, y * t, t * t), dim=1)
+    return functional.avg_pool2d(products, block) if block > 1 else products
+
+
+def match_blocks(now: Tensor, before: Tensor) -> Tensor:
+    """The shift, (N, 2, h, w) px, at which a block and its neighbours fit the picture before best, as a flow."""
+    now, before = functional.avg_pool2d(now, BLOCK_PX), functional.avg_pool2d(before, BLOCK_PX)
+    height, width = now.shape[2:]
+    up, left = REACH
+    wide = functional.pad(before, (left, left, up, up), mode="replicate")
+    shifted = [wide[:, :, up + y : up + y + height, left + x : left + x + width] for y, x in SHIFTS]
+    misfit = (torch.cat(shifted, dim=1) - now).abs()
+    misfit = functional.avg_pool2d(functional.pad(misfit, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    flows = now.new_tensor([(-BLOCK_PX * x, -BLOCK_PX * y) for y, x in SHIFTS])  # (shifts, 2)
+    chosen: Tensor = flows[misfit.argmin(dim=1)]
+    return chosen.permute(0, 3, 1, 2)
+
+
+def check(now: Tensor, before: Tensor, flow: Tensor) -> Tensor:
+    """Mean absolute difference between a window of ``now`` and ``before`` where the flow says it came from.
+
+    ``flow`` is (N, 2, h, w), the result (N, 1, h, w). The window is CHECK_PX square around the block; beyond the border
+    the edge repeats.
+    """
+    return functional.avg_pool2d((_windows(now) - _came_from(before, flow)).abs(), CHECK_PX)
+
+
+def _refined(now: Tensor, before: Tensor, flow: Tensor) -> Tensor:
+    """One step of Gauss and Newton, of at most a pixel, on the window's squared difference."""
+    wide = functional.pad(now, (1, 1, 1, 1), mode="replicate")
+    x = _windows((wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * 0.5)
+    y = _windows((wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) * 0.5)
+    off = _windows(now) - _came_from(before, flow)
+    moments = functional.avg_pool2d(torch.cat((x * x, x * y, y * y, x * off, y * off), dim=1), CHECK_PX)
+    xx, xy, yy, xo, yo = moments.unbind(dim=1)
+    xx, yy = xx + GRADIENT_FLOOR, yy + GRADIENT_FLOOR
+    step = torch.stack((xy * yo - yy * xo, xy * xo - xx * yo), dim=1) / (xx * yy - xy * xy).unsqueeze(1)
+    refined: Tensor = flow + step / step.norm(dim=1, keepdim=True).clamp_min(1.0)
+    return refined
+
+
+def _window_places(count: int, device: torch.device) -> Tensor:
+    """(count * CHECK_PX,) rows or columns of the windows of ``count`` blocks, one after the other."""
+    offsets = torch.arange(CHECK_PX, device=device) - (CHECK_PX - BLOCK_PX) // 2
+    return (torch.arange(count, device=device)[:, None] * BLOCK_PX + offsets).flatten()
+
+
+def _windows(picture: Tensor) -> Tensor:
+    """(N, 1, H, W) -> (N, 1, h * CHECK_PX, w * CHECK_PX): every block's window side by side."""
+    height, width = picture.shape[2:]
+    rows = _window_places(height // BLOCK_PX, picture.device).clamp(0, height - 1)
+    columns = _window_places(width // BLOCK_PX, picture.device).clamp(0, width - 1)
+    chosen: Tensor = picture[:, :, rows][..., columns]
+    return chosen
+
+
+def _came_from(before: Tensor, flow: Tensor) -> Tensor:
+    """``_windows`` of the picture before, each displaced by its block's flow, bilinearly."""
+    height, width = before.shape[2:]
+    rows = _window_places(flow.shape[2], before.device)[:, None]
+    columns = _window_places(flow.shape[3], before.device)
+    wide = flow.repeat_interleave(CHECK_PX, dim=2).repeat_interleave(CHECK_PX, dim=3)
+    x = 2.0 * (columns - wide[:, 0]) / max(width - 1, 1) - 1.0  # (N, h * CHECK_PX, w * CHECK_PX)
+    y = 2.0 * (rows - wide[:, 1]) / max(height - 1, 1) - 1.0
+    return functional.grid_sample(before, torch.stack((x, y), dim=-1), padding_mode="border", align_corners=True)
+
+
+def normalised_blocks(now: Tensor, before: Tensor) -> Tensor:
+    """Both pictures as (N, 32, h, w), free of local mean and contrast (over 20 px, both pictures).
+
+    The pictures share mean and contrast: what stands still stays exactly still.
+    """
+    blocks = functional.pixel_unshuffle(torch.cat((now, before), dim=1), BLOCK_PX)
+    moments = torch.cat((blocks.mean(dim=1, keepdim=True), blocks.square().mean(dim=1, keepdim=True)), dim=1)
+    moments = functional.avg_pool2d(moments, 5, stride=1, padding=2, count_include_pad=False)
+    mean, square = moments.chunk(2, dim=1)
+    contrast = (square - mean * mean).clamp_min(0.0).sqrt() + CONTRAST_FLOOR
+    return (blocks - mean) / contrast
