@@ -28,7 +28,7 @@ from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CellMap, EventType, FrameScore, Geometry, Stage
 from vad.video.synthetic import DEMO_SECONDS, demo_scene, encode, ground_truth
 
-SETTINGS = ScoringSettings(warming_after_s=12.0, calibrated_after_s=30.0, left_behind_s=1.0)
+SETTINGS = ScoringSettings(warming_after_s=12.0, calibrated_after_s=30.0, left_behind_s=0.7)
 GRACE_BEFORE_S, GRACE_AFTER_S = 0.5, 3.0
 
 

@@ -91,12 +91,12 @@ def test_another_networks_tensors_are_refused(saved: Path) -> None:
 def test_a_wrong_shape_a_wrong_type_and_nan_are_refused(saved: Path) -> None:
     weights = random_weights()
     for bad, message in [
-        (torch.zeros(7), r"tensor look\.bias is torch\.float32 \(7,\), allowed: torch\.float32 \(8,\)"),
-        (torch.zeros(8, dtype=torch.float16), r"look\.bias is torch\.float16 \(8,\), allowed"),
-        (torch.full((8,), float("nan")), r"look\.bias holds NaN"),
-        (None, r"missing tensors \['look\.bias'\]"),
+        (torch.zeros(7), r"tensor near\.bias is torch\.float32 \(7,\), allowed: torch\.float32 \(8,\)"),
+        (torch.zeros(8, dtype=torch.float16), r"near\.bias is torch\.float16 \(8,\), allowed"),
+        (torch.full((8,), float("nan")), r"near\.bias holds NaN"),
+        (None, r"missing tensors \['near\.bias'\]"),
     ]:
-        replace_tensors(saved, weights, **{"look.bias": bad})
+        replace_tensors(saved, weights, **{"near.bias": bad})
         with pytest.raises(WeightsError, match=message):
             load_weights(saved)
 
@@ -118,7 +118,7 @@ def test_one_flipped_bit_is_refused(saved: Path) -> None:
         ({"architecture": 3}, "architecture"),
         ({"input_width": "wide"}, "input_width is 'wide', allowed"),
         ({"surprise": 1}, r"unknown keys \['surprise'\]"),
-        ({"architecture": {"look": 16, "features": 8, "context": 8, "hidden": 8}}, r"is torch\.float32 .*, allowed"),
+        ({"architecture": {"look": 16, "features": 8, "hidden": 8, "mixed": 8}}, r"is torch\.float32 .*, allowed"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(saved: Path, changes: dict[str, Any], message: str) -> None:

@@ -22,7 +22,7 @@ def saved(tmp_path_factory):
     """A scorer that has seen a minute, its world, and its file."""
     path = tmp_path_factory.mktemp("calibration") / "cam1.npz"
     scorer, world = make_scorer(), World(seed=2)
-    for cells in world.frames(50.0):
+    for cells in world.frames(70.0):
         scorer.step(cells)
     scorer.save(path, weights_sha256=SHA)
     return scorer, world, path

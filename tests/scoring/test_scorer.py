@@ -7,7 +7,7 @@ from vad.config import ScoringSettings
 from vad.scoring.scorer import Scorer
 from vad.types import Reason, Stage
 
-SETTINGS = ScoringSettings(warming_after_s=12.0, calibrated_after_s=30.0)
+SETTINGS = ScoringSettings(warming_after_s=12.0, calibrated_after_s=30.0, left_behind_s=1.0)
 
 
 def make_scorer(**changes) -> Scorer:

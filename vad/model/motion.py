@@ -53,7 +53,7 @@ GOOD_FIT = 6.0 / LUMA_UNIT
 WITHIN_REACH_PX = 1.2
 """The finest flow is trusted up to here, in x and in y; beyond it any candidate that fits better is believed."""
 
-CLEARLY_BETTER = 0.5
+CLEARLY_BETTER = 0.7
 """Share of the finest candidate's error, within its reach, below which another candidate is believed."""
 
 REFINEMENTS = 2

@@ -234,7 +234,8 @@ class Scorer:
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
         self._scale.learn(sample.values, dt_s=sample.dt_s, starts=sample.starts)
-        enough = self._normal_s >= self._settings.calibrated_after_s and self._scale.settled
+        settled = self._scale.settled or self._normal_s >= TUNING.patience * self._settings.calibrated_after_s
+        enough = self._normal_s >= self._settings.calibrated_after_s and settled
         self._settled = self._settled or enough
 
     def save(self, path: str | Path, *, weights_sha256: str) -> None:

@@ -101,7 +101,8 @@ class Tuning:
     learn_delay_s: float = 1.0  # a frame is learnt that long after it was judged
     learn_every_s: float = 0.2  # frames nearer than that are nearly the same: the evidences learn one for all
     unlearn_margin_s: float = 2.0  # nothing is learnt that long after a flag
-    min_peaks: int = 3  # of all evidences together, before a camera is calibrated
+    min_peaks: int = 3  # of all evidences together, before a camera is calibrated ...
+    patience: float = 2.0  # ... or that many times calibrated_after_s: a calm camera may never show so many
     decluster_gap_s: float = 3.0
     accepted_after_s: float = 10.0  # of calm: what was flagged for too long is normal now, flags count again
     tail_after: float = 0.25  # share of warming_after_s before values enter the tails: the first are of no use

@@ -30,6 +30,7 @@ ANALYSIS_FPS = 8.0
 BUDGET_PER_DAY = 2.0
 WARMING_AFTER_S = 12.0
 CALIBRATED_AFTER_S = 30.0
+LEFT_BEHIND_S = 0.7
 REFRESH_S = 0.25
 PLAIN_EVERY_S = 5.0
 DRAIN_S = 5.0
@@ -101,13 +102,20 @@ def _render(scene: Scene, path: Path, *, console: Console) -> None:
 
 
 def _site(path: Path, *, folder: Path) -> SiteConfig:
-    """A camera that plays the file in real time. Half a minute of calibration instead of three: the demo is short."""
+    """A camera that plays the file in real time.
+
+    Half a minute of calibration instead of three, and a second at rest instead of ten: the demo is short.
+    """
     return make_config(
         {
             "cameras": {
                 CAMERA: {"url": str(path), "analysis_fps": ANALYSIS_FPS, "false_alarms_per_day": BUDGET_PER_DAY}
             },
-            "scoring": {"warming_after_s": WARMING_AFTER_S, "calibrated_after_s": CALIBRATED_AFTER_S},
+            "scoring": {
+                "warming_after_s": WARMING_AFTER_S,
+                "calibrated_after_s": CALIBRATED_AFTER_S,
+                "left_behind_s": LEFT_BEHIND_S,
+            },
             "bus": {"bind": "tcp://127.0.0.1:*"},
             "http": {"bind": ""},
             "storage": {"dir": str(folder / "data")},
