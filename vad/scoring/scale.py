@@ -28,11 +28,13 @@ class Scale:
     def exponents(self, values: State, *, frame_s: float) -> State:
         """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.
 
-        Corrected (Bonferroni) for how many tails there are, so that a budget holds for all of them together.
+        Corrected (Bonferroni) for how many tails share the budget: those that normal footage has ever reached. A tail
+        that it never reached rests on its prior, which promises more incidents than there are; to give it a share of
+        its own would leave most of the budget unused (benchmarks/budget.py).
         """
         pairs = zip(self._spots, values, strict=True)
         each = np.array([spot.exponent(float(value), dt_s=frame_s) for spot, value in pairs])
-        return np.maximum(0.0, each - math.log10(len(self._spots)))
+        return np.maximum(0.0, each - math.log10(max(1, sum(spot.peaks > 0 for spot in self._spots))))
 
     def learn(self, values: State, *, dt_s: float, starts: bool) -> None:
         """Learn the (K,) values of a normal frame; ``starts``: the frame before it was not learnt."""
