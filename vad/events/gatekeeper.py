@@ -62,9 +62,11 @@ REASONS = (
     "no_handshake",
     "too_many",
     "descriptors",
+    "subscriptions",
 )
 """Why a connection was refused: a key nobody knows, or one that was revoked; made for another server's key; no key
-where one is needed (or one where none is); not ZeroMQ; silent; beyond ``max_connections``; no file descriptor left."""
+where one is needed (or one where none is); not ZeroMQ; silent; beyond ``max_connections``; no file descriptor left; all
+connections ended because somebody asked for too many topics (which the publisher counts)."""
 
 log = logging.getLogger(__name__)
 
