@@ -170,10 +170,12 @@ class Gatekeeper:
             self._reload(self._clients_dir)
 
     def run(self) -> None:
-        """Until every socket guarded has been closed."""
+        """Until every socket guarded has been closed, or their context has been ended."""
         try:
             while not self.is_done:
                 self.step(RELOAD_EVERY_S)
+        except zmq.ContextTerminated:
+            pass
         finally:
             self.close()
 
