@@ -101,5 +101,5 @@ CAMERA = board(
     .datasource(SOURCE)
     .enable(True)
     .icon_color("red")
-    .expr(f"vad_incidents_open{{{CAMERAS}}} > 0")
+    .expr(f"vad_incidents_open{{{CAMERAS}}} > 0 or increase(vad_incidents_opened_total{{{CAMERAS}}}[1m]) > 0")
 )
