@@ -52,12 +52,13 @@ class Load:
 
 
 class Engine:
-    """The delivery in a process of its own, told what to raise through a pipe."""
+    """The delivery in a process of its own, told what to raise through a pipe. ``bus`` are settings of the bus."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, **bus: Any) -> None:
         self._pipe, other = fork.Pipe()
-        self._process = fork.Process(target=_run_engine, args=(storage, other), daemon=True)
+        self._process = fork.Process(target=_run_engine, args=(storage, other, bus), daemon=True)
         self._process.start()
+        self.pid = self._process.pid
         self.address: str = self._pipe.recv()
 
     def load(self, load: Load) -> dict[str, float]:
@@ -75,9 +76,9 @@ class Engine:
         self._process.join()
 
 
-def _run_engine(storage: Path, pipe: Connection) -> None:
+def _run_engine(storage: Path, pipe: Connection, bus: dict[str, Any]) -> None:
     delivery = Delivery(
-        bus=BusSettings(bind="tcp://127.0.0.1:*"),
+        bus=BusSettings(bind="tcp://127.0.0.1:*", **bus),
         storage=StorageSettings(dir=storage, journal_mib=16_384),
         metrics=StageMetrics(CollectorRegistry()),
         clock=SystemClock(),

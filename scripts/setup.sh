@@ -28,7 +28,30 @@ debian_packages() {
     return 1
   fi
   echo "installing Debian packages: ${missing[*]}"
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  apt-get update -qq && without_daemons \
+    env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || return 1
+  disable_daemons "${missing[@]}"
+}
+
+# Run a command so that no package it installs starts its daemon: the tests run their own, on ports of their own.
+without_daemons() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [ -e "$policy" ]; then # a container has one that says the same, or somebody wants it so
+    "$@"
+    return
+  fi
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  "$@" || status=$?
+  rm -f "$policy"
+  return "$status"
+}
+
+# The daemons of packages just installed shall not start with the machine either. Nothing to do without systemd.
+disable_daemons() {
+  command -v systemctl >/dev/null || return 0
+  dpkg -L "$@" | { grep -E '/systemd/system/[^/@]+\.(service|timer|socket)$' || true; } | xargs -r -n 1 basename \
+    | xargs -r systemctl --quiet disable >/dev/null 2>&1 || echo "note: some daemons may still be enabled" >&2
 }
 
 # setup [extra]: the environment with vad (editable) and an optional extra of pyproject.toml.

@@ -7,8 +7,9 @@ import jsonschema
 import pytest
 import yaml
 
-from vad.config import CameraConfig, SiteConfig, load_config, make_config, redact_url
+from vad.config import BusSettings, CameraConfig, MqttBridge, SiteConfig, load_config, make_config, redact_url
 from vad.errors import ConfigError
+from vad.events.keys import new_client
 
 EXAMPLE = Path(__file__).parents[1] / "site.example.yaml"
 
@@ -180,3 +181,87 @@ def test_a_file_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
 )
 def test_redaction_leaves_no_credentials(url: str, shown: str) -> None:
     assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://127.0.0.1:1", "tcp://127.9.9.9:*", "tcp://[::1]:5590", "tcp://localhost:5590", "tcp://127.0.0.1:*"],
+)
+def test_this_machine_may_be_bound_without_keys(address: str) -> None:
+    bus = BusSettings(bind=address)
+    assert not bus.is_plain_beyond_loopback
+
+
+BEYOND = (
+    "tcp://0.0.0.0:5590",
+    "tcp://*:5590",
+    "tcp://[::]:5590",
+    "tcp://192.0.2.1:5590",
+    "tcp://[2001:db8::1]:*",
+    "tcp://eth0:5590",
+    "tcp://example.com:5590",
+    "tcp://127.example.com:5590",
+    "tcp://localhost.example.com:5590",
+    "tcp://0:5590",
+)
+
+
+@pytest.mark.parametrize("field", ["bind", "replay_bind"])
+@pytest.mark.parametrize("address", BEYOND)
+def test_other_machines_are_let_in_only_with_keys_or_when_said_so(tmp_path: Path, address: str, field: str) -> None:
+    with pytest.raises(ValueError, match=r"unencrypted; allowed: 127\.0\.0\.1"):
+        BusSettings.model_validate({field: address})
+    said_so = BusSettings.model_validate({field: address, "allow_plain_beyond_loopback": True})
+    assert said_so.is_plain_beyond_loopback
+    new_client(tmp_path, "viewer")
+    keys = {"server_secret_file": tmp_path / "server.key_secret", "clients_dir": tmp_path / "clients"}
+    assert not BusSettings.model_validate({field: address, "keys": keys}).is_plain_beyond_loopback
+
+
+def test_keys_that_are_not_there_are_a_fault_of_their_own_and_not_a_second_one(tmp_path: Path) -> None:
+    text = "cameras: {a: {url: x.mp4}}\nbus: {bind: 'tcp://*:1', keys: {server_secret_file: no, clients_dir: .}}"
+    with pytest.raises(ConfigError) as caught:
+        load_config(site_file(tmp_path, text.replace("no,", "nowhere,")))
+    assert [fault.path for fault in caught.value.faults] == ["bus.keys"]
+
+
+@pytest.mark.parametrize(
+    ("bridge", "path", "message"),
+    [
+        ("{type: kafka}", "bridges.0", "allowed: a mapping with type: mqtt, webhook or nats"),
+        ("mqtt://me:hunter2@broker", "bridges.0", "no known type"),
+        ("{type: mqtt, url: 'mqtt://me:hunter2@broker'}", "bridges.0.mqtt.url", "holds credentials"),
+        ("{type: mqtt, url: 'http://broker'}", "bridges.0.mqtt.url", "allowed: mqtt or mqtts"),
+        ("{type: mqtt, url: 'mqtt://broker:hunter2'}", "bridges.0.mqtt.url", "cannot be read"),
+        ("{type: mqtt, url: 'mqtt://b', topic: 'a/#'}", "bridges.0.mqtt.topic", "pattern"),
+        ("{type: webhook, url: 'http://b'}", "bridges.0.webhook", "no secret_key"),
+        ("{type: webhook, url: 'http://b', secret_key: [hunter2]}", "bridges.0.webhook.secret_key", "valid string"),
+        ("{type: nats, url: 'nats://b', token: hunter2, token_file: x}", "bridges.0.nats", "both set"),
+        ("{type: nats, url: 'nats://b', password_file: nowhere}", "bridges.0.nats", "not a file"),
+        ("{type: nats, url: 'nats://b', retry_max_s: 0.1}", "bridges.0.nats", "below retry_min_s"),
+        ("{type: nats, url: 'nats://b', cameras: [z]}", "bridges", "no camera named z"),
+        ("{type: nats, url: 'nats://b'}, {type: nats, url: 'nats://c'}", "bridges", "nats stands twice"),
+        ("{type: nats, url: 'nats://b', colour: blue}", "bridges.0.nats.colour", "unknown key"),
+    ],
+)
+def test_a_bridge_that_cannot_be_is_refused_without_its_secrets(
+    tmp_path: Path, bridge: str, path: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(site_file(tmp_path, f"cameras: {{a: {{url: x.mp4}}}}\nbridges: [{bridge}]"))
+    fault = next(fault for fault in caught.value.faults if fault.path == path)
+    assert message in fault.message
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_of_bridges_are_read_when_they_are_needed_and_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    bridge = MqttBridge(type="mqtt", url="mqtt://b", password_file=secret)
+    assert bridge.secret("password") == "hunter2"
+    secret.write_text("hunter3")
+    assert bridge.secret("password") == "hunter3"
+    shown = MqttBridge(type="mqtt", url="mqtt://b", password="hunter2")  # type: ignore[arg-type]
+    assert "hunter2" not in repr(shown)
+    assert shown.secret("password") == "hunter2"
+    assert MqttBridge(type="mqtt", url="mqtt://b").secret("password") is None

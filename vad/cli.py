@@ -264,10 +264,10 @@ def probe(
 def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:
     """Validate a site file without starting; prints every fault at once."""
     site = _site(config, None)
-    from vad.service.keys import bus_lines
+    from vad.service.keys import site_lines
 
     typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
-    _print_lines(bus_lines(site))
+    _print_lines(site_lines(site))
 
 
 @keys.command("new")

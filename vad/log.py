@@ -2,7 +2,8 @@
 
 A module has ``log = structlog.get_logger(__name__)`` and writes ``log.warning("stream.stalled", camera=...)``: an event
 name that does not vary, everything else in keys. Credentials are taken out of every line, and a line that repeats for
-the same camera is written a few times a minute and then counted.
+the same camera is written a few times a minute and then counted. What a camera's own thread logs, libraries included,
+bears the camera and its run without being told.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ class RepeatFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         fields = record.msg if isinstance(record.msg, dict) else None
         if fields is None:
-            key: tuple[object, ...] = (record.name, str(record.msg))
+            camera = structlog.contextvars.get_contextvars().get("camera")
+            key: tuple[object, ...] = (record.name, str(record.msg), camera)
         else:
             key = (fields.get("event"), fields.get("camera"))
         passes, suppressed = self._count(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,44 @@ def test_lines_are_for_people_when_asked_for() -> None:
     structlog.get_logger("vad.test").info("stream.up", camera="cam1")
     assert "stream.up" in stream.getvalue()
     assert "camera=cam1" in stream.getvalue()
+
+
+def test_lines_are_for_people_on_a_terminal_and_without_colour_where_that_is_wished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        for no_colour in (False, True):
+            monkeypatch.delenv("NO_COLOR", raising=False)
+            if no_colour:
+                monkeypatch.setenv("NO_COLOR", "1")
+            configure_log(LogSettings(), stream=terminal)
+            structlog.get_logger("vad.test").info("stream.up", camera="cam1", run=3)
+            text = os.read(ours, 4096).decode()
+            assert not text.startswith("{")
+            assert ("\x1b[" in text) is not no_colour
+    os.close(ours)
+    assert "stream.up" in text
+    assert "camera=cam1" in text
+    assert "run=3" in text
+
+
+def test_a_library_in_the_thread_of_a_camera_bears_the_camera_and_its_run() -> None:
+    stream = configured()
+    with structlog.contextvars.bound_contextvars(camera="cam1", run=3):
+        logging.getLogger("some.library").warning("odd packet")
+        structlog.get_logger("vad.test").warning("stream.odd", run=4)
+    structlog.get_logger("vad.test").warning("engine.odd")
+    assert [(line.get("camera"), line.get("run")) for line in lines(stream)] == [("cam1", 3), ("cam1", 4), (None, None)]
+
+
+def test_a_flood_of_one_camera_silences_no_other() -> None:
+    stream = configured(clock=ManualClock())
+    for camera in ("cam1", "cam2"):
+        with structlog.contextvars.bound_contextvars(camera=camera):
+            for _ in range(LINES_PER_MINUTE + 5):
+                logging.getLogger("some.library").warning("odd packet")
+    assert [line["camera"] for line in lines(stream)] == ["cam1"] * LINES_PER_MINUTE + ["cam2"] * LINES_PER_MINUTE
 
 
 def test_standard_logging_goes_the_same_way() -> None:

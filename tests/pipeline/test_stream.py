@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import structlog
 
 from tests.pipeline.sites import check_ledger, make_site, wait_for
 from tests.video.clips import VideoFile
@@ -47,6 +49,18 @@ def stream(config: CameraConfig, notices: list[CameraEvent], *, clip_length: int
         clock=SystemClock(),
         jitter=random.Random(0),
     )
+
+
+def test_whatever_is_logged_in_the_thread_of_a_camera_bears_the_camera_and_its_run(tmp_path: Path) -> None:
+    told: list[dict[str, object]] = []
+    notices = SimpleNamespace(append=lambda _: told.append(structlog.contextvars.get_contextvars()))
+    camera = stream(CameraConfig(url=str(tmp_path / "none.mp4")), notices)  # type: ignore[arg-type]
+    camera.start()
+    wait_for(lambda: bool(told))
+    camera.stop()
+    assert camera.join(deadline_s=time.monotonic() + 60.0)
+    assert told[0] == {"camera": "cam", "run": 0}
+    assert structlog.contextvars.get_contextvars() == {}
 
 
 def test_back_off_doubles_up_to_its_cap_with_jitter() -> None:

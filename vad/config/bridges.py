@@ -25,7 +25,7 @@ def _address(url: str, schemes: tuple[str, ...]) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:  # whose text may quote a password
-        raise ValueError(f"{redact_url(url)}: host or port cannot be read") from None
+        raise ValueError("its host or port cannot be read; allowed: SCHEME://HOST:PORT") from None
     if parts.scheme not in schemes or not host:
         raise ValueError(f"{redact_url(url)!r} is not an address; allowed: {' or '.join(schemes)}://HOST:PORT")
     if "@" in parts.netloc:
@@ -40,8 +40,9 @@ def _host_and_port(url: str) -> tuple[str, int]:
 
 
 class _Bridge(Section):
-    """What every bridge has: a choice of events, and how patient it is."""
+    """What every bridge has: where it goes, a choice of events, and how patient it is."""
 
+    url: str
     name: str | None = Field(default=None, pattern=NAME, description="for metrics and its cursor; default: the type")
     cameras: list[CameraId] | None = Field(default=None, description="only these; none = all")
     types: list[str] | None = Field(default=None, description="only these and those below: io.vad.anomaly; none = all")
@@ -66,6 +67,10 @@ class _Bridge(Section):
             if not os.path.isfile(path):
                 raise ValueError(f"{name} {str(path)!r} is not a file that can be read")
         return self
+
+    @property
+    def is_encrypted(self) -> bool:
+        return urlsplit(self.url).scheme in ("mqtts", "https", "tls")
 
     def secret(self, name: str) -> str | None:
         """The secret ``name``, or the content of ``name_file`` as it is now. Never log it."""
@@ -92,10 +97,6 @@ class MqttBridge(_Bridge):
     @classmethod
     def _known_scheme(cls, url: str) -> str:
         return _address(url, ("mqtt", "mqtts"))
-
-    @property
-    def is_encrypted(self) -> bool:
-        return self.url.startswith("mqtts:")
 
     @property
     def host_and_port(self) -> tuple[str, int]:

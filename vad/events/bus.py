@@ -6,6 +6,7 @@ starve the others, so it is not used); the sequence and the heartbeat tell it wh
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
@@ -16,6 +17,7 @@ from vad.clock import SystemClock
 from vad.events.messages import heartbeat_message, score_message
 from vad.events.schema import HEARTBEAT_TOPIC, encode, topic_of
 from vad.events.sockets import Limits, bound_socket, drop_connections, real_address
+from vad.events.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from vad.clock import Clock
@@ -24,8 +26,13 @@ if TYPE_CHECKING:
     from vad.events.sockets import Context, Secure
     from vad.types import FrameScore
 
-MAX_SUBSCRIPTION_BYTES = 4_096
-"""A subscriber that sends a longer frame than this is cut off: topics are short."""
+MAX_SUBSCRIPTION_BYTES = 512
+"""A subscriber that sends a longer frame than this is cut off: topics are short, and so is a handshake."""
+
+SUBSCRIPTIONS_WAITING = 10
+"""Of one subscriber. ZeroMQ takes them in for as long as more come, before anybody can say that it is enough."""
+
+log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -57,16 +64,23 @@ class Publisher:
         self._unstored = 0
         self._next_heartbeat_s = self._clock.monotonic_s()
         self._replay_port = replay_port
+        self._subscriptions = Subscriptions()
+        self._excesses = 0
         self._own_context = None if context is not None else zmq.Context()
         try:
             self._socket = bound_socket(
                 context or self._own_context or zmq.Context(),
-                zmq.PUB,
+                zmq.XPUB,  # a PUB that tells what is subscribed to
                 settings.bind,
                 what="bus.bind",
-                limits=Limits(frame_bytes=MAX_SUBSCRIPTION_BYTES, send_queue=settings.high_water_mark),
+                limits=Limits(
+                    frame_bytes=MAX_SUBSCRIPTION_BYTES,
+                    send_queue=settings.high_water_mark,
+                    receive_queue=SUBSCRIPTIONS_WAITING,
+                ),
                 secure=secure,
             )
+            self._socket.xpub_verboser = True
         except BaseException:
             if self._own_context is not None:
                 self._own_context.destroy(linger=0)
@@ -83,8 +97,14 @@ class Publisher:
         """The last sequence sent: what the heartbeat says."""
         return self._cursor
 
+    @property
+    def excesses(self) -> int:
+        """How often all connections were ended because subscribers asked for too much."""
+        return self._excesses
+
     def publish(self, stored: Sequence[StoredEvent]) -> None:
         """Send stored events, and before them whatever the journal holds between the last one sent and these."""
+        self._hear_subscriptions()
         for event in stored:
             if event.epoch != self._journal.epoch:
                 raise ValueError(f"event of epoch {event.epoch}; this publisher sends epoch {self._journal.epoch}")
@@ -101,6 +121,7 @@ class Publisher:
 
     def tick(self) -> float:
         """Send the heartbeat if it is due, after whatever the journal holds unsent. Returns seconds to the next one."""
+        self._hear_subscriptions()
         now_s = self._clock.monotonic_s()
         if now_s >= self._next_heartbeat_s:
             self._send_from_journal()
@@ -111,6 +132,7 @@ class Publisher:
     def drop_connections(self) -> None:
         """End all connections; subscribers that may still connect come back and ask for what they missed."""
         drop_connections(self._socket, what="bus.bind")
+        self._subscriptions.clear()
 
     def close(self) -> None:
         """Send what is unsent and a last heartbeat, then wait ``bus.linger_s`` at most for slow subscribers."""
@@ -130,6 +152,21 @@ class Publisher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _hear_subscriptions(self) -> None:
+        """What is asked for is bounded: beyond that all connections end, as nobody can tell whose it was."""
+        while True:
+            try:
+                frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._subscriptions.hear(frame.bytes)
+            if self._subscriptions.are_too_many:
+                self._excesses += 1
+                log.warning("bus: too many subscriptions, the last of them from %s: all connections end", _peer(frame))
+                self.drop_connections()
+                while self._socket.poll(0):
+                    self._socket.recv()
 
     def _send_from_journal(self, *, until: int | None = None) -> None:
         while page := self._journal.read(self._cursor):
@@ -156,3 +193,14 @@ class Publisher:
     def _unstored_id(self) -> str:
         self._unstored += 1
         return f"{self._session}-{self._unstored}"
+
+
+def _peer(frame: zmq.Frame) -> str:
+    """The address from which a subscription came, and the name of its key."""
+    told = []
+    for name in ("Peer-Address", "User-Id"):
+        try:
+            told.append(str(frame.get(name)))
+        except zmq.ZMQError:
+            told.append("")
+    return " ".join(told).strip()

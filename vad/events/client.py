@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 import zmq
 
 from vad.clock import SystemClock
-from vad.errors import EventsLost, VadError
+from vad.errors import EventsLost
 from vad.events.catch_up import CatchUp
 from vad.events.cursor import CursorFile, Position, Progress
 from vad.events.following import Following
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from vad.events.sockets import Socket
 
 HIGH_WATER_MARK = 10_000
+_PASSING = (ScoreMessage, HeartbeatMessage)
 
 
 class Subscriber:
@@ -224,20 +225,20 @@ class Subscriber:
 
     def _hand_out(self) -> Message | None:
         """The next message that is ready. Raises what is to be told in its place."""
-        while self._following.ready:
-            item = self._following.ready.popleft()
-            if isinstance(item, EventsLost):
-                self._progress.hand_out(Position(item.epoch, item.last))
-                if self._on_lost is None:
-                    raise item
-                self._on_lost(item)
-            elif isinstance(item, VadError):
-                raise item
-            else:
+        ready = self._following.ready
+        while ready:
+            item = ready.popleft()
+            if isinstance(item, tuple):
                 message, self.body = item
-                if not isinstance(message, ScoreMessage | HeartbeatMessage):
-                    self._progress.hand_out(Position(message.epoch, message.sequence))
+                if not isinstance(message, _PASSING):
+                    self._progress.hand_out(message.epoch, message.sequence)
                 return message
+            if not isinstance(item, EventsLost):
+                raise item
+            self._progress.hand_out(item.epoch, item.last)
+            if self._on_lost is None:
+                raise item
+            self._on_lost(item)
         return None
 
     def _work(self) -> bool:
@@ -283,6 +284,8 @@ class Subscriber:
         return (max(1, math.ceil(min(waits_s) * 1000)) if waits_s else None), sockets
 
     def _is_chosen(self, message: Message) -> bool:
+        if self._cameras is None and self._types is None:
+            return not isinstance(message, _PASSING)
         if isinstance(message, HeartbeatMessage):
             return False
         if self._cameras is not None and message.camera not in self._cameras:

@@ -72,11 +72,13 @@ class Progress:
         """The last that was acknowledged."""
         return self._acknowledged
 
-    def hand_out(self, position: Position) -> None:
+    def hand_out(self, epoch: str, sequence: int) -> None:
         """The consumer has it; what lies before the beginning (a snapshot) changes nothing."""
+        if self._file is None:
+            return
         before = self._handed
-        if before is None or before.epoch != position.epoch or before.sequence < position.sequence:
-            self._handed = position
+        if before is None or before.epoch != epoch or before.sequence < sequence:
+            self._handed = Position(epoch, sequence)
 
     def acknowledge(self, position: Position | None = None) -> None:
         """Everything handed out, or everything up to ``position``, is done: on the disk when this returns."""

@@ -13,11 +13,13 @@ from typing import TypeAlias
 from vad.errors import EventsLost, VadError, WireError
 from vad.events.cursor import Position
 from vad.events.schema import (
+    AnomalyMessage,
     CameraMessage,
     DurableMessage,
     HeartbeatMessage,
     JournalMessage,
     Message,
+    OtherMessage,
     ScoreMessage,
     decode,
 )
@@ -27,6 +29,8 @@ Heard: TypeAlias = tuple[Message, bytes]
 
 WAITING_MESSAGES = 10_000
 """Heard and kept behind a gap; more than that are let go, and come from the replay in their turn."""
+
+_DURABLE = (AnomalyMessage, CameraMessage, JournalMessage, OtherMessage)
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +100,10 @@ class Following:
             if sequence > self.last_sequence + 1:
                 self.lose(until=sequence - 1)
             message = self._decoded(body)
-            if message is None or isinstance(message, HeartbeatMessage | ScoreMessage):
-                self.last_sequence = sequence  # whatever it is, it is not asked for again
-            else:
+            if isinstance(message, _DURABLE):
                 self._accept(message, body)
+            else:
+                self.last_sequence = sequence  # whatever it is, it is not asked for again
 
     def show(self, bodies: Sequence[bytes]) -> int | None:
         """Camera states, in order: events from before the beginning. The sequence of the last one, None if none.

@@ -62,9 +62,11 @@ REASONS = (
     "no_handshake",
     "too_many",
     "descriptors",
+    "subscriptions",
 )
 """Why a connection was refused: a key nobody knows, or one that was revoked; made for another server's key; no key
-where one is needed (or one where none is); not ZeroMQ; silent; beyond ``max_connections``; no file descriptor left."""
+where one is needed (or one where none is); not ZeroMQ; silent; beyond ``max_connections``; no file descriptor left; all
+connections ended because somebody asked for too many topics (which the publisher counts)."""
 
 log = logging.getLogger(__name__)
 
@@ -168,10 +170,12 @@ class Gatekeeper:
             self._reload(self._clients_dir)
 
     def run(self) -> None:
-        """Until every socket guarded has been closed."""
+        """Until every socket guarded has been closed, or their context has been ended."""
         try:
             while not self.is_done:
                 self.step(RELOAD_EVERY_S)
+        except zmq.ContextTerminated:
+            pass
         finally:
             self.close()
 

@@ -221,6 +221,9 @@ _decoders: dict[type[Message], msgspec.json.Decoder[Any]] = {
 }
 
 
+_anomalies = _decoders[AnomalyMessage]
+
+
 def topic_of(message: Message) -> str:
     """The topic on which a message of this kind is published."""
     match message:
@@ -251,6 +254,11 @@ def decode(body: bytes) -> Message:
     """A body as a typed message. Raises WireError for anything that is not one; never another error."""
     if len(body) > MAX_BODY_BYTES:
         raise WireError(f"a body of {len(body)} bytes; allowed: {MAX_BODY_BYTES}")
+    try:
+        anomaly: AnomalyMessage = _anomalies.decode(body)  # as most are, and its type says so
+        return anomaly
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
     try:
         kind = _type_decoder.decode(body).type
         message: Message = _decoders[_family(kind)].decode(body)

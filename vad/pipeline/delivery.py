@@ -119,7 +119,8 @@ class Delivery:
     @property
     def bus_status(self) -> BusStatus:
         keeper = self._gatekeeper
-        return BusStatus(connections=keeper.connections, accepted=keeper.accepted, refused=dict(keeper.refused))
+        refused = {**keeper.refused, "subscriptions": self._publisher.excesses}
+        return BusStatus(connections=keeper.connections, accepted=keeper.accepted, refused=refused)
 
     def _revocations(self) -> int:
         return self._gatekeeper.revocations

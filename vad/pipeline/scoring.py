@@ -139,7 +139,7 @@ class ScoringWorker:
         camera = cell_map.frame.camera
         started_s = time.perf_counter()
         if misfit := self.judges[camera].misfit(cell_map):
-            log.warning("calibration.forgotten", camera=camera, detail=misfit)
+            log.warning("calibration.forgotten", camera=camera, run=cell_map.frame.run, detail=misfit)
         score, health = self.judges[camera].step(cell_map)
         self.metrics.observe("score", time.perf_counter() - started_s)
         latency_s = self.clock.monotonic_s() - cell_map.frame.arrived_s
@@ -176,7 +176,8 @@ class ScoringWorker:
             path = calibration_path(self.calibration_dir, camera)
             self.judges[camera].scorer.save(path, weights_sha256=self.weights_sha256)
         except CalibrationError as exc:
-            log.error("calibration.not_saved", camera=camera, detail=str(exc))
+            run = self.last_scores[camera].frame.run
+            log.error("calibration.not_saved", camera=camera, run=run, detail=str(exc))
             self.metrics.calibration_failures.inc()
 
 

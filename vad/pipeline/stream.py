@@ -208,6 +208,7 @@ class CameraStream:
     def _run_once(self, generation: _Generation) -> None:
         """One run of the stream: returns when stopped or abandoned, raises StreamError otherwise."""
         self.status.run += 1
+        structlog.contextvars.bind_contextvars(camera=self.camera, run=self.status.run)  # for whoever logs in here
         self.status.state = CameraState.CONNECTING
         self._expect_progress(generation, within_s=2 * self.config.read_timeout_s)  # several round trips
         corrupt_before = self.status.corrupt_packets

@@ -80,6 +80,7 @@ def _log_event(event: AnomalyEvent | CameraEvent) -> None:
     log.warning(
         f"anomaly.{step}",
         camera=event.camera,
+        run=event.run,
         incident=event.incident,
         reasons=",".join(event.reasons),
         score=round(event.score, 2),

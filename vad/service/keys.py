@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vad.config import SiteConfig
-from vad.events.keys import CLIENTS_DIR, SECRET_SUFFIX, is_readable_by_others, known_keys, new_client, revoke
+from vad.config import SiteConfig, bridge_name
+from vad.events.bridges import check_bridge
+from vad.events.keys import CLIENTS_DIR, SECRET_SUFFIX, is_readable_by_others, known_keys, load_pair, new_client, revoke
 
 
 def make_key(folder: Path, name: str) -> Iterator[str]:
@@ -39,10 +40,17 @@ def revoke_key(folder: Path, name: str) -> Iterator[str]:
     yield "an engine that runs cuts it off within a second or two; the others reconnect and miss nothing"
 
 
-def bus_lines(site: SiteConfig) -> Iterator[str]:
-    """What ``vad check`` says about who may listen; nothing where only this machine can."""
+def site_lines(site: SiteConfig) -> Iterator[str]:
+    """What ``vad check`` says about who may listen, and where else events go; nothing where only this machine can.
+
+    Raises KeyFileError for keys and BridgeError for bridges that an engine could not start with.
+    """
+    for bridge in site.bridges:
+        check_bridge(bridge)
+        yield f"bridge {bridge_name(bridge)}: {bridge.type}{'' if bridge.is_encrypted else ', NOT encrypted'}"
     keys = site.bus.keys
     if keys is not None:
+        load_pair(keys.server_secret_file)
         allowed = [key.name for key in known_keys(keys.clients_dir) if not key.is_revoked]
         yield f"bus: encrypted; who may connect: {', '.join(allowed) or 'nobody'}"
         if is_readable_by_others(keys.server_secret_file):

@@ -1,0 +1,35 @@
+"""The account of what subscribers ask for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vad.events.subscriptions import Subscriptions
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=3)), max_size=60), st.integers(0, 20), st.integers(0, 20))
+def test_the_account_is_what_is_subscribed_to_now(
+    steps: list[tuple[bool, bytes]], topic_bytes: int, subscriptions: int
+) -> None:
+    account = Subscriptions(max_topic_bytes=topic_bytes, max_subscriptions=subscriptions)
+    held: Counter[bytes] = Counter()
+    for begins, topic in steps:
+        account.hear((b"\x01" if begins else b"\x00") + topic)
+        if begins:
+            held[topic] += 1
+        elif held[topic]:
+            held[topic] -= 1
+        now = +held
+        assert account.are_too_many == (sum(map(len, now)) > topic_bytes or now.total() > subscriptions)
+    account.clear()
+    assert not account.are_too_many
+
+
+def test_what_is_no_subscription_is_nothing() -> None:
+    account = Subscriptions(max_topic_bytes=0, max_subscriptions=0)
+    for message in (b"", b"\x02abc", b"\x00unknown", b"abc"):
+        account.hear(message)
+    assert not account.are_too_many

@@ -1,0 +1,44 @@
+"""What subscribers ask for, added up: ZeroMQ keeps some eighty bytes for each byte of a topic, and sets no limit."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+MAX_TOPIC_BYTES = 2**20
+"""Of all different topics together: three for each of 10,000 cameras fit."""
+
+MAX_SUBSCRIPTIONS = 200_000
+"""Of all connections together."""
+
+
+class Subscriptions:
+    """Fed with what an XPUB socket (``ZMQ_XPUB_VERBOSER``) says: one byte, 1 or 0, and the topic."""
+
+    def __init__(self, *, max_topic_bytes: int = MAX_TOPIC_BYTES, max_subscriptions: int = MAX_SUBSCRIPTIONS) -> None:
+        self._max_topic_bytes = max_topic_bytes
+        self._max_subscriptions = max_subscriptions
+        self._topics: Counter[bytes] = Counter()
+        self._topic_bytes = 0
+        self._total = 0
+
+    @property
+    def are_too_many(self) -> bool:
+        return self._topic_bytes > self._max_topic_bytes or self._total > self._max_subscriptions
+
+    def hear(self, message: bytes) -> None:
+        kind, topic = message[:1], message[1:]
+        if kind == b"\x01":
+            self._topic_bytes += 0 if topic in self._topics else len(topic)
+            self._topics[topic] += 1
+            self._total += 1
+        elif kind == b"\x00" and topic in self._topics:
+            self._topics[topic] -= 1
+            self._total -= 1
+            if not self._topics[topic]:
+                del self._topics[topic]
+                self._topic_bytes -= len(topic)
+
+    def clear(self) -> None:
+        """Every connection has ended."""
+        self._topics.clear()
+        self._topic_bytes = self._total = 0
