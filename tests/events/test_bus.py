@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vad.clock import ManualClock
 from vad.config import BusSettings
 from vad.errors import BindError
 from vad.events import Journal, Publisher, StoredEvent
+from vad.events.gatekeeper import Gatekeeper
 from vad.types import Region
 
 DEADLINE_S = 20.0
@@ -203,6 +205,27 @@ def test_a_subscriber_that_never_reads_slows_nobody_and_loses_what_it_does_not_r
             sleeper.recv_multipart()
             late += 1
         assert 0 < late < events
+
+
+def test_a_subscriber_that_never_reads_stays_connected(
+    journal: Journal, context: zmq.Context[zmq.Socket[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vad.events.sockets.PEER_SILENT_MS", 3_000)
+    gatekeeper = Gatekeeper()
+    with (
+        Publisher(settings(high_water_mark=100), journal=journal, secure=gatekeeper.guard) as publisher,
+        closing(gatekeeper),
+    ):
+        sleeper = context.socket(zmq.SUB)
+        sleeper.rcvhwm = 1
+        sleeper.setsockopt(zmq.RCVBUF, 4_096)
+        sleeper.subscribe("")
+        sleeper.connect(publisher.address)
+        deadline_s = time.monotonic() + 5.0
+        while time.monotonic() < deadline_s:
+            publisher.publish(journal.append(anomalies(200)))
+            gatekeeper.step(0.05)
+        assert (gatekeeper.accepted, gatekeeper.connections) == (1, 1)
 
 
 def test_closing_waits_no_longer_than_linger_for_a_subscriber_that_never_reads(

@@ -100,7 +100,10 @@ def _configured(context: Context, kind: int, address: str, *, limits: Limits, se
         socket.maxmsgsize = limits.frame_bytes
         socket.sndhwm, socket.rcvhwm = limits.send_queue, limits.receive_queue
         socket.ipv6 = "[" in address
-        if kind != zmq.PUB:  # a subscriber that reads nothing is the high-water mark's business
+        if kind == zmq.XPUB:  # a subscriber that reads nothing answers no ping, and is the high-water mark's business
+            socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, PEER_SILENT_MS // 1_000
+            socket.tcp_keepalive_intvl, socket.tcp_keepalive_cnt = PEER_SILENT_MS // 3_000, 3
+        else:
             socket.heartbeat_ivl = PEER_SILENT_MS // 3  # ZeroMQ's own ping: finds a peer that vanished without a word
             socket.heartbeat_timeout = PEER_SILENT_MS
         if limits.unread_ms:

@@ -23,14 +23,14 @@ _END = b"# EOF\n"
 
 
 class Table(Metric):
-    """A counter or gauge with one label or two, whose ``rows`` are read when it is written, and only then.
+    """A counter or gauge with one label or two.
 
     ``name`` is without ``_total``. Values of labels are written as they are: camera ids and enumerations hold nothing
     that would have to be quoted.
     """
 
     def __init__(
-        self, kind: Literal["counter", "gauge"], name: str, text: str, labels: Sequence[str], rows: Iterable[Row]
+        self, kind: Literal["counter", "gauge"], name: str, text: str, labels: Sequence[str], rows: Sequence[Row]
     ) -> None:
         super().__init__(name, text, kind)
         self.line_name = f"{name}_total" if kind == "counter" else name

@@ -207,16 +207,12 @@ def _finite(number: float) -> float | None:
     return round(number, 4) if isfinite(number) else None
 
 
-def _one_each(status: EngineStatus, value: Callable[[CameraStatus], float | None]) -> Iterator[Row]:
-    for name, camera in status.cameras.items():
-        if (number := value(camera)) is not None:
-            yield name, number
+def _one_each(status: EngineStatus, value: Callable[[CameraStatus], float | None]) -> list[Row]:
+    return [(name, n) for name, camera in status.cameras.items() if (n := value(camera)) is not None]
 
 
-def _some_each(status: EngineStatus, values: Callable[[CameraStatus], Iterable[tuple[str, float]]]) -> Iterator[Row]:
-    for name, camera in status.cameras.items():
-        for member, number in values(camera):
-            yield name, member, number
+def _some_each(status: EngineStatus, values: Callable[[CameraStatus], Iterable[tuple[str, float]]]) -> list[Row]:
+    return [(name, member, n) for name, camera in status.cameras.items() for member, n in values(camera)]
 
 
 def _queues(status: EngineStatus) -> Metric:

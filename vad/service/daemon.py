@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
@@ -34,6 +35,7 @@ def run_site(site: SiteConfig) -> EngineStatus:
     died, BindError, WeightsError, JournalError when it could not start.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a series beside each counter, which nobody asks for
+    _take_all_file_descriptors()
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -49,6 +51,13 @@ def run_site(site: SiteConfig) -> EngineStatus:
         for event in engine.events():  # raised while it drained
             _log_event(event)
     return engine.status()
+
+
+def _take_all_file_descriptors() -> None:
+    """Up to the hard limit: the usual soft one, 1,024, is for programs that call ``select``; clients may be more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # a system that gives less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager

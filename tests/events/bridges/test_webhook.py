@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from tests.conftest import REPOSITORY
 from tests.events.bridges.driving import bridge_settings, running, wait_until
 from tests.events.bridges.receiver import Receiver, Request, drop
 from tests.events.factory import CAMERA, anomalies
@@ -199,3 +202,37 @@ def test_a_secret_that_cannot_be_one_is_refused() -> None:
     for wrong in ("", "whsec_###"):
         with pytest.raises(BridgeError, match="secret key"):
             signing_key(wrong)
+
+
+KILLED_CODE = """
+import sys, threading, time
+from pathlib import Path
+from tests.events.bridges.driving import bridge_settings, running
+from tests.events.factory import anomalies
+from vad.events import Journal
+
+folder, url = Path(sys.argv[1]), sys.argv[2]
+end = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), end.set()), daemon=True).start()
+with Journal(folder / "events.sqlite") as journal:
+    with running(bridge_settings(type="webhook", url=url, secret_key="x"), journal, folder):
+        print("ready", flush=True)
+        while not end.wait(0.002):
+            journal.append(anomalies(1))
+"""
+
+
+def test_every_event_arrives_however_often_the_engine_is_killed(receiver: Receiver, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED_CODE, str(tmp_path), receiver.url]
+    for kills_left in reversed(range(5)):
+        before = len(receiver.requests)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        wait_until(lambda before=before: len(receiver.requests) > before + 40, what="events")
+        if kills_left:
+            child.kill()
+        child.communicate("end\n", timeout=30)
+    with Journal(tmp_path / "events.sqlite") as journal:
+        assert list(dict.fromkeys(receiver.ids)) == ids(journal, 1, journal.last_sequence)
+    assert len(receiver.ids) - len(set(receiver.ids)) <= 4 * 64  # what was under way
