@@ -2,9 +2,10 @@
 
     python -m benchmarks.curve [--events N] [--rounds N] [--json OUT]
 
-``replay`` reads stored events back through the replay, ``live`` hears them published as fast as the bus can; in both a
-``Subscriber`` decodes and types each. Engine and subscriber are two processes on this machine. Each round with keys is
-compared with the one without just before it, and the median of these is what counts: the machine's other load changes.
+``durable`` raises events as fast as they can be stored and sent, ``replay`` reads stored ones back, ``bus`` publishes
+what is in memory with no journal in the way, far above any rate at which events are raised. A ``Subscriber`` decodes
+and types each. Engine and subscriber are two processes on this machine. Each round with keys is compared with the one
+without just before it, and the median of these is what counts: the machine's other load changes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.delivery import Engine, fork
+from benchmarks.delivery import Engine, Load, fork
 from tests.events.factory import anomalies
 from vad.config import BusSettings
 from vad.events import Journal, Publisher, Subscriber
@@ -33,6 +34,7 @@ from vad.events.journal import JOURNAL_NAME
 from vad.events.keys import new_client
 
 ALLOWED_COST = 0.15
+AT_ONCE = 5_000  # events raised together; the next once they are stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,21 @@ def replay(journal: Path, events: int, keys: dict[str, Any], client: Path | None
     return found
 
 
-def live(journal: Path, events: int, keys: dict[str, Any], client: Path | None) -> Round:
+def durable(journal: Path, events: int, keys: dict[str, Any], client: Path | None) -> Round:
+    with tempfile.TemporaryDirectory(dir=journal.parent) as storage:
+        engine = Engine(Path(storage), **keys)
+        with Subscriber(engine.address, keys=client) as subscriber:
+            while subscriber.epoch is None:
+                subscriber.receive(0.05)
+            batches = [engine.start(Load(10**9, AT_ONCE / 10**9)) for _ in range(events // AT_ONCE)]
+            found = _read(subscriber, events, engine.pid)
+            for stored in batches:
+                stored()
+        engine.close()
+    return found
+
+
+def bus(journal: Path, events: int, keys: dict[str, Any], client: Path | None) -> Round:
     pipe, other = fork.Pipe()
     publishing = fork.Process(target=_publish, args=(journal, events, keys, other), daemon=True)
     publishing.start()
@@ -125,7 +141,7 @@ def main() -> None:
         with Journal(path) as journal:
             for _ in range(options.events // 1_000):
                 journal.append(anomalies(1_000))
-        for part in (replay, live):
+        for part in (durable, replay, bus):
             found = report[part.__name__] = compare(part, path, options, Path(name) / "keys")
             print(part.__name__, found)
     if options.json:
