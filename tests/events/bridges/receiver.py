@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ class Receiver:
 
     answer: Callable[[Request], Any] = lambda request: 204
     port: int = 0
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     connections: list[socket.socket] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
@@ -44,6 +46,8 @@ class Receiver:
 
             def get_request(self) -> tuple[socket.socket, Any]:
                 connection, address = super().get_request()
+                if receiver.tls is not None:
+                    connection = receiver.tls.wrap_socket(connection, server_side=True)
                 receiver.connections.append(connection)
                 return connection, address
 
