@@ -108,7 +108,7 @@ class Gatekeeper:
         self._clients_dir = clients_dir
         self._max = min(max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
         if self._max < max_connections:
-            log.warning("bus: %d connections at a time and not %d: too few file descriptors", self._max, max_connections)
+            log.warning("bus: %d connections at a time, not %d: few file descriptors", self._max, max_connections)
         self._clock: Clock = clock or SystemClock()
         self._doors: dict[Socket, _Door] = {}  # by monitor
         self._zap: dict[Context, Socket] = {}
