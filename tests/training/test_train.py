@@ -68,7 +68,7 @@ def test_the_card_says_what_the_weights_are(unbroken: Path) -> None:
     assert "The square" in card.trained_on
     assert card.command == "vad train square --out square.safetensors --epochs 2 --seed 0"
     assert [entry["batch"] for entry in card.curves] == [3.0, 6.0]
-    assert all(entry["flow"] > 0.0 for entry in card.curves)
+    assert all(entry["foreground"] > 0.0 for entry in card.curves)
     assert "held_out" in card.metrics
     assert sorted(path.name for path in unbroken.parent.iterdir()) == ["square.json", "square.safetensors"]
 
