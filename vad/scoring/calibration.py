@@ -36,6 +36,25 @@ def refresh_after_s(learnt_s: float) -> float:
     return min(TUNING.refresh_most_s, max(TUNING.refresh_s, 0.03 * learnt_s))
 
 
+@kernels.kernel
+def fit_line(mass: State, values: State, row_mass: float, ridge: float, floor: float) -> State:
+    """A line through ``values`` (gh,), each as sure as its ``mass`` over ``row_mass``; never below ``floor`` middles.
+
+    Weighted least squares with a ridge on the slope, three rounds of Huber weights against odd rows.
+    """
+    x = np.linspace(-0.5, 0.5, mass.size)
+    weight = mass / (mass + row_mass)
+    line = np.full(mass.size, (values * mass).sum() / mass.sum())
+    for _ in range(3):
+        robust = weight / np.maximum(1.0, np.abs(values - line) / (0.15 * line + 1e-9))
+        total = robust.sum()
+        mean_x, mean_y = (x * robust).sum() / total, (values * robust).sum() / total
+        spread = (robust * (x - mean_x) ** 2).sum()
+        slope = (robust * (x - mean_x) * (values - mean_y)).sum() / (spread + ridge)
+        line = np.maximum(mean_y + slope * (x - mean_x), floor * mean_y)
+    return line
+
+
 class Histogram:
     """Weighted histogram of positive values per group: (groups, bins) masses over log-spaced bins from low to high."""
 
@@ -80,22 +99,12 @@ class RowLine:
             self._fit()
 
     def _fit(self) -> None:
-        """Weighted least squares with a ridge on the slope, three rounds of Huber weights against odd rows."""
         mass = self._histogram.mass.sum(axis=1)
-        quantile = self._histogram.quantiles(self._q)
-        x = np.linspace(-0.5, 0.5, mass.size)
-        weight = mass / (mass + TUNING.row_mass)
         total = mass.sum()
         if total <= 0.0:
             return
-        line = np.full(mass.size, float(np.average(quantile, weights=mass)))
-        for _ in range(3):
-            off = np.abs(quantile - line) / (0.15 * line + 1e-9)
-            robust = weight / np.maximum(1.0, off)
-            mean_x, mean_y = np.average(x, weights=robust), np.average(quantile, weights=robust)
-            spread = float(np.sum(robust * (x - mean_x) ** 2))
-            slope = float(np.sum(robust * (x - mean_x) * (quantile - mean_y))) / (spread + TUNING.slope_ridge)
-            line = np.maximum(mean_y + slope * (x - mean_x), TUNING.line_floor * mean_y)
+        quantiles = self._histogram.quantiles(self._q)
+        line = fit_line(mass, quantiles, TUNING.row_mass, TUNING.slope_ridge, TUNING.line_floor)
         self.line = (total * line + self._prior_mass * self._prior) / (total + self._prior_mass)
 
     def state(self) -> dict[str, State]:

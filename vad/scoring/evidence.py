@@ -44,6 +44,38 @@ def person_pool(values: Map, activity: Map) -> Map:
     return kernels.pool(values, activity, TUNING.window_rows, TUNING.window_columns, TUNING.least_activity)
 
 
+@kernels.kernel
+def over_rows(values: Map, line: State) -> Map:
+    """(gh, gw) ``values`` over what is usual in their row, ``line`` (gh,)."""
+    out = np.empty(values.shape, np.float32)
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            out[i, j] = values[i, j] / line[i]
+    return out
+
+
+@kernels.kernel
+def groups_of(activity: Map, row_groups: int, bins: int) -> kernels.Groups:
+    """(gh, gw) group of each cell, by row and by activity 0..1: ``row_groups * bins`` in all."""
+    gh, gw = activity.shape
+    out = np.empty((gh, gw), np.int64)
+    for i in range(gh):
+        first = i * row_groups // gh * bins
+        for j in range(gw):
+            out[i, j] = first + min(bins - 1, int(activity[i, j] * np.float32(bins)))
+    return out
+
+
+@kernels.kernel
+def over_groups(values: Map, groups: kernels.Groups, expected: State, cap: float) -> Map:
+    """(gh, gw) ``values`` over what is expected in their group, at most ``cap``."""
+    out = np.empty(values.shape, np.float32)
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            out[i, j] = min(cap, values[i, j] / expected[groups[i, j]])
+    return out
+
+
 class Speed:
     """Mean speed of the surface in a person-sized window, over what is fast at that depth; one-sided.
 
@@ -132,7 +164,7 @@ class Size:
 
     def score(self, cells: CellMap) -> Map:
         surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
-        return (surface / self._large.line[:, None]).astype(np.float32)
+        return over_rows(surface, self._large.line)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
@@ -150,23 +182,19 @@ class Appearance:
     """Surprise over what that much activity explains at that depth; one-sided, at moving cells."""
 
     def __init__(self, rows: int, columns: int) -> None:
-        self._row_group = np.arange(rows)[:, None] * TUNING.row_groups // rows * TUNING.activity_bins
         groups = TUNING.row_groups * TUNING.activity_bins
         self._histogram = Histogram(groups, low=0.05, high=500.0)
         self._expected: State = np.full(groups, TUNING.surprise_prior)
         self._since_fit_s, self._learnt_s = 0.0, 0.0
 
-    def _groups(self, activity: Map) -> kernels.Groups:
-        """(gh, gw) group of each cell, by row and by activity."""
-        bins = np.minimum((activity * TUNING.activity_bins).astype(np.int64), TUNING.activity_bins - 1)
-        return bins + self._row_group
-
     def score(self, cells: CellMap) -> Map:
-        ratio = cells.surprise / self._expected[self._groups(cells.activity)]
-        return person_pool(np.minimum(ratio, TUNING.surprise_cap).astype(np.float32), cells.activity)
+        groups = groups_of(cells.activity, TUNING.row_groups, TUNING.activity_bins)
+        ratio = over_groups(cells.surprise, groups, self._expected, TUNING.surprise_cap)
+        return person_pool(ratio, cells.activity)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        self._histogram.add(self._groups(cells.activity), cells.surprise, cells.activity * np.float32(dt_s))
+        groups = groups_of(cells.activity, TUNING.row_groups, TUNING.activity_bins)
+        self._histogram.add(groups, cells.surprise, cells.activity * np.float32(dt_s))
         self._since_fit_s += dt_s
         self._learnt_s += dt_s
         if self._since_fit_s < refresh_after_s(self._learnt_s):

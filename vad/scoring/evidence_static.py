@@ -133,8 +133,7 @@ class StaticChange:
 
     def _quiet(self, cells: CellMap) -> Mask:
         """(gh, gw) where nothing moves to speak of."""
-        motion = kernels.speed_cells(cells.flow, self._speed.fast) * cells.activity
-        return motion < TUNING.static_motion
+        return kernels.slower_than(TUNING.static_motion, cells.flow, cells.activity, self._speed.fast)
 
     def _follow_light(self, cells: CellMap, quiet: Mask) -> None:
         """Gain and offset of the light from the background to now, over quiet blocks that are known."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vad.scoring.kernels import State
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
 
@@ -16,7 +16,7 @@ class Sample:
     """A judged frame that waits to be learnt."""
 
     cells: CellMap
-    values: State  # (K,) smoothed evidences, as judged
+    values: Sequence[float]  # (K,) smoothed evidences, as judged
     dt_s: float
     seen_s: float  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt
@@ -40,7 +40,9 @@ class Gate:
         self.accepting = False
         self.closed = False
 
-    def step(self, sample_cells: CellMap, values: State, *, dt_s: float, flagged: bool, ailing: bool) -> list[Sample]:
+    def step(
+        self, sample_cells: CellMap, values: Sequence[float], *, dt_s: float, flagged: bool, ailing: bool
+    ) -> list[Sample]:
         """The frames to learn now, oldest first."""
         self._seen_s += dt_s
         self._flagged_s = max(0.0, self._flagged_s + (dt_s if flagged and not ailing else -0.25 * dt_s))

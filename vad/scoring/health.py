@@ -50,6 +50,12 @@ class HealthTuning:
 
 
 HEALTH = HealthTuning()
+CONFIRM_AFTER_S = {
+    HealthIssue.COVERED: HEALTH.covered_after_s,
+    HealthIssue.MOVED: HEALTH.moved_after_s,
+    HealthIssue.DEFOCUSED: HEALTH.defocused_after_s,
+}
+"""How long a suspicion must last before it is reported; the others are reported at once."""
 
 
 @kernel
@@ -57,14 +63,16 @@ def fine_structure(luma: Map) -> Map:
     """Each block less the mean of its 3x3 neighbourhood (clipped at the border)."""
     bh, bw = luma.shape
     out = np.empty((bh, bw), np.float32)
+    down = np.empty(bw + 2)  # sums over the rows of the neighbourhood, between two columns of nothing
     for i in range(bh):
+        top, bottom = max(0, i - 1), min(bh, i + 2)
+        down[:] = 0.0
+        for y in range(top, bottom):
+            for j in range(bw):
+                down[j + 1] += luma[y, j]
         for j in range(bw):
-            total, count = 0.0, 0
-            for y in range(max(0, i - 1), min(bh, i + 2)):
-                for x in range(max(0, j - 1), min(bw, j + 2)):
-                    total += luma[y, x]
-                    count += 1
-            out[i, j] = luma[i, j] - total / count
+            count = (bottom - top) * (min(bw, j + 2) - max(0, j - 1))
+            out[i, j] = luma[i, j] - (down[j] + down[j + 1] + down[j + 2]) / count
     return out
 
 
@@ -104,16 +112,34 @@ def mean_and_spread(luma: Map) -> tuple[float, float]:
 
 
 @kernel
-def shares_changed(now: Map, before: Map, by: float) -> tuple[float, float, bool]:
-    """Shares of the blocks that got brighter and darker by more than ``by``, and whether nothing changed at all."""
-    brighter, darker, same = 0, 0, True
+def identical(now: Map, before: Map) -> bool:
+    """Did nothing change at all?"""
+    for i in range(now.shape[0]):
+        for j in range(now.shape[1]):
+            if now[i, j] != before[i, j]:
+                return False
+    return True
+
+
+@kernel
+def shares_changed(now: Map, before: Map, by: float) -> tuple[float, float]:
+    """Shares of the blocks that got brighter and darker by more than ``by``."""
+    brighter, darker = 0, 0
     for i in range(now.shape[0]):
         for j in range(now.shape[1]):
             change = now[i, j] - before[i, j]
             brighter += change > by
             darker += change < -by
-            same = same and change == 0.0
-    return brighter / now.size, darker / now.size, same
+    return brighter / now.size, darker / now.size
+
+
+@kernel
+def follow(mean: Map, luma: Map, share: float) -> None:
+    """Bring ``mean`` nearer to ``luma`` by ``share`` of the way, in place."""
+    part = np.float32(share)
+    for i in range(mean.shape[0]):
+        for j in range(mean.shape[1]):
+            mean[i, j] += part * (luma[i, j] - mean[i, j])
 
 
 class Health:
@@ -150,7 +176,7 @@ class Health:
     def _look(self, cells: CellMap, dt_s: float) -> HealthIssue | None:
         """What this frame alone suggests."""
         luma = cells.luma
-        same = bool(self._recent) and dt_s > 0.0 and shares_changed(luma, self._recent[-1][1], 0.0)[2]
+        same = bool(self._recent) and dt_s > 0.0 and identical(luma, self._recent[-1][1])
         self._same_s = self._same_s + dt_s if same else 0.0
         jumped = self._jumps(cells.frame.pts_s, luma)
         self._jump_left_s = HEALTH.jump_hold_s if jumped else max(0.0, self._jump_left_s - dt_s)
@@ -176,7 +202,7 @@ class Health:
             self._recent.popleft()
         jumped = False
         if self._recent:
-            brighter, darker, _ = shares_changed(luma, self._recent[0][1], HEALTH.jump)
+            brighter, darker = shares_changed(luma, self._recent[0][1], HEALTH.jump)
             jumped = max(brighter, darker) > HEALTH.jump_alike
         self._recent.append((pts_s, luma))
         return jumped
@@ -185,12 +211,7 @@ class Health:
         """An issue is reported once it lasted, and is over once the picture was well for a while."""
         self._suspect_s = self._suspect_s + dt_s if found is self._suspect else 0.0
         self._suspect = found
-        needed_s = {
-            HealthIssue.COVERED: HEALTH.covered_after_s,
-            HealthIssue.MOVED: HEALTH.moved_after_s,
-            HealthIssue.DEFOCUSED: HEALTH.defocused_after_s,
-        }
-        if found is not None and self._suspect_s >= needed_s.get(found, 0.0) and found is not self._issue:
+        if found is not None and found is not self._issue and self._suspect_s >= CONFIRM_AFTER_S.get(found, 0.0):
             self._issue, self._issue_s = found, 0.0
         self._well_s = self._well_s + dt_s if found is None else 0.0
         if self._issue is None:
@@ -210,8 +231,7 @@ class Health:
             self._seen_s = max(dt_s, 1e-3)
         else:
             self._seen_s += dt_s
-            share = dt_s / min(HEALTH.background_tau_s, self._seen_s)
-            self._usual += np.float32(min(1.0, share)) * (luma - self._usual)
+            follow(self._usual, luma, min(1.0, dt_s / min(HEALTH.background_tau_s, self._seen_s)))
         self._structure_age_s += dt_s
         if self._structure_age_s >= HEALTH.structure_every_s:
             self._structure, self._structure_age_s = fine_structure(self._usual), 0.0

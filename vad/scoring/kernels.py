@@ -26,19 +26,24 @@ def kernel(function: F) -> F:
 
 
 @kernel
+def all_finite(flow: Map, activity: Map, surprise: Map, luma: Map) -> bool:
+    """Is every number of them finite?"""
+    return math.isfinite(flow.sum() + activity.sum() + surprise.sum() + luma.sum())
+
+
+@kernel
 def window_sum(values: Map, rows: int, columns: int) -> Map:
     """Sum over the window of rows x columns around each cell, clipped at the border."""
     gh, gw = values.shape
     out = np.zeros((gh, gw), np.float32)
     for i in range(gh):
-        top, bottom = max(0, i - rows // 2), min(gh, i - rows // 2 + rows)
-        for j in range(gw):
-            left, right = max(0, j - columns // 2), min(gw, j - columns // 2 + columns)
-            total = np.float32(0.0)
-            for y in range(top, bottom):
-                for x in range(left, right):
-                    total += values[y, x]
-            out[i, j] = total
+        total = out[i]
+        for y in range(max(0, i - rows // 2), min(gh, i - rows // 2 + rows)):
+            for x in range(-(columns // 2), columns - columns // 2):
+                first, last = max(0, -x), min(gw, gw - x)
+                part = values[y, first + x : last + x]
+                for j in range(last - first):  # innermost, so that many cells are added at once
+                    total[first + j] += part[j]
     return out
 
 
@@ -46,17 +51,31 @@ def window_sum(values: Map, rows: int, columns: int) -> Map:
 def pool(values: Map, activity: Map, rows: int, columns: int, least: float) -> Map:
     """Activity-weighted mean of ``values`` over a window, shrunk to 0 where the window holds little activity."""
     gh, gw = values.shape
-    out = np.zeros((gh, gw), np.float32)
+    out = np.empty((gh, gw), np.float32)
     for i in range(gh):
-        top, bottom = max(0, i - rows // 2), min(gh, i - rows // 2 + rows)
-        for j in range(gw):
-            left, right = max(0, j - columns // 2), min(gw, j - columns // 2 + columns)
-            weight, total = 0.0, 0.0
-            for y in range(top, bottom):
-                for x in range(left, right):
-                    weight += activity[y, x]
-                    total += activity[y, x] * values[y, x]
-            out[i, j] = total / (weight + least)
+        weight, total = np.full(gw, least), np.zeros(gw)
+        for y in range(max(0, i - rows // 2), min(gh, i - rows // 2 + rows)):
+            for x in range(-(columns // 2), columns - columns // 2):
+                first, last = max(0, -x), min(gw, gw - x)
+                share, value = activity[y, first + x : last + x], values[y, first + x : last + x]
+                for j in range(last - first):
+                    weight[first + j] += share[j]
+                    total[first + j] += share[j] * value[j]
+        out[i] = total / weight
+    return out
+
+
+@kernel
+def heat(values: Map, judged: Mask, score: float) -> Map:
+    """``values`` where they are judged, 0 elsewhere, scaled so that the highest is ``score``."""
+    out = np.zeros(values.shape, np.float32)
+    highest = 1e-9
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            if judged[i, j]:
+                out[i, j] = values[i, j]
+                highest = max(highest, float(values[i, j]))
+    out *= np.float32(score / highest)
     return out
 
 
@@ -83,6 +102,18 @@ def speed_cells(flow: Map, fast: State) -> Map:
     for i in range(gh):
         for j in range(gw):
             out[i, j] = math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i]
+    return out
+
+
+@kernel
+def slower_than(limit: float, flow: Map, activity: Map, fast: State) -> Mask:
+    """Where activity times ``speed_cells`` is below ``limit``."""
+    _, gh, gw = flow.shape
+    out = np.empty((gh, gw), np.bool_)
+    for i in range(gh):
+        for j in range(gw):
+            speed = np.float32(math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i])
+            out[i, j] = speed * activity[i, j] < np.float32(limit)
     return out
 
 

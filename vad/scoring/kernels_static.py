@@ -103,14 +103,15 @@ def dwell(
     value is the best, over the 2x2 squares of blocks that begin in it, of the mean of a square's two longest.
     """
     bh, bw = luma.shape
+    nearer, fading = min(1.0, dt_s / lately_s), math.exp(-dt_s / away_s)
     for i in range(bh):
         for j in range(bw):
             change = abs(luma[i, j] - lately[i, j])
-            lately[i, j] += min(1.0, dt_s / lately_s) * (luma[i, j] - lately[i, j])
+            lately[i, j] += nearer * (luma[i, j] - lately[i, j])
             if not quiet[i // 2, j // 2] or not known[i, j] or change > still:
                 unseen_s[i, j] += dt_s
                 if unseen_s[i, j] > held_s:
-                    stood_s[i, j] *= math.exp(-dt_s / away_s)
+                    stood_s[i, j] *= fading
                 continue
             unseen_s[i, j] = 0.0
             difference = abs(luma[i, j] - gain * background[i, j] - offset) / spread[i, j]
@@ -118,7 +119,7 @@ def dwell(
             if strange > 0.0:
                 stood_s[i, j] = min(most_s, stood_s[i, j] + strange * dt_s)
             else:
-                stood_s[i, j] *= math.exp(-dt_s / away_s)
+                stood_s[i, j] *= fading
     out = np.zeros((bh // 2, bw // 2), np.float32)
     for i in range(bh - 1):
         for j in range(bw - 1):
@@ -142,31 +143,29 @@ def background_of(samples: NDArray[np.uint8], valid: Mask, count: int, floor: fl
     _, bh, bw = samples.shape
     background, spread = np.zeros((bh, bw), np.float32), np.full((bh, bw), floor, np.float32)
     known = np.zeros((bh, bw), np.bool_)
-    ordered = np.empty(count, np.float32)
+    ordered = np.empty((count, bw), np.uint8)
     for i in range(bh):
+        for k in range(count):  # insertion by exchange, so that the blocks of a row are sorted all at once
+            rest = ordered[k]
+            for j in range(bw):
+                rest[j] = samples[k, i, j] if valid[k, i // 2, j // 2] else 255  # the invalid go to the end
+            for at in range(k):
+                row = ordered[at]
+                for j in range(bw):
+                    row[j], rest[j] = min(row[j], rest[j]), max(row[j], rest[j])
         for j in range(bw):
-            n = 0
-            for k in range(count):
-                if not valid[k, i // 2, j // 2]:
-                    continue
-                value = np.float32(samples[k, i, j])
-                at = n
-                while at > 0 and ordered[at - 1] > value:  # insertion: few values, often nearly sorted
-                    ordered[at] = ordered[at - 1]
-                    at -= 1
-                ordered[at] = value
-                n += 1
+            n = valid[:count, i // 2, j // 2].sum()
             if n < 3:
                 continue
-            middle = ordered[n // 2]
+            middle = np.float32(ordered[n // 2, j])
             background[i, j], known[i, j] = middle, True
             low, high, apart = n // 2, n // 2, np.float32(0.0)  # grow outwards, always to the nearer side
             for _ in range(min(n - 1, int(q * n))):
-                if high + 1 >= n or (low > 0 and middle - ordered[low - 1] <= ordered[high + 1] - middle):
+                if high + 1 >= n or (low > 0 and middle - ordered[low - 1, j] <= ordered[high + 1, j] - middle):
                     low -= 1
-                    apart = middle - ordered[low]
+                    apart = middle - ordered[low, j]
                 else:
                     high += 1
-                    apart = ordered[high] - middle
+                    apart = ordered[high, j] - middle
             spread[i, j] = apart if apart > floor else floor
     return background, spread, known

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from vad.scoring.kernels import State
 from vad.scoring.storage import below
@@ -25,21 +23,21 @@ class Scale:
         calm = all(spot.start <= spot.prior.floor for spot in self._spots)
         return calm or sum(spot.peaks for spot in self._spots) >= TUNING.min_peaks
 
-    def exponents(self, values: State, *, frame_s: float) -> State:
+    def exponents(self, values: Sequence[float], *, frame_s: float) -> list[float]:
         """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.
 
         Corrected (Bonferroni) for how many tails share the budget: those that normal footage has ever reached. A tail
         that it never reached rests on its prior, which promises more incidents than there are; to give it a share of
         its own would leave most of the budget unused (benchmarks/budget.py).
         """
+        shared = math.log10(max(1, sum([spot.peaks > 0 for spot in self._spots])))
         pairs = zip(self._spots, values, strict=True)
-        each = np.array([spot.exponent(float(value), dt_s=frame_s) for spot, value in pairs])
-        return np.maximum(0.0, each - math.log10(max(1, sum(spot.peaks > 0 for spot in self._spots))))
+        return [max(0.0, spot.exponent(value, dt_s=frame_s) - shared) for spot, value in pairs]
 
-    def learn(self, values: State, *, dt_s: float, starts: bool) -> None:
+    def learn(self, values: Sequence[float], *, dt_s: float, starts: bool) -> None:
         """Learn the (K,) values of a normal frame; ``starts``: the frame before it was not learnt."""
         for spot, value in zip(self._spots, values, strict=True):
-            spot.learn(float(value), dt_s=dt_s, starts=starts)
+            spot.learn(value, dt_s=dt_s, starts=starts)
 
     def state(self) -> dict[str, State]:
         return {f"{k}/{name}": value for k, spot in enumerate(self._spots) for name, value in spot.state().items()}

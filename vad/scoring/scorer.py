@@ -23,7 +23,7 @@ from vad.scoring.evidence import Appearance, Direction, Evidence, Size, Speed, S
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
-from vad.scoring.kernels import Map, State
+from vad.scoring.kernels import Map
 from vad.scoring.places import box_region, judged_cells
 from vad.scoring.scale import Scale
 from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TUNING
@@ -106,8 +106,7 @@ class Scorer:
         self._ailing = issue is not None
         # K maps (gh, gw); speed is the mean over whole objects, the other evidences look at what moves
         maps = [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
-        peaks = np.array([kernels.top_mean(m, self._judged, count) for m, count in zip(maps, TOPS, strict=True)])
-        self._smooth_over(peaks, dt_s)
+        self._smooth_over([kernels.top_mean(m, self._judged, n) for m, n in zip(maps, TOPS, strict=True)], dt_s)
         score = self._judge(cells, maps, issue)
         if self.learning:
             self._learn(cells, score, dt_s)
@@ -116,11 +115,11 @@ class Scorer:
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
         self._static.accept(cells)
-        self._smooth[:] = 0.0
+        self._smooth = [0.0] * len(REASONS)
         self._smoothed_s = 0.0
         self._recent.clear()
 
-    def _smooth_over(self, peaks: State, dt_s: float) -> None:
+    def _smooth_over(self, peaks: list[float], dt_s: float) -> None:
         """A short median, against key frames and whoever steps into the picture, then a causal exponential mean.
 
         Both begin with the run's first measured frame: a mean that began at zero would hide what a run begins with.
@@ -130,15 +129,16 @@ class Scorer:
         self._recent.append(peaks)
         while (len(self._recent) - 1) * self._frame_s > TUNING.median_s + 1e-6:
             self._recent.popleft()
-        steady = np.sort(np.stack(self._recent), axis=0)[(len(self._recent) - 1) // 2]
+        middle = (len(self._recent) - 1) // 2
+        steady = [sorted(values)[middle] for values in zip(*self._recent, strict=True)]
         tau_s = self._settings.smoothing_s
         self._smoothed_s += dt_s
         share = 1.0 if tau_s <= 0.0 else (1.0 - math.exp(-dt_s / tau_s)) / (1.0 - math.exp(-self._smoothed_s / tau_s))
-        self._smooth += share * (steady - self._smooth)
+        self._smooth = [old + share * (new - old) for old, new in zip(self._smooth, steady, strict=True)]
 
     def _enter(self, cells: CellMap) -> None:
         """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite."""
-        if not math.isfinite(float(cells.flow.sum() + cells.activity.sum() + cells.surprise.sum() + cells.luma.sum())):
+        if not kernels.all_finite(cells.flow, cells.activity, cells.surprise, cells.luma):
             raise ValueError(f"camera {self.camera}: frame {cells.frame.index}'s cell map is not finite")
         geometry = cells.frame.geometry
         if self._geometry is None or geometry != self._geometry:
@@ -164,9 +164,9 @@ class Scorer:
         self._begin_run()
 
     def _begin_run(self) -> None:
-        self._smooth: State = np.zeros(len(REASONS))
+        self._smooth = [0.0] * len(REASONS)  # evidences after smoothing; replaced, never changed
         self._smoothed_s = 0.0  # footage in that mean
-        self._recent: deque[State] = deque()  # (K,) of the last frames, for the median
+        self._recent: deque[list[float]] = deque()  # (K,) of the last frames, for the median
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
         self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self._ailing = False
@@ -178,28 +178,22 @@ class Scorer:
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
         exponents = self._scale.exponents(self._smooth, frame_s=self._frame_s)
-        evidence = {reason: float(value) for reason, value in zip(REASONS, exponents, strict=True)}
-        ranked = sorted(evidence, key=lambda reason: -evidence[reason])
-        winner, score = ranked[0], evidence[ranked[0]]
-        spoke = [reason for reason in ranked if evidence[reason] > threshold]
-        heat = self._heat(maps[REASONS.index(winner)], score)
+        ranked = sorted(range(len(REASONS)), key=exponents.__getitem__, reverse=True)  # the first of equals stays first
+        score = exponents[ranked[0]]
+        spoke = tuple([REASONS[k] for k in ranked if exponents[k] > threshold])
+        heat = kernels.heat(maps[ranked[0]], self._judged, score)
         return FrameScore(
             frame=cells.frame,
             score=score,
             threshold=threshold,
             p_value=10.0**-score,
             stage=stage,
-            reasons=tuple(spoke),
-            evidence=evidence,
+            reasons=spoke,
+            evidence=dict(zip(REASONS, exponents, strict=True)),
             regions=self._regions(heat, score, threshold) if spoke else (),
             heat=heat,
             health=issue,
         )
-
-    def _heat(self, values: Map, score: float) -> Map:
-        """The winning evidence's map, scaled so that its highest cell has the frame's score."""
-        judged = np.where(self._judged, values, np.float32(0.0))
-        return judged * np.float32(score / max(float(judged.max()), 1e-9))
 
     def _regions(self, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
         """Where the heat is above the threshold, or near its own top when the score is but just above."""
@@ -214,7 +208,7 @@ class Scorer:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
         flagged = score.score > score.threshold
-        due = self._gate.step(cells, self._smooth.copy(), dt_s=dt_s, flagged=flagged, ailing=ailing)
+        due = self._gate.step(cells, self._smooth, dt_s=dt_s, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
             self._static.accept(cells)
         elif self._gate.closed and not ailing:

@@ -9,13 +9,14 @@ must last to open. And the fit is regularised by pseudo-observations and widened
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
 
 from vad.scoring.calibration import take
-from vad.scoring.gpd import excursions, fit_tail
+from vad.scoring.gpd import excursions, fit_tail, quantiles
 from vad.scoring.kernels import Mask, State
 from vad.scoring.tuning import LONGEST_STEP_S, TailPrior
 
@@ -50,10 +51,11 @@ class Spot:
         self._fitted_at_s = -math.inf
         self.start = prior.floor
         self.shape, self.scale, self.start_rate = prior.shape, prior.scale, 0.0
-        self._body: State = BODY * self.start  # (17,) values that stand for BODY
+        self._body: list[float] = (BODY * self.start).tolist()  # (17,) values that stand for BODY, rising
         self._usual = 0.0  # the median value
         self._mean, self._mean_s = 0.0, 0.0
         self._recent: deque[tuple[float, float]] = deque()  # (value, step) of the last sustain_s
+        self._recent_s = 0.0  # the sum of those steps
         self._open_peak, self._open_s, self._calm_s = -math.inf, 0.0, 0.0
 
     @property
@@ -75,9 +77,8 @@ class Spot:
         value = self.relative(value)
         at_start = max(0.0, -math.log10(min(1.0, self.start_rate * dt_s))) if self.start_rate > 0.0 else 0.0
         if value <= self.start:
-            rarity = float(np.interp(value, self._body, BODY))
             way = (value - self._usual) / max(self.start - self._usual, 1e-9)
-            return at_start * min(rarity, max(0.0, way))
+            return at_start * min(self._rarity(value), max(0.0, way))
         return min(LARGEST_EXPONENT, at_start + self._tail_exponent(value - self.start))
 
     def level(self, rate: float) -> float:
@@ -87,6 +88,14 @@ class Spot:
         if abs(self.shape) > 1e-9:
             over = self.scale * (ratio**self.shape - 1.0) / self.shape
         return self.start + over + (self._mean if self._drift_s > 0.0 else 0.0)
+
+    def _rarity(self, value: float) -> float:
+        """Where ``value`` lies in the body, 0..1, linearly between its values (``np.interp`` takes far longer)."""
+        above = bisect_right(self._body, value)
+        if above == 0 or above == len(self._body):
+            return 0.0 if above == 0 else 1.0
+        low, high = self._body[above - 1], self._body[above]
+        return (above - 1 + (value - low) / (high - low)) / (len(self._body) - 1)
 
     def _tail_exponent(self, over: float) -> float:
         if abs(self.shape) < 1e-9:
@@ -121,13 +130,13 @@ class Spot:
         """The lowest of the values that together stood for ``sustain_s``: what an incident would open on."""
         if starts:
             self._recent.clear()
+            self._recent_s = 0.0
         self._recent.append((value, dt_s))
-        held_s = sum(step for _, step in self._recent)
-        while len(self._recent) > 1 and held_s - self._recent[0][1] >= self._sustain_s - 1e-9:
-            held_s -= self._recent.popleft()[1]
-        if held_s < self._sustain_s - 1e-9:
-            return min(0.0, value)
-        return min(value for value, _ in self._recent)
+        self._recent_s += dt_s
+        needed_s = self._sustain_s - 1e-9
+        while len(self._recent) > 1 and self._recent_s - self._recent[0][1] >= needed_s:
+            self._recent_s -= self._recent.popleft()[1]
+        return min(0.0, value) if self._recent_s < needed_s else min(self._recent)[0]
 
     def _begin_from_ring(self) -> None:
         """Place the tail's start at a high quantile of the ring and take the ring's excursions as the peaks."""
@@ -136,7 +145,7 @@ class Spot:
         order = np.arange(first, self._count) % RING
         values, steps_s = self._values[order], self._steps_s[order]
         above = min(0.25, max(0.02, 3.0 / math.sqrt(values.size)))
-        self.start = max(self.prior.floor, float(np.quantile(values, 1.0 - above)))
+        self.start = max(self.prior.floor, float(quantiles(np.sort(values), np.array([1.0 - above]))[0]))
         self._peaks, self._open_peak, self._open_s, self._calm_s = excursions(
             values, steps_s, self._starts[order], self.start, self._gap_s, LONGEST_EXCURSION_S
         )
@@ -181,11 +190,12 @@ class Spot:
 
     def _fit(self) -> None:
         prior = self.prior
-        values = self._values[: min(self._count, RING)]
-        share_above = max(1.0, float((values > self.start).sum())) / values.size
-        self._body = np.minimum(np.quantile(values, 1.0 - share_above**BODY), self.start)
-        self._body[-1] = self.start
-        self._usual = min(float(np.median(values)), self.start)
+        ordered = np.sort(self._values[: min(self._count, RING)])
+        above = ordered.size - int(np.searchsorted(ordered, self.start, side="right"))
+        shares = 1.0 - (max(1, above) / ordered.size) ** BODY
+        body = np.minimum(quantiles(ordered, shares), self.start)
+        self._body = [*body[:-1].tolist(), self.start]
+        self._usual = min(0.5 * float(ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]), self.start)
         span_s = max(self.learnt_s - self._counted_from_s, 1.0)
         self.start_rate = (self._peaks.size + 0.5) / span_s
         self.shape, self.scale = fit_tail(self._peaks - self.start, prior.shape, prior.scale, prior.weight)
@@ -210,8 +220,9 @@ class Spot:
         self._peaks, self._peak_at_s = take(arrays, "peaks", np.zeros_like(arrays.get("peaks", np.zeros((2, 0)))))
         recent = take(arrays, "recent", np.zeros_like(arrays.get("recent", np.zeros((0, 2)))))
         self._recent = deque((float(value), float(step)) for value, step in recent)
+        self._recent_s = sum(step for _, step in self._recent)
         body = take(arrays, "body", np.zeros(BODY.size + 1))
-        self._body, self._usual = body[:-1], float(body[-1])
+        self._body, self._usual = body[:-1].tolist(), float(body[-1])
         scalars = [-math.inf if value <= -1e300 else float(value) for value in take(arrays, "scalars", np.zeros(13))]
         self._count = int(scalars[0])
         self.learnt_s, self._counted_from_s, self._fitted_at_s, self.start, self.shape = scalars[1:6]
