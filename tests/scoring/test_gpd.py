@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from vad.scoring.gpd import excursions, fit_gpd, fit_tail, log_likelihood
+from vad.scoring.gpd import excursions, fit_gpd, fit_tail, log_likelihood, quantiles
 
 
 def oracle_fit(excesses):
@@ -75,3 +75,10 @@ def test_excursions_follow_their_definition(seed):
     expected = slow_excursions(values, steps_s, starts, 1.0, 1.0)
     got = [*peaks, open_peak] if open_peak > 1.0 else list(peaks)
     assert got == expected
+
+
+def test_quantiles_are_those_of_numpy():
+    rng = np.random.default_rng(9)
+    for size in (1, 2, 7, 100, 4096):
+        values, shares = np.sort(rng.gamma(2.0, size=size)), rng.random(20)
+        assert np.array_equal(quantiles(values, shares), np.quantile(values, shares))
