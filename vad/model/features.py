@@ -7,18 +7,11 @@ together.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-Planes = NDArray[np.float32]
-
-
-def kernel(function: Any) -> Any:
-    """Compile with the GIL released and the machine code cached on disk. Sums may be reordered: 1e-5 is good enough."""
-    return njit(nogil=True, cache=True, fastmath=True, error_model="numpy")(function)
+from vad.model.candidates import choose
+from vad.model.compiling import Planes, kernel
+from vad.model.motion import RULES, Rules
 
 
 @kernel
@@ -113,160 +106,6 @@ def _differential_flow(now: Planes, before: Planes, block: int, flat: float, flo
 
 
 @kernel
-def _block_means(picture: Planes, block: int) -> Planes:
-    height, width = picture.shape[0] // block, picture.shape[1] // block
-    share = np.float32(1.0 / (block * block))
-    out = np.zeros((height, width), np.float32)
-    for i in range(height * block):
-        for j in range(width * block):
-            out[i // block, j // block] += picture[i, j] * share
-    return out
-
-
-@kernel
-def _best_match(now: Planes, before: Planes, i: int, j: int, up: int, left: int) -> tuple[int, int]:
-    """The shift (y, x) in blocks at which block (i, j) of the block means and its neighbours fit ``before`` best."""
-    height, width = now.shape
-    best, best_y, best_x = np.float32(np.inf), 0, 0
-    for y in range(-up, up + 1):
-        for x in range(-left, left + 1):
-            misfit = np.float32(0.0)
-            for di in range(-1, 2):
-                row = min(max(i + di, 0), height - 1)
-                source = min(max(row + y, 0), height - 1)
-                for dj in range(-1, 2):
-                    column = min(max(j + dj, 0), width - 1)
-                    misfit += abs(before[source, min(max(column + x, 0), width - 1)] - now[row, column])
-            if misfit < best:
-                best, best_y, best_x = misfit, y, x
-    return best_y, best_x
-
-
-@kernel
-def _bilinear(picture: Planes, y: Any, x: Any) -> Any:
-    """The picture between its pixels, the edge repeated beyond them."""
-    height, width = picture.shape
-    y = min(max(y, np.float32(0.0)), np.float32(height - 1))
-    x = min(max(x, np.float32(0.0)), np.float32(width - 1))
-    top, left = int(y), int(x)
-    below, beside = min(top + 1, height - 1), min(left + 1, width - 1)
-    upper = picture[top, left] + (x - left) * (picture[top, beside] - picture[top, left])
-    lower = picture[below, left] + (x - left) * (picture[below, beside] - picture[below, left])
-    return upper + (y - top) * (lower - upper)
-
-
-@kernel
-def _error_of(now: Planes, before: Planes, top: int, left: int, size: int, u: Any, v: Any) -> Any:
-    """``motion.check`` of one flow (u, v) for one window whose first pixel is (top, left)."""
-    height, width = now.shape
-    down, right = int(np.floor(-v)), int(np.floor(-u))
-    fy, fx = np.float32(-v - down), np.float32(-u - right)
-    a, b = (np.float32(1.0) - fy) * (np.float32(1.0) - fx), (np.float32(1.0) - fy) * fx
-    c, d = fy * (np.float32(1.0) - fx), fy * fx
-    total = np.float32(0.0)
-    y0, x0 = top + down, left + right
-    inside = top >= 0 and left >= 0 and top + size <= height and left + size <= width
-    if inside and y0 >= 0 and x0 >= 0 and y0 + size < height and x0 + size < width:
-        for i in range(size):
-            for j in range(size):
-                y, x = y0 + i, x0 + j
-                was = a * before[y, x] + b * before[y, x + 1] + c * before[y + 1, x] + d * before[y + 1, x + 1]
-                total += abs(now[top + i, left + j] - was)
-        return total / (size * size)
-    for i in range(size):
-        y = min(max(top + i, 0), height - 1)
-        for j in range(size):
-            x = min(max(left + j, 0), width - 1)
-            total += abs(now[y, x] - _bilinear(before, np.float32(top + i - v), np.float32(left + j - u)))
-    return total / (size * size)
-
-
-@kernel
-def _refined(
-    now: Planes, before: Planes, top: int, left: int, size: int, floor: float, u: Any, v: Any
-) -> tuple[Any, Any]:
-    """``motion._refined`` of one flow (u, v) for one window whose first pixel is (top, left)."""
-    height, width = now.shape
-    half = np.float32(0.5)
-    xx = xy = yy = xo = yo = np.float32(0.0)
-    for i in range(top, top + size):
-        y = min(max(i, 0), height - 1)
-        for j in range(left, left + size):
-            x = min(max(j, 0), width - 1)
-            across = (now[y, min(x + 1, width - 1)] - now[y, max(x - 1, 0)]) * half
-            down = (now[min(y + 1, height - 1), x] - now[max(y - 1, 0), x]) * half
-            off = now[y, x] - _bilinear(before, np.float32(i - v), np.float32(j - u))
-            xx += across * across
-            xy += across * down
-            yy += down * down
-            xo += across * off
-            yo += down * off
-    share = np.float32(1.0 / (size * size))
-    xx, xy, yy, xo, yo = xx * share + floor, xy * share, yy * share + floor, xo * share, yo * share
-    determinant = xx * yy - xy * xy
-    step_u, step_v = (xy * yo - yy * xo) / determinant, (xy * xo - xx * yo) / determinant
-    length = max(np.sqrt(step_u * step_u + step_v * step_v), np.float32(1.0))
-    return u + step_u / length, v + step_v / length
-
-
-@kernel
-def _choose(
-    now: Planes,
-    before: Planes,
-    block: int,
-    size: int,
-    up: int,
-    left: int,
-    gradient_floor: float,
-    contrast_floor: float,
-    still_change: float,
-    good_fit: float,
-    reach: float,
-    clearly_better: float,
-    refinements: int,
-    flows: Planes,
-    flow: Planes,
-    traits: Planes,
-) -> None:
-    """The choice among ``flows`` (scales, 2, h, w) and a match, into ``flow`` (2, h, w) and ``traits`` (3, h, w)."""
-    scales, _, height, width = flows.shape
-    one, zero = np.float32(1.0), np.float32(0.0)
-    margin = (size - block) // 2
-    now_means, before_means = _block_means(now, block), _block_means(before, block)
-    for i in range(height):
-        for j in range(width):
-            u, v, fit = flows[0, 0, i, j], flows[0, 1, i, j], one
-            change = zero
-            for y in range(i * block, i * block + block):
-                for x in range(j * block, j * block + block):
-                    change += (now[y, x] - before[y, x]) ** 2
-            if change > np.float32(still_change * block * block):
-                y, x = i * block - margin, j * block - margin
-                best = _error_of(now, before, y, x, size, u, v)
-                within = max(abs(u), abs(v)) <= reach
-                weighed, finest = best * clearly_better if within else best, True
-                for s in range(1, scales + 1 if best > good_fit or not within else 1):
-                    if s < scales:
-                        other_u, other_v = flows[s, 0, i, j], flows[s, 1, i, j]
-                    else:
-                        shift_y, shift_x = _best_match(now_means, before_means, i, j, up, left)
-                        other_u, other_v = np.float32(-block * shift_x), np.float32(-block * shift_y)
-                    error = _error_of(now, before, y, x, size, other_u, other_v)
-                    if error < weighed:
-                        best, weighed, finest, u, v = error, error, False, other_u, other_v
-                if not finest:
-                    for _ in range(refinements):
-                        other_u, other_v = _refined(now, before, y, x, size, gradient_floor, u, v)
-                        error = _error_of(now, before, y, x, size, other_u, other_v)
-                        if error < best:
-                            best, u, v = error, other_u, other_v
-                fit = best / (_error_of(now, before, y, x, size, zero, zero) + contrast_floor)
-            flow[0, i, j], flow[1, i, j] = u, v
-            traits[0, i, j], traits[1, i, j] = u / (one + abs(u)), v / (one + abs(v))
-            traits[2, i, j] = fit
-
-
-@kernel
 def _normalised(now: Planes, before: Planes, block: int, floor: float, out: Planes) -> None:
     """``motion.normalised_blocks`` of one picture into ``out`` (h / 2, w / 2, 4 * 2 block^2), cells of 2 x 2 blocks."""
     height, width = now.shape[0] // block, now.shape[1] // block
@@ -312,51 +151,17 @@ def _normalised(now: Planes, before: Planes, block: int, floor: float, out: Plan
 
 
 @kernel
-def look(
-    now: Planes,
-    before: Planes,
-    block: int,
-    size: int,
-    up: int,
-    left: int,
-    scales: int,
-    gradient_floor: float,
-    contrast_floor: float,
-    still_change: float,
-    good_fit: float,
-    reach: float,
-    clearly_better: float,
-    refinements: int,
-    flow: Planes,
-    seen: Planes,
-) -> None:
+def look(now: Planes, before: Planes, rules: Rules, flow: Planes, seen: Planes) -> None:
     """``network.look`` of pictures (N, H, W): ``flow`` (N, 2, h, w), ``seen`` (N, h / 2, w / 2, 4 (2 block^2 + 7))."""
     count, _, height, width = flow.shape
-    flows = np.empty((scales, 2, height, width), np.float32)
+    flows = np.empty((rules.scales, 2, height, width), np.float32)
     traits = np.empty((7, height, width), np.float32)
-    values = 2 * block * block
+    values = 2 * rules.block * rules.block
     for n in range(count):
         a, b = now[n], before[n]
-        _differential_flow(a, b, block, gradient_floor, flows, traits[3:])
-        _choose(
-            a,
-            b,
-            block,
-            size,
-            up,
-            left,
-            gradient_floor,
-            contrast_floor,
-            still_change,
-            good_fit,
-            reach,
-            clearly_better,
-            refinements,
-            flows,
-            flow[n],
-            traits[:3],
-        )
-        _normalised(a, b, block, contrast_floor, seen[n])
+        _differential_flow(a, b, rules.block, rules.gradient_floor, flows, traits[3:])
+        choose(a, b, rules, flows, flow[n], traits[:3])
+        _normalised(a, b, rules.block, rules.contrast_floor, seen[n])
         for t in range(7):
             for i in range(height):
                 for j in range(width):
@@ -367,4 +172,4 @@ def warm_features() -> None:
     """Compile or load every loop (20 s the first time), so that no frame waits for the compiler."""
     picture = np.zeros((1, 16, 16), np.float32)
     flow, seen = np.empty((1, 2, 4, 4), np.float32), np.empty((1, 2, 2, 4 * (32 + 7)), np.float32)
-    look(picture, picture, 4, 8, 1, 1, 3, 1.0, 1.0, 1.0, 1.0, 1.2, 0.7, 1, flow, seen)
+    look(picture, picture, RULES, flow, seen)

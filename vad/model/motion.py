@@ -63,6 +63,26 @@ TRAITS = 7
 """Per block: flow (x, y, squashed), fit, change at two scales, texture, unexplained share."""
 
 
+class Rules(NamedTuple):
+    """The limits above, as one value for the loops of ``features`` and ``candidates``."""
+
+    block: int = BLOCK_PX
+    window: int = CHECK_PX
+    up: int = REACH[0]
+    left: int = REACH[1]
+    scales: int = len(SCALES)
+    gradient_floor: float = GRADIENT_FLOOR
+    contrast_floor: float = CONTRAST_FLOOR
+    still_change: float = STILL_CHANGE
+    good_fit: float = GOOD_FIT
+    within_reach_px: float = WITHIN_REACH_PX
+    clearly_better: float = CLEARLY_BETTER
+    refinements: int = REFINEMENTS
+
+
+RULES = Rules()
+
+
 class Motion(NamedTuple):
     """What is known of each block before the network looks."""
 

@@ -100,23 +100,7 @@ def _look_in_loops(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     count, height, width = a.shape
     flow = np.empty((count, 2, height // BLOCK_PX, width // BLOCK_PX), np.float32)
     seen = np.empty((count, height // CELL_PX, width // CELL_PX, SEEN), np.float32)
-    features.look(
-        a,
-        b,
-        BLOCK_PX,
-        motion.CHECK_PX,
-        *motion.REACH,
-        len(motion.SCALES),
-        motion.GRADIENT_FLOOR,
-        motion.CONTRAST_FLOOR,
-        motion.STILL_CHANGE,
-        motion.GOOD_FIT,
-        motion.WITHIN_REACH_PX,
-        motion.CLEARLY_BETTER,
-        motion.REFINEMENTS,
-        flow,
-        seen,
-    )
+    features.look(a, b, motion.RULES, flow, seen)
     return torch.from_numpy(flow), torch.from_numpy(seen).permute(0, 3, 1, 2)
 
 
