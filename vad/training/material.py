@@ -1,7 +1,7 @@
-"""What the base network learns from: short sequences with flow and moving foreground, per 4 px block.
+"""What a network learns from: short sequences with moving foreground, per 4 px block; their flow is for the exam.
 
 Three sources, all of which may be redistributed: collages, the synthetic scene (both exact), and real footage from
-fixed cameras, where DIS optical flow at its finest scale is the teacher (Kroeger et al., ECCV 2016).
+fixed cameras, where DIS optical flow at its finest scale labels what moves (Kroeger et al., ECCV 2016).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HEIGHT, WIDTH = 80, 112
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """S sequences of T frames. Flow in px a frame, as ``vad.model.network.Decoded`` has it."""
+    """S sequences of T frames. Flow in px a frame, as ``vad.model.network.Encoded`` has it."""
 
     luma: NDArray[np.uint8]  # (S, T, H, W)
     flow: NDArray[np.float16]  # (S, T, 2, H/4, W/4) mean over the moving pixels of the block, 0 where nothing moves

@@ -1,7 +1,7 @@
 """``vad train``: weights for a data set of one's own, from its train clips alone.
 
-The flow teacher labels windows of the train clips; collages cut from them and the synthetic scene, whose labels are
-exact, are mixed in: normal footage shows no speed that is not normal, and the network must be right about those too.
+An exact optical flow labels what moves in windows of the train clips; collages cut from them and the synthetic scene,
+whose labels are exact, are mixed in: the network must also tell the foreground of what normal footage does not show.
 Its test clips are never opened.
 """
 
