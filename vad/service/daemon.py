@@ -22,6 +22,8 @@ from prometheus_client import (
 from vad.config import SiteConfig
 from vad.pipeline.engine import Engine
 from vad.pipeline.status import EngineStatus
+from vad.service.api.app import http_routes
+from vad.service.api.state import AppState
 from vad.service.http import HttpServer
 from vad.types import AnomalyEvent, CameraEvent
 
@@ -42,7 +44,9 @@ def run_site(site: SiteConfig) -> EngineStatus:
     engine = Engine(site, registry=registry)
     with ExitStack() as stack:
         if site.http.bind:
-            server = stack.enter_context(HttpServer(site.http.bind, registry=registry, readiness=engine.readiness))
+            routes = http_routes(AppState(engine, settings=site.http))
+            server = HttpServer(site.http.bind, registry=registry, readiness=engine.readiness, routes=routes)
+            stack.enter_context(server)
             log.info("http.started", address=server.address)
         stack.enter_context(_signals(engine))
         with engine:
