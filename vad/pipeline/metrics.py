@@ -30,8 +30,14 @@ Family: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
 _STATES = tuple(CameraState)
 
 PER_CAMERA: tuple[tuple[Kind, str, str, Callable[[CameraStatus], float | None]], ...] = (
-    ("counter", "vad_frames_received", "Frames decoded.", lambda c: c.frames.received),
+    ("counter", "vad_frames_received", "Frames that came, decoded or not.", lambda c: c.frames.received),
     ("counter", "vad_frames_scored", "Frames judged.", lambda c: c.frames.scored),
+    (
+        "counter",
+        "vad_frames_spared",
+        "Frames above the analysis rate that were never decoded, since no other refers to them; none without any.",
+        lambda c: c.frames_spared or None,
+    ),
     ("gauge", "vad_frames_in_flight", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
     ("gauge", "vad_stream_up", "1 while frames arrive.", lambda c: int(c.state is CameraState.UP)),
     ("gauge", "vad_stream_fps", "Frames a second, measured from the media clock.", lambda c: c.fps and round(c.fps, 3)),

@@ -19,6 +19,7 @@ class StreamStatus:
     run: int = -1
     fps: float | None = None
     frames_decoded: int = 0
+    frames_spared: int = 0
     corrupt_packets: int = 0
     abandoned_readers: int = 0
     reconnects: dict[StreamCode, int] = field(default_factory=dict)
@@ -29,7 +30,9 @@ class StreamStatus:
 class CameraStatus:
     """One camera. ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged.
 
-    ``judged_s`` counts the seconds of video in which an incident could have been raised.
+    ``judged_s`` counts the seconds of video in which an incident could have been raised, ``frames_spared`` the frames
+    received that nothing refers to and the analysis rate leaves out: they were never decoded. Disarmed it is scored and
+    learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
     """
 
     state: CameraState
@@ -51,6 +54,10 @@ class CameraStatus:
     budget_ratio: float | None
     incidents_open: int = 0
     judged_s: float = 0.0
+    frames_spared: int = 0
+    is_armed: bool = True
+    is_paused: bool = False
+    last_score_wall_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

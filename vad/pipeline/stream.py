@@ -211,7 +211,7 @@ class CameraStream:
         structlog.contextvars.bind_contextvars(camera=self.camera, run=self.status.run)  # for whoever logs in here
         self.status.state = CameraState.CONNECTING
         self._expect_progress(generation, within_s=2 * self.config.read_timeout_s)  # several round trips
-        corrupt_before = self.status.corrupt_packets
+        corrupt_before, spared_before = self.status.corrupt_packets, self.status.frames_spared
         try:
             with self._reader(generation) as reader:
                 for frame in reader:
@@ -220,6 +220,7 @@ class CameraStream:
                         return
                     self.status.fps = reader.measured_fps
                     self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
+                    self.status.frames_spared = spared_before + reader.spared_frames
                     self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
         except StreamError as exc:
             generation.continues = reader if exc.code in CONTINUABLE else None
@@ -242,7 +243,7 @@ class CameraStream:
         )
 
     def _admit(self, generation: _Generation, frame: Frame | None) -> bool:
-        """Book a decoded frame and gather it; False when this generation was abandoned meanwhile."""
+        """Book a frame and gather it if it is to be analysed; False when this generation was abandoned meanwhile."""
         with self._lock:
             if generation.abandoned:
                 return False

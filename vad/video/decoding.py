@@ -12,6 +12,7 @@ from av import Packet, VideoCodecContext, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.video.faults import CORRUPT
+from vad.video.references import References
 
 _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 
@@ -21,6 +22,7 @@ class Decoder:
 
     def __init__(self, context: VideoCodecContext, *, parallel: bool) -> None:
         self._context = _threaded(context, parallel=parallel)
+        self._references = References(context.name, context.extradata)
         self._trial: VideoCodecContext | None = None
 
     @property
@@ -30,6 +32,12 @@ class Decoder:
     @property
     def profile(self) -> str | None:
         return self._context.profile
+
+    def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
+        """Is it a whole picture that no other refers to, so that the others come out the same without it?"""
+        if self._trial is not None or not self._references.can_tell or packet.is_keyframe or packet.is_discard:
+            return False
+        return self._references.none_to(bytes(packet))
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """Raises one of ``CORRUPT`` at a damaged packet."""
@@ -58,6 +66,7 @@ class Decoder:
             return []
         if frames:
             self._context, self._trial = self._trial, None
+            self._references = References(other, self._context.extradata)
         return frames
 
 

@@ -46,6 +46,9 @@ class FolderFeed:
             packet.time_base = self._time_base
             yield packet
 
+    def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
+        return False
+
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         if not packet.size or packet.pts is None:  # FFmpeg takes a packet without data for the end of the stream
             raise av.error.InvalidDataError(av.error.tag_to_code(b"INDA"), "an empty file")

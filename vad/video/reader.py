@@ -25,6 +25,7 @@ from vad.video.arrival import Arrival, Arrivals
 from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.luma import geometry, luma_plane, pool_luma, visible
 from vad.video.source import Feed, Source, open_feed, resolve
+from vad.video.sparing import Spared, Sparing
 from vad.video.timing import MediaClock, RateMeter, Selector, is_jump, longest_gap_s
 
 CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
@@ -49,8 +50,9 @@ class StreamInfo:
 class Reader:
     """Use as ``with Reader(...) as reader: for item in reader: ...``; once only, from one thread.
 
-    Each item is a ``Frame`` to be analysed, or None for a frame above ``config.analysis_fps``. Corrupt packets and
-    frames are skipped and counted. Iteration returns when ``stop`` is set and otherwise ends by StreamError: ENDED at
+    Each item is a ``Frame`` to be analysed, or None for a frame above ``config.analysis_fps``; of those, what no other
+    picture refers to is not even decoded (``spared_frames``). Corrupt packets and frames are skipped and counted.
+    Iteration returns when ``stop`` is set and otherwise ends by StreamError: ENDED at
     the end of a file (also with ``config.loop``: playing it again is a new run, hence a new Reader), FORMAT_CHANGED
     and PTS_JUMP where a new run must begin, TIMEOUT after ``config.read_timeout_s`` without a good frame, and so on.
 
@@ -85,7 +87,9 @@ class Reader:
         self._mask: NDArray[np.uint8] | None = None
         self._source: Source = resolve(config) if continues is None else continues._source
         self._feed: Feed | None = None
-        self._pending: list[tuple[VideoFrame, Arrival]] = []
+        self._pending: list[tuple[VideoFrame | Spared, Arrival]] = []
+        self._sparing: Sparing = Sparing() if continues is None else continues._sparing
+        self._spared_before = self._sparing.count
         if continues is not None:
             self._feed, self._pending = continues._hand_over(), continues._pending
 
@@ -121,8 +125,13 @@ class Reader:
         return self._corrupt + (self._feed.faults - self._faults_before if self._feed else 0)
 
     @property
+    def spared_frames(self) -> int:
+        """Frames of this run that were never decoded; they are among those given as None."""
+        return self._sparing.count - self._spared_before
+
+    @property
     def measured_fps(self) -> float | None:
-        """Rate of the decoded frames by their own time stamps; None until a few are in."""
+        """Rate of the stream's frames by their own time stamps; None until a few are in."""
         return self._rate.fps
 
     @property
@@ -153,20 +162,23 @@ class Reader:
         if not self._stop.is_set():
             raise self._error(StreamCode.ENDED, "the end of the stream")
 
-    def _decoded(self) -> Iterator[tuple[VideoFrame, Arrival]]:
-        """Good frames with their arrival, corrupt ones counted and left out."""
+    def _decoded(self) -> Iterator[tuple[VideoFrame | Spared, Arrival]]:
+        """Good frames with their arrival, in order, corrupt ones counted and left out."""
         feed = self._open_feed
         while self._pending:
             yield self._pending.pop(0)
         for packet in feed.packets():
             self._refuse_stall()  # FFmpeg's time-out flushes the packet held by its parser before it is reported
             latest = self._arrivals.note(packet)
+            if self._sparing.spares(packet, latest, feed=feed, media=self._media, selector=self._selector):
+                continue
             try:
                 frames = feed.decode(packet)
             except CORRUPT:
                 self._corrupt += 1
                 frames = []
             for frame in frames:
+                self._pending += [(spared, spared.arrival) for spared in self._sparing.before(self._stamp_s(frame))]
                 if frame.is_corrupt:
                     self._corrupt += 1
                 else:
@@ -175,9 +187,15 @@ class Reader:
                 yield self._pending.pop(0)
             if self._stop.is_set():
                 return
+        self._pending += [(spared, spared.arrival) for spared in self._sparing.before(None)]
+        while self._pending:
+            yield self._pending.pop(0)
 
-    def _take(self, frame: VideoFrame, arrival: Arrival) -> Frame | None:
+    def _take(self, frame: VideoFrame | Spared, arrival: Arrival) -> Frame | None:
         """Place a good frame in time; pool it if it is due for analysis."""
+        if isinstance(frame, Spared):
+            self._pass(frame)
+            return None
         try:
             info = self._checked_info(frame)
             stamp_s = self._stamp_s(frame)
@@ -197,6 +215,16 @@ class Reader:
         if not self._selector.wants(pts_s, step_s=step_s):
             return None
         return self._analysed(frame, info.geometry, pts_s, arrival)
+
+    def _pass(self, spared: Spared) -> None:
+        """Let the clocks see a frame that was not decoded. One that is due after all leaves that to the next frame."""
+        step_s = self._media.step_s(spared.stamp_s, arrived_s=spared.arrival.arrived_s)
+        if step_s <= 0.0 or self._info is None:
+            return
+        pts_s = self._media.accept(step_s, spared.stamp_s, arrived_s=spared.arrival.arrived_s)
+        self._rate.push(pts_s)
+        if self.config.realtime and not self._info.live:
+            self._await_due(pts_s)
 
     def _analysed(self, frame: VideoFrame, grid: Geometry, pts_s: float, arrival: Arrival) -> Frame:
         plane, limited_range = luma_plane(frame)
@@ -242,9 +270,10 @@ class Reader:
     def _stamp_s(self, frame: VideoFrame) -> float | None:
         """The frame's own time stamp, if it has one that is not FFmpeg's invention."""
         stamp = frame.pts if frame.pts is not None else frame.dts
-        if stamp is None or frame.time_base is None or not self._open_feed.stamped:
+        unit = frame.time_base
+        if stamp is None or unit is None or not self._open_feed.stamped:
             return None
-        return float(stamp * frame.time_base)
+        return stamp * unit.numerator / unit.denominator  # a Fraction's own product takes twenty times as long
 
     def _await_due(self, pts_s: float) -> Arrival:
         """Hold a recorded frame back until a camera would have sent it: that is its arrival."""

@@ -83,6 +83,10 @@ class Feed(Protocol):
         """What is left of the stream: always the same iterator, so that a next reader goes on where one stopped."""
         ...
 
+    def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
+        """Whether all other pictures come out the same if this packet is never decoded."""
+        ...
+
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]: ...
 
     def close(self) -> None: ...
@@ -225,6 +229,9 @@ class ContainerFeed:
     @property
     def profile(self) -> str | None:
         return self._decoder.profile
+
+    def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
+        return self._decoder.may_leave_out(packet)
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         return self._decoder.decode(packet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 ASSUMED_FPS = 25.0
 """Rate of a recording that neither stamps its frames nor announces a rate."""
@@ -26,6 +27,10 @@ class MediaClock:
         self._interval_s = 1.0 / (announced_fps or ASSUMED_FPS)
         self._origin_s: float | None = None
         self._arrived_s: float | None = None
+
+    def at_s(self, stamp_s: float) -> float | None:
+        """Media time of a stamp; None before the first one."""
+        return None if self._origin_s is None else stamp_s - self._origin_s
 
     def step_s(self, stamp_s: float | None, *, arrived_s: float) -> float:
         """How far the next frame lies after the last accepted one (0.0 for the first). Changes nothing."""
@@ -94,7 +99,23 @@ class Selector:
     def wants(self, pts_s: float, *, step_s: float) -> bool:
         """``step_s``: since the previous frame. Half a step early counts as due, or a grid of whole milliseconds
         (Matroska) would miss every other due time at equal rates."""
-        if pts_s + min(step_s, self._period_s) / 2 < self._due_s:
+        next_due_s = self._due_after(self._due_s, pts_s, step_s)
+        if next_due_s is None:
             return False
-        self._due_s = max(self._due_s + self._period_s, pts_s + self._period_s / 2)
+        self._due_s = next_due_s
         return True
+
+    def will_want(self, pts_s: float, *, last_s: float, between_s: Iterable[float]) -> bool:
+        """Whether ``wants`` will say yes at ``pts_s``, once it was asked about the frames between, rising, after
+        ``last_s``. Changes nothing."""
+        due_s = self._due_s
+        for between in between_s:
+            if between > last_s:
+                due_s, last_s = self._due_after(due_s, between, between - last_s) or due_s, between
+        return pts_s <= last_s or self._due_after(due_s, pts_s, pts_s - last_s) is not None
+
+    def _due_after(self, due_s: float, pts_s: float, step_s: float) -> float | None:
+        """When the next frame is due if this one is taken; None if it is not due itself."""
+        if pts_s + min(step_s, self._period_s) / 2 < due_s:
+            return None
+        return max(due_s + self._period_s, pts_s + self._period_s / 2)
