@@ -5,10 +5,8 @@ Each camera's state lives here between calls; nothing else does. Used by one thr
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from vad.errors import EngineError
 from vad.model.features import warm_features
+from vad.model.layout import Layout, Rows, cell_maps, layouts
 from vad.model.network import Decoded, Encoded, Network, State, centred, reduce_to_cells, surprise_per_cell
 from vad.model.weights import Weights
 from vad.types import CellMap, Clip, Geometry
@@ -39,23 +38,6 @@ class _CameraState:
     log_spread: Tensor  # (1, H/4, W/4)
 
 
-class _Layout(NamedTuple):
-    """Frames of several clips as one time-major batch: clips longest first, so that each step is a prefix of them."""
-
-    clips: list[Clip]
-    widths: list[int]  # clips still running at each step
-    starts: list[int]  # row of each step's first frame
-
-    @staticmethod
-    def of(clips: list[Clip]) -> _Layout:
-        ordered = sorted(clips, key=lambda clip: -len(clip.frames))
-        widths = [sum(len(clip.frames) > t for clip in ordered) for t in range(len(ordered[0].frames))]
-        return _Layout(ordered, widths, [sum(widths[:t]) for t in range(len(widths))])
-
-    def step(self, t: int) -> slice:
-        return slice(self.starts[t], self.starts[t] + self.widths[t])
-
-
 class Runner:
     """``runner(clips)`` -> the cell maps of each clip's frames, in the order given.
 
@@ -76,23 +58,17 @@ class Runner:
 
     def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]:
         """At most one clip per camera; clips may differ in length and geometry."""
-        doubled = [camera for camera, count in Counter(clip.camera for clip in clips).items() if count > 1]
-        if doubled:
-            raise ValueError(f"two clips of {', '.join(doubled)} in one call; allowed: one clip per camera")
-        groups: dict[tuple[int, int], list[Clip]] = defaultdict(list)
-        for clip in clips:
-            groups[clip.geometry.height, clip.geometry.width].append(clip)
         maps: dict[str, list[CellMap]] = {}
         with torch.inference_mode():
-            for group in groups.values():
-                maps.update(self._run_group(_Layout.of(group)))
+            for layout in layouts(clips).values():
+                maps.update(self._run_group(layout))
         return [maps[clip.camera] for clip in clips]
 
     def forget(self, camera: str) -> None:
         """Drop a camera's state. A camera without state is fine."""
         self._states.pop(camera, None)
 
-    def _run_group(self, layout: _Layout) -> dict[str, list[CellMap]]:
+    def _run_group(self, layout: Layout) -> dict[str, list[CellMap]]:
         luma = self._upload(layout)  # (F, 1, H, W)
         now = centred(luma)
         states = [self._continue(clip, now[row]) for row, clip in enumerate(layout.clips)]
@@ -105,8 +81,8 @@ class Runner:
         expected = self._shift(layout, decoded.prediction, [state.prediction for state in states])
         spread = self._shift(layout, decoded.log_spread, [state.log_spread for state in states])
         surprise = surprise_per_cell(now, expected, spread)
-        host = _Host(*(_to_numpy(x) for x in (reduced.flow, reduced.activity, surprise, reduced.latent, reduced.luma)))
-        maps = _cell_maps(layout, host, [state.pts_s for state in states])
+        rows = Rows(*(_to_numpy(x) for x in (reduced.flow, reduced.activity, surprise, reduced.latent, reduced.luma)))
+        maps = cell_maps(layout, rows, [state.pts_s for state in states])
         for column, clip in enumerate(layout.clips):
             row = layout.starts[len(clip.frames) - 1] + column
             # Clones: a slice would keep the whole batch alive for as long as its slowest camera.
@@ -132,7 +108,7 @@ class Runner:
         pieces = [stage(*piece) for piece in zip(*(torch.split(x, PIECE_FRAMES) for x in rows), strict=True)]
         return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
 
-    def _upload(self, layout: _Layout) -> Tensor:
+    def _upload(self, layout: Layout) -> Tensor:
         frames = [clip.frames[t].luma for t, width in enumerate(layout.widths) for clip in layout.clips[:width]]
         pictures = torch.from_numpy(np.stack(frames))  # (F, H, W) uint8
         if self.device.type == "cuda":
@@ -151,9 +127,7 @@ class Runner:
             clip.run, clip.geometry, clip.frames[0].pts_s, first, zero.hidden[0], zero.cell[0], first, spread
         )
 
-    def _step_through(
-        self, layout: _Layout, encoded: Encoded, states: list[_CameraState]
-    ) -> tuple[Tensor, list[State]]:
+    def _step_through(self, layout: Layout, encoded: Encoded, states: list[_CameraState]) -> tuple[Tensor, list[State]]:
         """The hidden state after each frame (F, hidden, H/8, W/8), and each clip's last state."""
         state = State(torch.stack([s.hidden for s in states]), torch.stack([s.cell for s in states]))
         hidden: list[Tensor] = []
@@ -168,43 +142,14 @@ class Runner:
         return torch.cat(hidden), last
 
     @staticmethod
-    def _shift(layout: _Layout, rows: Tensor, carried: list[Tensor]) -> Tensor:
+    def _shift(layout: Layout, rows: Tensor, carried: list[Tensor]) -> Tensor:
         """What was said one frame earlier, for each row: the carried value at step 0, the row above after that."""
         later = (rows[layout.step(t)][:width] for t, width in enumerate(layout.widths[1:]))
         return torch.cat([torch.stack(carried), *later])
 
 
-class _Host(NamedTuple):
-    """A batch's results on the host, one row per frame, float32."""
-
-    flow: NDArray[np.float32]
-    activity: NDArray[np.float32]
-    surprise: NDArray[np.float32]
-    latent: NDArray[np.float32]
-    luma: NDArray[np.float32]
-
-
 def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(tensor.cpu().numpy())
-
-
-def _cell_maps(layout: _Layout, host: _Host, before_pts_s: list[float]) -> dict[str, list[CellMap]]:
-    maps: dict[str, list[CellMap]] = {}
-    for column, (clip, before_s) in enumerate(zip(layout.clips, before_pts_s, strict=True)):
-        maps[clip.camera] = []
-        for t, frame in enumerate(clip.frames):
-            row = layout.starts[t] + column
-            dt_s = frame.pts_s - before_s
-            # Without elapsed time there is no velocity; on the first frame of a run there is no error to speak of.
-            flow = host.flow[row] / dt_s if dt_s > 0.0 else np.zeros_like(host.flow[row])
-            activity = host.activity[row] if dt_s > 0.0 else np.zeros_like(host.activity[row])
-            surprise = host.surprise[row] if dt_s > 0.0 else np.ones_like(host.surprise[row])
-            flow = flow.astype(np.float32, copy=False)
-            maps[clip.camera].append(
-                CellMap(frame, max(dt_s, 0.0), flow, activity, surprise, host.latent[row], host.luma[row])
-            )
-            before_s = frame.pts_s
-    return maps
 
 
 def find_device(name: str) -> torch.device:
