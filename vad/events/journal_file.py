@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vad.errors import JournalDamaged, JournalError
+from vad.events import journal_listing
 from vad.events.journal_rows import (
     APPLICATION_ID,
     FORMAT,
@@ -61,6 +62,7 @@ def open_for_writing(
         with transaction(db):
             for statement in STATES:
                 db.execute(statement)
+        journal_listing.prepare(db, last=last_sequence(db))
     except BaseException:
         db.close()
         raise

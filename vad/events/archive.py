@@ -1,0 +1,178 @@
+"""Looking around in a journal: pages of events and of incidents, newest or oldest first, by camera, type and time.
+
+A page continues at a sequence, so that it neither repeats nor skips anything while events are appended or forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vad.events.journal import JournalReader, StoredEvent
+from vad.events.journal_file import sqlite_errors
+
+MOST_OF_AN_INCIDENT = 1_000
+"""Events of one incident that are given at most, the first of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which events or incidents, and from where on. Times are the events' own, ``until_wall_s`` excluded.
+
+    ``beyond`` is the sequence after which (``newest_first``: before which) the page begins; None for the very first.
+    ``type`` is of events alone.
+    """
+
+    limit: int
+    newest_first: bool = True
+    beyond: int | None = None
+    camera: str | None = None
+    type: str | None = None
+    reason: str | None = None
+    since_wall_s: float | None = None
+    until_wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident as its newest event tells it. ``sequence`` is of the event that opened it.
+
+    ``region`` is its strongest box, (x0, y0, x1, y1) in fractions of the picture. ``closed_wall_s`` is None while open.
+    """
+
+    epoch: str
+    sequence: int
+    last_sequence: int
+    incident: str
+    camera: str
+    opened_wall_s: float
+    closed_wall_s: float | None
+    close_reason: str | None
+    peak_score: float
+    threshold: float
+    reasons: tuple[str, ...]
+    stage: str
+    region: tuple[float, float, float, float] | None
+
+    @property
+    def event_id(self) -> str:
+        """Of the event that opened it."""
+        return f"{self.epoch}-{self.sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """The newest event of a camera's incidents."""
+
+    id: str
+    type: str
+    wall_s: float
+    reasons: tuple[str, ...]
+
+
+class Archive(JournalReader):
+    """A reader of a journal that an engine of this version has opened. Used by one thread at a time."""
+
+    def events(self, wanted: Wanted) -> list[StoredEvent]:
+        """A page of events that fit. An event's reasons are those of its incident so far."""
+        where, values = _where(wanted, table="listing")
+        if wanted.type is not None:
+            where, values = f"{where} AND type = ?", [*values, wanted.type]
+        query = f"""SELECT events.sequence, topic, body FROM
+            (SELECT sequence FROM listing WHERE {where} ORDER BY sequence {_order(wanted)} LIMIT ?) AS page
+            JOIN events ON events.sequence = page.sequence ORDER BY page.sequence {_order(wanted)}"""
+        with sqlite_errors(self.path):
+            return [StoredEvent(self.epoch, *row) for row in self._db.execute(query, (*values, wanted.limit))]
+
+    def incidents(self, wanted: Wanted, *, only: Sequence[str] | None = None) -> list[Incident]:
+        """A page of incidents that fit, ``only`` those named if it is given."""
+        where, values = _where(wanted, table="incidents")
+        if only is not None:
+            where, values = f"{where} AND incident IN (SELECT value FROM json_each(?))", [*values, json.dumps(only)]
+        query = f"{_SELECT} WHERE {where} ORDER BY sequence {_order(wanted)} LIMIT ?"
+        with sqlite_errors(self.path):
+            return [self._incident(row) for row in self._db.execute(query, (*values, wanted.limit))]
+
+    def incident(self, incident: str) -> Incident | None:
+        with sqlite_errors(self.path):
+            row = self._db.execute(f"{_SELECT} WHERE incident = ?", (incident,)).fetchone()
+        return None if row is None else self._incident(row)
+
+    def event(self, sequence: int) -> StoredEvent | None:
+        query = "SELECT sequence, topic, body FROM events WHERE sequence = ?"
+        with sqlite_errors(self.path):
+            row = self._db.execute(query, (sequence,)).fetchone()
+        return None if row is None else StoredEvent(self.epoch, *row)
+
+    def events_of(self, incident: Incident) -> list[StoredEvent]:
+        """The events of an incident that are kept, in order, MOST_OF_AN_INCIDENT at most."""
+        query = """SELECT events.sequence, topic, body FROM listing JOIN events ON events.sequence = listing.sequence
+            WHERE listing.camera = ? AND listing.sequence BETWEEN ? AND ? AND incident = ?
+            ORDER BY listing.sequence LIMIT ?"""
+        values = (incident.camera, incident.sequence, incident.last_sequence, incident.incident, MOST_OF_AN_INCIDENT)
+        with sqlite_errors(self.path):
+            return [StoredEvent(self.epoch, *row) for row in self._db.execute(query, values)]
+
+    def last_events(self, cameras: Iterable[str]) -> dict[str, LastEvent]:
+        """The newest event of each camera's newest incident; cameras that never had one are left out."""
+        newest = "SELECT last_sequence FROM incidents WHERE camera = asked.value ORDER BY sequence DESC LIMIT 1"
+        query = f"""SELECT asked.value, sequence, listing.type, wall_s, reasons FROM json_each(?) AS asked
+            JOIN listing ON sequence = ({newest})"""
+        with sqlite_errors(self.path):
+            rows = self._db.execute(query, (json.dumps(list(cameras)),)).fetchall()
+        return {
+            camera: LastEvent(f"{self.epoch}-{sequence}", kind, wall_s, tuple(json.loads(reasons)))
+            for camera, sequence, kind, wall_s, reasons in rows
+        }
+
+    def _incident(self, row: tuple[Any, ...]) -> Incident:
+        sequence, last, incident, camera, wall_s, last_wall_s, is_open, close_reason, *rest = row
+        peak, threshold, reasons, stage, region = rest
+        return Incident(
+            epoch=self.epoch,
+            sequence=sequence,
+            last_sequence=last,
+            incident=incident,
+            camera=camera,
+            opened_wall_s=wall_s,
+            closed_wall_s=None if is_open else last_wall_s,
+            close_reason=close_reason,
+            peak_score=peak,
+            threshold=threshold,
+            reasons=tuple(json.loads(reasons)),
+            stage=stage,
+            region=None if region is None else tuple(json.loads(region)),
+        )
+
+
+_SELECT = """SELECT sequence, last_sequence, incident, camera, wall_s, last_wall_s, is_open, close_reason, peak_score,
+    threshold, reasons, stage, region FROM incidents"""
+
+
+def _where(wanted: Wanted, *, table: str) -> tuple[str, list[Any]]:
+    """A condition on the table and its values.
+
+    Bounds in time also bound the sequence, found through the index on time: what lies beyond is never looked at.
+    """
+    terms: list[tuple[Any, ...]] = []
+    if wanted.beyond is not None:
+        terms.append((f"sequence {'<' if wanted.newest_first else '>'} ?", wanted.beyond))
+    if wanted.camera is not None:
+        terms.append(("camera = ?", wanted.camera))
+    if wanted.reason is not None:
+        terms.append(("instr(reasons, ?)", json.dumps(wanted.reason)))
+    if wanted.since_wall_s is not None or wanted.until_wall_s is not None:
+        since = -math.inf if wanted.since_wall_s is None else wanted.since_wall_s
+        until = math.inf if wanted.until_wall_s is None else wanted.until_wall_s
+        within = f"FROM {table} INDEXED BY {table}_at WHERE wall_s >= ? AND wall_s < ?"
+        terms.append(("wall_s >= ? AND wall_s < ?", since, until))
+        terms.append((f"sequence >= (SELECT min(sequence) {within})", since, until))
+        terms.append((f"sequence <= (SELECT max(sequence) {within})", since, until))
+    return " AND ".join(["1", *(term[0] for term in terms)]), [value for term in terms for value in term[1:]]
+
+
+def _order(wanted: Wanted) -> str:
+    return "DESC" if wanted.newest_first else "ASC"
