@@ -7,7 +7,8 @@ it, and a check of each candidate by warping the picture before. The finest scal
 another fits clearly better; that other is then refined where it points to.
 
 This module is the definition, in tensor operations, for any device; ``vad.model.features`` has the same numbers as
-loops for a CPU. Pictures are (N, 1, H, W) in units of ``LUMA_UNIT``; h, w = H / 4, W / 4 count blocks.
+loops for a CPU. Nothing here copies from the host or waits for the device, so that a CUDA graph may hold it. Pictures
+are (N, 1, H, W) in units of ``LUMA_UNIT``; h, w = H / 4, W / 4 count blocks.
 """
 
 from __future__ import annotations
@@ -135,8 +136,8 @@ def differential_flow(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     unexplained = (tt + u * xt + v * yt) / tt_
     change = torch.log(tt_[:, :2] * (1.0 / GRADIENT_FLOOR)) * 0.2
     texture = torch.log((xx_ + yy)[:, :1] * (1.0 / GRADIENT_FLOOR)) * 0.2
-    scales = torch.tensor(SCALES, dtype=now.dtype, device=now.device)[:, None, None, None]
-    flow = torch.stack((u, v), dim=2).clamp(-MOST_PX, MOST_PX) * scales
+    flow = torch.stack((u, v), dim=2).clamp(-MOST_PX, MOST_PX)
+    flow = torch.cat([flow[:, s : s + 1] * scale for s, scale in enumerate(SCALES)], dim=1)
     return flow, torch.cat((change, texture, unexplained[:, :1]), dim=1)
 
 
@@ -159,9 +160,9 @@ def match_blocks(now: Tensor, before: Tensor) -> Tensor:
     shifted = [wide[:, :, up + y : up + y + height, left + x : left + x + width] for y, x in SHIFTS]
     misfit = (torch.cat(shifted, dim=1) - now).abs()
     misfit = functional.avg_pool2d(functional.pad(misfit, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    flows = now.new_tensor([(-BLOCK_PX * x, -BLOCK_PX * y) for y, x in SHIFTS])  # (shifts, 2)
-    chosen: Tensor = flows[misfit.argmin(dim=1)]
-    return chosen.permute(0, 3, 1, 2)
+    best = misfit.argmin(dim=1)  # (N, h, w), an index of SHIFTS
+    y, x = torch.div(best, 2 * left + 1, rounding_mode="floor") - up, best % (2 * left + 1) - left
+    return torch.stack((x, y), dim=1) * float(-BLOCK_PX)
 
 
 def check(now: Tensor, before: Tensor, flow: Tensor) -> Tensor:

@@ -137,16 +137,21 @@ class Network(nn.Module):
         nn.init.constant_(self.gates.bias[hidden : 2 * hidden], 1.0)  # type: ignore[index]  # remember at first
         nn.init.normal_(self.head.weight, std=0.01)
 
+    def lower(self, dtype: torch.dtype) -> None:
+        """Keep the convolutions in ``dtype``. Motion, the state, the heads and what is reduced from them stay float32."""
+        for layer in (self.near, self.mix8, self.down16, self.mix16, self.gates, self.mix):
+            layer.to(dtype)
+
     def initial_state(self, count: int, height: int, width: int) -> State:
         """The state before the first frame of ``count`` runs, for pictures of ``height`` x ``width``."""
         size = (count, self.architecture.hidden, height // CELL_PX, width // CELL_PX)
-        weight = self.gates.weight
+        weight = self.head.weight
         return State(weight.new_zeros(size), weight.new_zeros(size))
 
     def encode(self, now: Tensor, before: Tensor) -> Encoded:
         """Two successive pictures (N, 1, H, W) in the units of ``centred`` -> features of the later one."""
         flow, seen = look(now, before)
-        near = functional.relu(_pointwise(seen, self.near))
+        near = functional.relu(_pointwise(seen.to(self.near.weight.dtype), self.near))
         coarse = functional.relu(self.mix8(near))
         wide = functional.relu(self.mix16(functional.relu(self.down16(coarse))))
         coarse = coarse + functional.interpolate(wide, size=coarse.shape[2:], mode="nearest")
@@ -160,7 +165,8 @@ class Network(nn.Module):
 
         ``drive`` is the picture's own part of the gates: all that need not wait for the frame before.
         """
-        gates = drive + functional.conv2d(state.hidden, self.gates.weight[:, self.architecture.features :], padding=1)
+        weight = self.gates.weight[:, self.architecture.features :]
+        gates = (drive + functional.conv2d(state.hidden.to(weight.dtype), weight, padding=1)).to(state.cell.dtype)
         hidden = self.architecture.hidden
         keep_in, forget, out = torch.sigmoid(gates[:, : 3 * hidden]).chunk(3, dim=1)
         cell = torch.addcmul(forget * state.cell, keep_in, torch.tanh(gates[:, 3 * hidden :]))
@@ -168,8 +174,8 @@ class Network(nn.Module):
 
     def decode(self, now: Tensor, encoded: Encoded, hidden: Tensor) -> Decoded:
         """The picture, its features and the state after it -> foreground and the prediction of the next."""
-        known = torch.cat((encoded.near, encoded.coarse, hidden), dim=1)
-        said = _pointwise(functional.relu(_pointwise(known, self.mix)), self.head)
+        known = torch.cat((encoded.near, encoded.coarse, hidden.to(encoded.near.dtype)), dim=1)
+        said = _pointwise(functional.relu(_pointwise(known, self.mix)).to(self.head.weight.dtype), self.head)
         foreground, log_spread, change = torch.split(said, list(HEAD), dim=1)
         blocks = CELL_PX // BLOCK_PX
         prediction = now + functional.pixel_shuffle(change, CELL_PX)
