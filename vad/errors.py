@@ -4,6 +4,10 @@
 
     VadError
     ├── ConfigError        the site file is wrong: every fault at once, each with its path
+    ├── OverlayError       what was changed at run time cannot be kept: the change is refused
+    ├── CommandRefused     the engine cannot do that now: it stops, or has no thread to give
+    ├── CameraNotFound     no camera has that id
+    ├── CameraExists       a camera has that id already
     ├── StreamError        a camera or file: has a code, says if a retry can help
     ├── WeightsError       the weights file is missing, truncated, foreign or does not fit
     ├── DatasetError       a dataset, its labels or its masks are not what they should be
@@ -11,6 +15,8 @@
     ├── CalibrationError   a saved calibration is unreadable or was made with other weights
     ├── JournalError       the event journal cannot be opened or written
     │   └── JournalDamaged its content is damaged: opened again, it is set aside and a new epoch begins
+    ├── VerdictError       what people said of incidents cannot be read or written
+    ├── TokenFileError     the file of the API's tokens is unreadable, or readable by others
     ├── WireError          a message on the bus cannot be read or made
     ├── ReplayError        the engine refuses to replay what was asked for
     ├── CursorError        a subscriber's cursor file cannot be read or written
@@ -55,6 +61,34 @@ class ConfigError(VadError):
         lines = "\n".join(f"  {fault}" for fault in faults)
         plural = "fault" if len(faults) == 1 else "faults"
         super().__init__(f"{source}: {len(faults)} {plural}\n{lines}")
+
+
+class OverlayError(VadError):
+    """A change made at run time cannot be written, and so is not made. Retrying helps once there is room."""
+
+    retryable = True
+
+
+class CommandRefused(VadError):
+    """The engine cannot do what it was told at run time: it is stopping, or the machine has no thread to give."""
+
+    retryable = True
+
+
+class CameraNotFound(VadError):
+    """No camera has that id."""
+
+    def __init__(self, camera: str) -> None:
+        self.camera = camera
+        super().__init__(f"no camera has the id {camera!r}")
+
+
+class CameraExists(VadError):
+    """A camera has that id already. It can be replaced, or removed first."""
+
+    def __init__(self, camera: str) -> None:
+        self.camera = camera
+        super().__init__(f"a camera has the id {camera!r} already; allowed: an id of its own, or replacing that camera")
 
 
 class StreamCode(StrEnum):
@@ -108,6 +142,22 @@ class JournalDamaged(JournalError):
     """What the journal holds is damaged. Writing goes on in a new epoch once it has been opened again."""
 
     retryable = False
+
+
+class VerdictError(VadError):
+    """Verdicts cannot be read or written. Retrying helps once there is room (``is_full``) or the disk is back."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, is_full: bool = False) -> None:
+        self.is_full = is_full
+        super().__init__(message)
+
+
+class TokenFileError(VadError):
+    """The file of the API's tokens cannot be used, or a token cannot be made. Retrying helps once it is mended."""
+
+    retryable = True
 
 
 class WireError(VadError):

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vad.events.journal import JournalReader, StoredEvent
 from vad.events.journal_file import sqlite_errors
+
+NO_VERDICT = "none"
+"""Asks for incidents that nobody has judged."""
 
 MOST_OF_AN_INCIDENT = 1_000
 """Events of one incident that are given at most, the first of them."""
@@ -23,7 +27,7 @@ class Wanted:
     """Which events or incidents, and from where on. Times are the events' own, ``until_wall_s`` excluded.
 
     ``beyond`` is the sequence after which (``newest_first``: before which) the page begins; None for the very first.
-    ``type`` is of events alone.
+    ``type`` is of events alone, ``verdict`` of incidents alone: a word, or NO_VERDICT.
     """
 
     limit: int
@@ -34,6 +38,7 @@ class Wanted:
     reason: str | None = None
     since_wall_s: float | None = None
     until_wall_s: float | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,16 @@ class LastEvent:
 
 
 class Archive(JournalReader):
-    """A reader of a journal that an engine of this version has opened. Used by one thread at a time."""
+    """A reader of a journal that an engine of this version has opened. Used by one thread at a time.
+
+    ``verdicts`` is the file of them, for pages by verdict.
+    """
+
+    def __init__(self, path: str | Path, *, verdicts: Path | None = None) -> None:
+        super().__init__(path)
+        if verdicts is not None:
+            with sqlite_errors(verdicts):
+                self._db.execute("ATTACH DATABASE ? AS said", (f"{verdicts.absolute().as_uri()}?mode=ro",))
 
     def events(self, wanted: Wanted) -> list[StoredEvent]:
         """A page of events that fit. An event's reasons are those of its incident so far."""
@@ -87,11 +101,14 @@ class Archive(JournalReader):
         with sqlite_errors(self.path):
             return [StoredEvent(self.epoch, *row) for row in self._db.execute(query, (*values, wanted.limit))]
 
-    def incidents(self, wanted: Wanted, *, only: Sequence[str] | None = None) -> list[Incident]:
-        """A page of incidents that fit, ``only`` those named if it is given."""
+    def incidents(self, wanted: Wanted) -> list[Incident]:
+        """A page of incidents that fit."""
         where, values = _where(wanted, table="incidents")
-        if only is not None:
-            where, values = f"{where} AND incident IN (SELECT value FROM json_each(?))", [*values, json.dumps(only)]
+        if wanted.verdict == NO_VERDICT:
+            where += " AND incident NOT IN (SELECT incident FROM said.verdicts)"
+        elif wanted.verdict is not None:
+            where += " AND incident IN (SELECT incident FROM said.verdicts WHERE verdict = ?)"
+            values.append(wanted.verdict)
         query = f"{_SELECT} WHERE {where} ORDER BY sequence {_order(wanted)} LIMIT ?"
         with sqlite_errors(self.path):
             return [self._incident(row) for row in self._db.execute(query, (*values, wanted.limit))]
