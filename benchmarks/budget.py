@@ -20,8 +20,8 @@ from vad.config import CameraConfig, ScoringSettings
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
+from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
-from vad.pipeline.scoring import Judge
 from vad.scoring.incidents import Incidents
 from vad.scoring.threshold import Spot
 from vad.scoring.tuning import DAY_S, TailPrior

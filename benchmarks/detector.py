@@ -22,8 +22,8 @@ from vad.model.network import centred, look
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
+from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
-from vad.pipeline.scoring import Judge
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
 from vad.scoring.tuning import REASONS

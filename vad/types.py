@@ -57,6 +57,7 @@ class CameraState(StrEnum):
     STALLED = "stalled"
     BACKOFF = "backoff"
     ENDED = "ended"
+    PAUSED = "paused"  # on request: nothing is read
     STOPPED = "stopped"
 
 
@@ -217,7 +218,7 @@ class AnomalyEvent:
 
     ``incident`` is the same in opened, updated and closed. Times of this step and of the incident's start are those
     of the frames concerned. ``close_reason`` is set on closed alone (``calm``, ``run_ended``, ``shutdown``,
-    ``too_long``, ``camera_health``).
+    ``too_long``, ``camera_health``, ``disarmed``, ``camera_removed``).
     """
 
     type: EventType

@@ -21,7 +21,7 @@ from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
 from vad.pipeline.engine import Engine
-from vad.pipeline.scoring import Judge, calibration_path
+from vad.pipeline.judge import Judge, calibration_path
 from vad.scoring import storage
 from vad.types import CellMap, Stage
 

@@ -17,8 +17,8 @@ from vad.model import load_weights
 from vad.model.runner import Runner
 from vad.pipeline.calibrate import Calibration, calibrate
 from vad.pipeline.engine import Engine
+from vad.pipeline.judge import Judge, calibration_path, restore
 from vad.pipeline.scan import Scan
-from vad.pipeline.scoring import Judge, calibration_path, restore
 from vad.scoring.scorer import Scorer
 from vad.types import Stage
 from vad.video.synthetic import Layout, Scene, encode

@@ -80,13 +80,13 @@ def _validated(data: dict[str, Any], source: str, faults: list[Fault]) -> SiteCo
     try:
         site = SiteConfig.model_validate(data)
     except ValidationError as exc:
-        raise ConfigError(source, _unique(faults + _faults(exc))) from None
+        raise ConfigError(source, _unique(faults + faults_of(exc))) from None
     if faults:
         raise ConfigError(source, _unique(faults))
     return site
 
 
-def _faults(error: ValidationError) -> list[Fault]:
+def faults_of(error: ValidationError) -> list[Fault]:
     """Pydantic's errors as faults: dotted path, and a message that never repeats a secret's value."""
     return [
         Fault(".".join(str(part) for part in item["loc"] if part != "[key]"), _message(dict(item)))

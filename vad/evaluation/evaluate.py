@@ -24,8 +24,8 @@ from vad.evaluation.reporting import reported_regions
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
+from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
-from vad.pipeline.scoring import Judge
 from vad.scoring import storage
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer

@@ -14,8 +14,8 @@ from vad.clock import SystemClock
 from vad.config import CameraConfig, ScoringSettings, redact_url
 from vad.errors import CalibrationError, StreamCode, StreamError
 from vad.model.runner import Runner
+from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
-from vad.pipeline.scoring import Judge
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import ANY_CAMERA, Scorer
 from vad.types import Geometry

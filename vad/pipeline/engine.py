@@ -22,26 +22,28 @@ from prometheus_client import CollectorRegistry, Info
 
 from vad import __version__
 from vad.clock import Clock, SystemClock
-from vad.config import SiteConfig, load_config
+from vad.config import CameraConfig, SiteConfig, load_config
+from vad.config.overlay import Overlay, overlay_path, read_overlay
 from vad.errors import CalibrationError, EngineError, VadError
 from vad.events.journal import JOURNAL_NAME
 from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.bridges import Bridges
+from vad.pipeline.cameras import Cameras
 from vad.pipeline.delivery import Delivery
 from vad.pipeline.evidence_store import FOLDER as EVIDENCE_FOLDER
 from vad.pipeline.evidence_store import EvidenceStore
 from vad.pipeline.gpu import GpuCollector
+from vad.pipeline.history import History, Preview
 from vad.pipeline.inference import run_inference
-from vad.pipeline.ledger import Account, Ledger
+from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
-from vad.pipeline.scoring import Judge, ScoringWorker, restore
-from vad.pipeline.status import BusStatus, CameraStatus, EngineStatus, JournalStatus, ReplayStatus
-from vad.pipeline.stream import CameraStream
+from vad.pipeline.scoring import Item, ScoringWorker
+from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
 from vad.scoring.warming import warm_kernels
-from vad.types import AnomalyEvent, CameraEvent, CellMap, Stage
+from vad.types import AnomalyEvent, CameraEvent
 from vad.video.luma import warm_luma
 
 log = structlog.get_logger(__name__)
@@ -51,7 +53,6 @@ STOP_GRACE_S = 2.0
 """Beyond a camera's read_timeout_s: how long a stop waits for its thread before it abandons it."""
 MAPS_CAPACITY = 64
 EVENT_QUEUE_CAPACITY = 10_000
-DAY_S = 86_400.0
 
 
 class Engine:
@@ -74,8 +75,8 @@ class Engine:
         self._metrics = StageMetrics(self.registry)
         self._ledger = Ledger()
         self._clips = ClipMailbox(per_camera=config.model.waiting_clips)
-        self._maps: Mailbox[list[CellMap] | CameraEvent] = Mailbox(MAPS_CAPACITY)
-        self._streams: dict[str, CameraStream] = {}
+        self._maps: Mailbox[Item] = Mailbox(MAPS_CAPACITY)
+        self._cameras: Cameras | None = None
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._finished = threading.Event()
@@ -113,6 +114,9 @@ class Engine:
     def start(self) -> None:
         """Load, open, bind; then start the threads. Raises VadError, and leaves nothing open, if one fails."""
         config = self.config
+        overlay = read_overlay(config.storage.dir)
+        for line in overlay.lines(config):
+            log.info("overlay.applied", file=str(overlay_path(config.storage.dir)), detail=line)
         weights = load_weights(config.model.weights)
         runner = Runner(weights, device=config.model.device, threads=config.model.threads)
         self.device = str(runner.device)
@@ -121,18 +125,17 @@ class Engine:
         with ExitStack() as undo:
             delivery = Delivery(bus=config.bus, storage=config.storage, metrics=self._metrics, clock=self._clock)
             undo.callback(delivery.close)
-            bridges = Bridges(config, journal=delivery.journal, clock=self._clock)
+            present = config.model_copy(update={"cameras": overlay.cameras_of(config)})
+            bridges = Bridges(present, journal=delivery.journal, clock=self._clock)
             undo.callback(bridges.close)
             self._scoring = self._scoring_worker(weights.card.sha256, delivery)
+            self._cameras = cameras = self._all_cameras(overlay, self._scoring, model_width=weights.card.input_width)
             undo.pop_all()
         self._delivery, self._bridges = delivery, bridges
         self._register_collectors(runner)
-        self._streams = {
-            camera: self._stream(camera, model_width=weights.card.input_width) for camera in config.cameras
-        }
-        self._start_threads(runner, self._scoring, delivery)
+        self._start_threads(runner, cameras=cameras, scoring=self._scoring, delivery=delivery)
         bridges.start()
-        log.info("engine.started", cameras=len(self._streams), device=self.device, bus=delivery.bus_address)
+        log.info("engine.started", cameras=len(cameras.members), device=self.device, bus=delivery.bus_address)
 
     def stop(self) -> None:
         """Stop the readers, drain, close open incidents, flush the journal, close the sockets. Idempotent.
@@ -142,7 +145,8 @@ class Engine:
         """
         self._stopping.set()
         if not self._finished.is_set():
-            self._stop_streams()
+            if self._cameras is not None:
+                self._cameras.close(grace_s=STOP_GRACE_S)
             self._clips.close()
             for thread in self._threads:
                 thread.join()
@@ -218,10 +222,60 @@ class Engine:
         """The camera's latest picture as JPEG, its masks burnt in; None while there is none.
 
         At most ``width`` px wide, ``heat`` and ``boxes`` drawn into it where its last score has some. Costs the caller
-        a conversion and the compression, and the camera's own thread nothing. Raises KeyError for an unknown camera.
+        a conversion and the compression, and the camera's own thread nothing. Raises CameraNotFound.
         """
-        self._streams[name]
+        self._running_cameras.member(name)
         return None
+
+    def cameras(self) -> dict[str, CameraConfig]:
+        """The cameras as they are now: the site file's, with what was changed at run time."""
+        if self._cameras is None:
+            return dict(self.config.cameras)
+        return {name: member.config for name, member in self._cameras.members.items()}
+
+    def add_camera(self, name: str, config: CameraConfig) -> None:
+        """Watch one more camera, also after a restart. What it learnt under that id before is gone on from.
+
+        Like all commands on cameras, from any thread, and returns once it has taken effect. Raises CameraExists,
+        ConfigError, CalibrationError; like all of them OverlayError when it cannot be kept (a full disk) and
+        CommandRefused when the engine stops; nothing has changed then.
+        """
+        self._running_cameras.add(name, config)
+
+    def remove_camera(self, name: str) -> None:
+        """Watch it no more. Its open incident closes (``camera_removed``); what it has learnt stays on disk.
+
+        Raises CameraNotFound, like all commands on a camera.
+        """
+        self._running_cameras.remove(name)
+
+    def replace_camera(self, name: str, config: CameraConfig) -> None:
+        """Give it other settings. What it has learnt is kept, and the stream is opened anew only where they need it."""
+        self._running_cameras.replace(name, config)
+
+    def pause_camera(self, name: str) -> None:
+        """Read it no more until it is resumed."""
+        self._running_cameras.set_paused(name, True)
+
+    def resume_camera(self, name: str) -> None:
+        """Read it again, as a new run."""
+        self._running_cameras.set_paused(name, False)
+
+    def arm_camera(self, name: str) -> None:
+        """Raise incidents of it again."""
+        self._running_cameras.set_armed(name, True)
+
+    def disarm_camera(self, name: str) -> None:
+        """Raise no incidents of it; it is scored and learns as before. Its open incident closes (``disarmed``)."""
+        self._running_cameras.set_armed(name, False)
+
+    def history(self, name: str, *, seconds: float) -> History:
+        """The camera's scores of the last ``seconds``, at most a day, in steps of 1 s up to ten minutes, then 10 s."""
+        return self._running_cameras.member(name).watch.history.read(seconds)
+
+    def preview(self, name: str, *, false_alarms_per_day: float, hours: float) -> Preview:
+        """What that budget would have raised in the last ``hours``, at most 24, by the threshold it gives today."""
+        return self._running_cameras.member(name).preview(false_alarms_per_day, seconds=3600.0 * hours)
 
     def readiness(self) -> dict[str, bool]:
         """What must hold before traffic may rely on this engine; a dead camera does not matter here."""
@@ -234,11 +288,9 @@ class Engine:
 
     def status(self) -> EngineStatus:
         """The engine at this instant."""
-        streams = self._streams  # first: a stream has its account before it is seen here
-        accounts = self._ledger.accounts()
         delivery = self._delivery
         return EngineStatus(
-            cameras={name: self._camera_status(stream, accounts[name]) for name, stream in streams.items()},
+            cameras=self._cameras.statuses() if self._cameras else {},
             epoch=delivery.journal.epoch if delivery else "",
             last_sequence=delivery.journal.last_sequence if delivery else 0,
             journal=delivery.journal_status if delivery else JournalStatus(),
@@ -253,6 +305,12 @@ class Engine:
             },
         )
 
+    @property
+    def _running_cameras(self) -> Cameras:
+        if self._cameras is None:
+            raise VadError("the engine has not started: it has no cameras yet")
+        return self._cameras
+
     def _register_collectors(self, runner: Runner) -> None:
         for collector in (
             EngineCollector(self.status),
@@ -263,74 +321,39 @@ class Engine:
         info = Info("vad_engine", "What runs here: version, device, weights.", registry=self.registry)
         info.info({"version": __version__, "device": self.device, "weights_sha256": runner.card.sha256})
 
-    def _camera_status(self, stream: CameraStream, account: Account) -> CameraStatus:
-        scoring = self._scoring
-        score = scoring.last_scores.get(stream.camera) if scoring else None
-        opened = scoring.opened.get(stream.camera, 0) if scoring else 0
-        judged_s = scoring.judged_s.get(stream.camera, 0.0) if scoring else 0.0
-        allowed = stream.config.false_alarms_per_day * judged_s / DAY_S
-        status = stream.status
-        return CameraStatus(
-            state=status.state,
-            code=status.code,
-            detail=status.detail,
-            run=status.run,
-            fps=status.fps,
-            frames=account,
-            corrupt_packets=status.corrupt_packets,
-            abandoned_readers=status.abandoned_readers,
-            reconnects=dict(status.reconnects),
-            errors=dict(status.errors),
-            stage=score.stage if score else Stage.COLD,
-            score=score.score if score else 0.0,
-            threshold=score.threshold if score else float("inf"),
-            health=score.health if score else None,
-            incidents_opened=opened,
-            false_alarms_per_day=stream.config.false_alarms_per_day,
-            budget_ratio=opened / allowed if allowed > 0.0 else None,
-            incidents_open=max(0, opened - scoring.closed.get(stream.camera, 0)) if scoring else 0,
-            judged_s=judged_s,
-        )
-
     def _scoring_worker(self, weights_sha256: str, delivery: Delivery) -> ScoringWorker:
         directory = self.config.storage.dir / "calibration"
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise CalibrationError(f"{directory}: {exc.strerror}; allowed: a folder that can be made") from None
-        settings = self.config.scoring
-        judges = {}
-        for camera, config in self.config.cameras.items():
-            judges[camera] = Judge.create(camera, config=config, settings=settings)
-            restore(judges[camera], directory, config=config, settings=settings, sha256=weights_sha256)
         return ScoringWorker(
             maps=self._maps,
             deliver=delivery.put,
             ledger=self._ledger,
             metrics=self._metrics,
             clock=self._clock,
-            judges=judges,
             calibration_dir=directory,
             weights_sha256=weights_sha256,
             on_event=self._keep_event,
         )
 
-    def _stream(self, camera: str, *, model_width: int) -> CameraStream:
-        return CameraStream(
-            camera,
-            config=self.config.cameras[camera],
-            model_width=model_width,
-            clip_length=self.config.model.clip_length,
+    def _all_cameras(self, overlay: Overlay, scoring: ScoringWorker, *, model_width: int) -> Cameras:
+        return Cameras(
+            self.config,
+            overlay=overlay,
+            scoring=scoring,
             clips=self._clips,
             ledger=self._ledger,
             notify=self._notify,
             clock=self._clock,
+            model_width=model_width,
         )
 
     def _notify(self, event: CameraEvent) -> None:
         self._maps.put(event)
 
-    def _start_threads(self, runner: Runner, scoring: ScoringWorker, delivery: Delivery) -> None:
+    def _start_threads(self, runner: Runner, *, cameras: Cameras, scoring: ScoringWorker, delivery: Delivery) -> None:
         def inference() -> None:
             run_inference(
                 clips=self._clips,
@@ -346,17 +369,23 @@ class Engine:
             finally:
                 delivery.finish()
 
-        stages = {"inference": inference, "scoring": score, **delivery.stages, "watchdog": self._watch}
+        def watch() -> None:
+            while not self._clock.wait(self._stopping, timeout_s=WATCHDOG_PERIOD_S):
+                cameras.check()
+                if cameras.have_ended:
+                    log.info("engine.all_sources_ended")
+                    self._stopping.set()
+
+        stages = {"inference": inference, "scoring": score, **delivery.stages, "watchdog": watch}
         try:
             for name, body in stages.items():
                 thread = threading.Thread(target=self._guarded, args=(name, body), name=f"vad-{name}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
-            for stream in self._streams.values():
-                stream.start()
+            cameras.start()
         except RuntimeError as exc:  # the machine or the container limits them
             self.stop()
-            raise EngineError(f"{len(self._streams)} cameras need a thread each; got: {exc}") from None
+            raise EngineError(f"{len(cameras.members)} cameras need a thread each; got: {exc}") from None
 
     def _guarded(self, name: str, body: Callable[[], None]) -> None:
         """A stage that dies takes the engine with it, loudly; the others must not wait for it."""
@@ -373,21 +402,6 @@ class Engine:
             if self._delivery is not None:
                 self._delivery.abandon()
             self._stopping.set()
-
-    def _watch(self) -> None:
-        while not self._clock.wait(self._stopping, timeout_s=WATCHDOG_PERIOD_S):
-            for stream in self._streams.values():
-                stream.check()
-            if all(stream.has_ended for stream in self._streams.values()):
-                log.info("engine.all_sources_ended")
-                self._stopping.set()
-
-    def _stop_streams(self) -> None:
-        began_s = self._clock.monotonic_s()
-        for stream in self._streams.values():
-            stream.stop()
-        for stream in self._streams.values():
-            stream.join(deadline_s=began_s + stream.config.read_timeout_s + STOP_GRACE_S)
 
     def _keep_event(self, event: AnomalyEvent | CameraEvent) -> None:
         if self._events.full():

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import StageMetrics
-from vad.types import CameraEvent, CellMap, Clip
+from vad.pipeline.scoring import Item
+from vad.types import CellMap, Clip
 
 POLL_S = 0.5
 
@@ -18,18 +19,22 @@ class ClipRunner(Protocol):
 
     def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]: ...
 
+    def forget(self, camera: str) -> None: ...
+
 
 def run_inference(
     *,
     clips: ClipMailbox,
     runner: ClipRunner,
-    maps: Mailbox[list[CellMap] | CameraEvent],
+    maps: Mailbox[Item],
     max_batch: int,
     metrics: StageMetrics,
 ) -> None:
     """Until ``clips`` is closed and empty; closes ``maps`` then. Waiting for room in ``maps`` makes clips drop."""
     try:
         while (batch := clips.take(max_batch, timeout_s=POLL_S)) is not None:
+            for camera in clips.take_gone():
+                runner.forget(camera)
             if not batch:
                 continue
             started_s = time.perf_counter()

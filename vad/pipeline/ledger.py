@@ -48,6 +48,13 @@ class Ledger:
                 self._received[camera] = self._scored[camera] = self._in_flight[camera] = 0
                 self._dropped[camera] = dict.fromkeys(DropReason, 0)
 
+    def close(self, camera: str) -> None:
+        """The camera is no more, and its account with it."""
+        with self._lock:
+            for books in (self._received, self._scored, self._in_flight):
+                del books[camera]
+            del self._dropped[camera]
+
     def received(self, camera: str) -> None:
         """One frame was decoded."""
         with self._lock:

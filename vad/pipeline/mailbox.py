@@ -72,6 +72,7 @@ class ClipMailbox:
     def __init__(self, *, per_camera: int = 6) -> None:
         self._clips: dict[str, deque[Clip]] = {}  # only cameras with a clip; insertion order = waiting order
         self._per_camera = per_camera
+        self._gone: list[str] = []
         self._closed = False
         self._changed = threading.Condition()
 
@@ -82,6 +83,10 @@ class ClipMailbox:
     @property
     def has_any(self) -> bool:
         return bool(self._clips)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
 
     def put(self, clip: Clip, *, wait: bool = False) -> Clip | None:
         """Add a clip. Returns the clip that was lost for it: the camera's oldest, or this one when closed.
@@ -105,13 +110,32 @@ class ClipMailbox:
         Never waits for a camera that is not ready: cameras pause for half a second around their key frames.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._clips, timeout=timeout_s)
+            self._changed.wait_for(lambda: self._closed or self._clips or self._gone, timeout=timeout_s)
             if self._closed and not self._clips:
                 return None
             cameras = list(self._clips)[:max_clips]
             clips = [self._take_oldest(camera) for camera in cameras]
             self._changed.notify_all()
             return clips
+
+    def remove(self, camera: str) -> list[Clip]:
+        """The clips of a camera that is no more: they are lost."""
+        with self._changed:
+            lost = self._clips.pop(camera, ())
+            self._changed.notify_all()
+            return list(lost)
+
+    def tell_gone(self, camera: str) -> None:
+        """Let who takes the clips know that no more will come of this camera, once it has taken them all."""
+        with self._changed:
+            self._gone.append(camera)
+            self._changed.notify_all()
+
+    def take_gone(self) -> list[str]:
+        """The cameras gone since the last call. A camera that is back has its clips put after this."""
+        with self._changed:
+            gone, self._gone = self._gone, []
+            return gone
 
     def close(self) -> None:
         with self._changed:

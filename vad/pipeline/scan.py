@@ -16,9 +16,9 @@ from vad.errors import CalibrationError, StreamCode, VadError
 from vad.log import use_standard_logging
 from vad.model.runner import Runner
 from vad.model.weights import load_weights
+from vad.pipeline.judge import Judge
 from vad.pipeline.ledger import Account, Ledger
 from vad.pipeline.mailbox import ClipMailbox
-from vad.pipeline.scoring import Judge
 from vad.pipeline.stream import CameraStream
 from vad.scoring.warming import warm_kernels
 from vad.types import CameraEvent, FrameScore

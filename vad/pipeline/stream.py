@@ -89,22 +89,38 @@ class CameraStream:
         self._clock = clock
         self._jitter = jitter or random.Random()
         self._retry = retry
-        self._can_wait = config.is_file and not config.realtime
         self._lock = threading.Lock()
         self._generation = _Generation(0, ClipWindow(clip_length))
         self._hung: list[threading.Thread] = []  # the watchdog's alone
         self._stopped = False
+        self._state_at_rest, self._why_at_rest = CameraState.STOPPED, ""
         self._announced: tuple[CameraState, StreamCode | None] | None = None
         ledger.open(camera)
 
     def start(self) -> None:
+        """Raises RuntimeError when there is no thread to be had."""
         self._start(self._generation)
 
-    def stop(self) -> None:
-        """Ask the thread to end; does not wait."""
+    def stop(self, state: CameraState = CameraState.STOPPED, *, why: str = "") -> None:
+        """Ask the thread to end in ``state``; does not wait."""
         with self._lock:  # or the watchdog might start a next generation that nobody has asked to end
             self._stopped = True
+            self._state_at_rest, self._why_at_rest = state, why
             self._generation.stop.set()
+
+    def restart(self, config: CameraConfig) -> None:
+        """After ``stop`` and ``join``: go on, as a new run, with these settings. What was counted goes on too.
+
+        Raises RuntimeError when there is no thread to be had; ``check`` then tries again.
+        """
+        with self._lock:
+            self.config, self._stopped = config, False
+            self._begin_generation()
+
+    def rest(self) -> None:
+        """After ``stop`` and ``join``: be in the state that ``stop`` was given, also where the source had ended."""
+        if self.status.state is not self._state_at_rest:
+            self._enter(self._state_at_rest, None, self._why_at_rest)
 
     def join(self, *, deadline_s: float) -> bool:
         """Wait for the thread until the monotonic ``deadline_s``; a hung one is abandoned then. True if it ended."""
@@ -114,7 +130,7 @@ class CameraStream:
         if not generation.abandoned:
             generation.thread.join(max(0.0, deadline_s - self._clock.monotonic_s()))
         if generation.thread.is_alive() and self._abandon(generation):
-            self._enter(CameraState.STOPPED, None, "the reader hung and was abandoned")
+            self._enter(self._state_at_rest, None, "the reader hung and was abandoned")
         return not generation.thread.is_alive()
 
     @property
@@ -143,14 +159,25 @@ class CameraStream:
             self._enter(CameraState.STALLED, StreamCode.TIMEOUT, "the reader hung and was abandoned")
         self._hung = [thread for thread in self._hung if thread.is_alive()]
         if len(self._hung) < MOST_HUNG_READERS:
-            self._replace(generation)
+            self._replace()
 
-    def _replace(self, generation: _Generation) -> None:
+    def _replace(self) -> None:
         with self._lock:
             if self._stopped:
                 return
-            self._generation = _Generation(generation.number + 1, ClipWindow(self._clip_length))
-        self._start(self._generation)
+            try:
+                self._begin_generation()
+            except RuntimeError as exc:  # the machine or the container limits them; the next visit tries again
+                log.warning("stream.no_thread", camera=self.camera, run=self.status.run, detail=str(exc))
+
+    def _begin_generation(self) -> None:
+        """Under the lock."""
+        self._generation = _Generation(self._generation.number + 1, ClipWindow(self._clip_length))
+        try:
+            self._start(self._generation)
+        except RuntimeError:
+            self._generation.abandoned = True
+            raise
 
     def _start(self, generation: _Generation) -> None:
         name = f"vad-stream-{self.camera}"
@@ -203,7 +230,7 @@ class CameraStream:
                 return
             failures += 1
         if not generation.abandoned:
-            self._enter(CameraState.STOPPED, None, "")
+            self._enter(self._state_at_rest, None, self._why_at_rest)
 
     def _run_once(self, generation: _Generation) -> None:
         """One run of the stream: returns when stopped or abandoned, raises StreamError otherwise."""
@@ -267,7 +294,7 @@ class CameraStream:
             self._hand_over(clip)
 
     def _hand_over(self, clip: Clip) -> None:
-        lost = self._clips.put(clip, wait=self._can_wait)
+        lost = self._clips.put(clip, wait=self.config.is_file and not self.config.realtime)
         if lost is not None:
             reason = DropReason.SHUTDOWN if lost is clip else DropReason.OVERLOAD
             self._ledger.dropped(self.camera, reason, len(lost.frames))

@@ -11,7 +11,7 @@ from vad.config import ScoringSettings
 from vad.scoring.tuning import LONGEST_STEP_S
 from vad.types import AnomalyEvent, EventType, Frame, FrameScore, Reason, Region
 
-CLOSE_REASONS = ("calm", "run_ended", "shutdown", "too_long", "camera_health")
+CLOSE_REASONS = ("calm", "run_ended", "shutdown", "too_long", "camera_health", "disarmed", "camera_removed")
 NOTABLE_GROWTH = 1.0  # powers of ten of the peak that are news at once, once they held for a second
 SHORTEST_UPDATE_S = 1.0
 MERGE_IOU = 0.2

@@ -65,6 +65,26 @@ class Scorer:
         self._ailing = False
         self._settled = False  # calibrated_after_s were seen, and enough peaks; or finish_calibration said so
 
+    def adjust(self, *, false_alarms_per_day: float, zones: Sequence[Polygon]) -> None:
+        """Judge by another budget and in other zones from the next frame on; what was learnt is kept.
+
+        The tail was learnt in the zones before: with wider ones it takes some footage to promise the budget again.
+        """
+        self._budget_per_s = false_alarms_per_day / DAY_S
+        self._zones = tuple(zones)
+        if self._geometry is not None:
+            self._judged = judged_cells(self._geometry, self._zones)
+
+    def begin_view(self) -> None:
+        """Other parts of the scene show (the masks changed): the background is learnt anew, all else is kept."""
+        if self._geometry is None:
+            return
+        rows, columns = self._geometry.cells
+        self._static = StaticChange(rows, columns, speed=self._speed, left_behind_s=self._settings.left_behind_s)
+        self._evidences[REASONS.index(Reason.STATIC_CHANGE)] = self._static
+        self._health = Health(rows, columns)
+        self._begin_run()
+
     def finish_calibration(self) -> None:
         """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on."""
         self._settled = True
