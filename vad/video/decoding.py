@@ -33,6 +33,10 @@ class Decoder:
     def profile(self) -> str | None:
         return self._context.profile
 
+    @property
+    def extradata(self) -> bytes:
+        return bytes(self._context.extradata or b"")
+
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
         """Is it a whole picture that no other refers to, so that the others come out the same without it?"""
         if self._trial is not None or not self._references.can_tell or packet.is_keyframe or packet.is_discard:

@@ -30,6 +30,7 @@ class FolderFeed:
         self.announced_fps: float | None = fps
         self.duration_s: float | None = len(self.paths) / fps
         self.profile: str | None = None
+        self.extradata = b""
         self.container = "folder"
         self.faults = 0
         self.codec = _CODECS[self.paths[0].suffix.lower()]
@@ -43,7 +44,7 @@ class FolderFeed:
         for index, file in enumerate(self.paths):
             packet = cast("Packet[VideoStream]", Packet(file.read_bytes()))
             packet.pts = packet.dts = index
-            packet.time_base = self._time_base
+            packet.time_base, packet.is_keyframe = self._time_base, True
             yield packet
 
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from av import VideoFrame
+from av import Packet, VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vad.clock import Clock
@@ -26,7 +27,8 @@ from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.luma import geometry, luma_plane, pool_luma, visible
 from vad.video.source import Feed, Source, open_feed, resolve
 from vad.video.sparing import Spared, Sparing
-from vad.video.timing import MediaClock, RateMeter, Selector, is_jump, longest_gap_s
+from vad.video.tape import Format, Tape
+from vad.video.timing import ASSUMED_FPS, MediaClock, RateMeter, Selector, is_jump, longest_gap_s
 
 CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 """Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
@@ -71,6 +73,7 @@ class Reader:
         clock: Clock,
         stop: threading.Event,
         continues: Reader | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self.camera = camera
         self.config = config
@@ -90,8 +93,10 @@ class Reader:
         self._pending: list[tuple[VideoFrame | Spared, Arrival]] = []
         self._sparing: Sparing = Sparing() if continues is None else continues._sparing
         self._spared_before = self._sparing.count
+        self._tape = tape  # packets and pictures as they come, for whoever wants to see them later
         if continues is not None:
             self._feed, self._pending = continues._hand_over(), continues._pending
+            self._go_on_taping(continues)
 
     def __enter__(self) -> Self:
         if self._feed is None:
@@ -170,6 +175,8 @@ class Reader:
         for packet in feed.packets():
             self._refuse_stall()  # FFmpeg's time-out flushes the packet held by its parser before it is reported
             latest = self._arrivals.note(packet)
+            if self._tape is not None:
+                self._tape.add(packet, self._packet_s(packet, latest))
             if self._sparing.spares(packet, latest, feed=feed, media=self._media, selector=self._selector):
                 continue
             try:
@@ -210,6 +217,8 @@ class Reader:
         pts_s = self._media.accept(step_s, stamp_s, arrived_s=arrival.arrived_s)
         self._decoded_frames += 1
         self._rate.push(pts_s)
+        if self._tape is not None:
+            self._tape.show(frame, pts_s=pts_s, at_s=stamp_s if self._open_feed.stamped else arrival.arrived_s)
         if self.config.realtime and not info.live:
             arrival = self._await_due(pts_s)
         if not self._selector.wants(pts_s, step_s=step_s):
@@ -246,6 +255,8 @@ class Reader:
         if self._info is None:
             self._info = self._describe(frame)
             self._mask = visible(self.config.masks, self._info.geometry)
+            if self._tape is not None:
+                self._tape.format = self._taped_format(self._info)
         info = self._info
         codec = self._open_feed.codec
         if (frame.width, frame.height, codec) != (info.width, info.height, info.codec):
@@ -274,6 +285,31 @@ class Reader:
         if stamp is None or unit is None or not self._open_feed.stamped:
             return None
         return stamp * unit.numerator / unit.denominator  # a Fraction's own product takes twenty times as long
+
+    def _packet_s(self, packet: Packet[VideoStream], arrival: Arrival) -> float | None:
+        """``_stamp_s`` of a packet; when it came where stamps are FFmpeg's invention."""
+        if not self._open_feed.stamped:
+            return arrival.arrived_s
+        stamp, unit = packet.pts if packet.pts is not None else packet.dts, packet.time_base
+        return stamp * unit.numerator / unit.denominator if stamp is not None and unit is not None else None
+
+    def _go_on_taping(self, before: Reader) -> None:
+        if self._tape is not None and before._tape is not None and self._pending and self._feed is not None:
+            frame, arrival = self._pending[0]
+            stamp_s = self._stamp_s(frame) if isinstance(frame, VideoFrame) else frame.stamp_s
+            self._tape.go_on_from(before._tape, at_s=stamp_s if self._feed.stamped else arrival.arrived_s)
+
+    def _taped_format(self, info: StreamInfo) -> Format:
+        return Format(
+            codec=info.codec,
+            extradata=self._open_feed.extradata,
+            container=info.container,
+            pixel_format=info.pixel_format,
+            fps=info.announced_fps or ASSUMED_FPS,
+            is_stamped=self._open_feed.stamped,
+            geometry=info.geometry,
+            masks=tuple(self.config.masks),
+        )
 
     def _await_due(self, pts_s: float) -> Arrival:
         """Hold a recorded frame back until a camera would have sent it: that is its arrival."""

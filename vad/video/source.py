@@ -79,6 +79,11 @@ class Feed(Protocol):
     @property
     def profile(self) -> str | None: ...
 
+    @property
+    def extradata(self) -> bytes:
+        """What a decoder must know before the first packet; empty where the packets say it."""
+        ...
+
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """What is left of the stream: always the same iterator, so that a next reader goes on where one stopped."""
         ...
@@ -229,6 +234,10 @@ class ContainerFeed:
     @property
     def profile(self) -> str | None:
         return self._decoder.profile
+
+    @property
+    def extradata(self) -> bytes:
+        return self._decoder.extradata
 
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
         return self._decoder.may_leave_out(packet)
