@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 
 from vad.config import SiteConfig
+from vad.pipeline.capacity import too_many
 from vad.pipeline.engine import Engine
 from vad.pipeline.status import EngineStatus
 from vad.service.api.app import http_routes
@@ -38,6 +39,8 @@ def run_site(site: SiteConfig) -> EngineStatus:
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a series beside each counter, which nobody asks for
     _take_all_file_descriptors()
+    if warning := too_many(site):
+        log.warning("capacity.exceeded", detail=warning)
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)

@@ -1,0 +1,88 @@
+"""How many cameras this machine holds: a short scene through the very code that cameras go through, by CPU time.
+
+An estimate for cameras of one kind, 640x360 H.264 at 25 frames a second; larger pictures cost more to decode, a GPU
+takes the network off the CPU, many cameras share a call of the network. Enough to warn before a machine is asked for
+twice what it has.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vad.config import CameraConfig, ModelSettings, SiteConfig
+from vad.model.runner import Runner
+from vad.model.weights import load_weights
+from vad.pipeline.scan import Scan
+from vad.video.synthetic import Scene, encode
+
+SAMPLE_S = 5.0
+SAMPLE_FPS = 25
+USABLE = 0.8
+"""Share of the cores that cameras may take; the rest is for bursts, delivery and whoever asks for metrics."""
+
+SURE_PER_CORE = 4
+"""Cameras that any core holds: up to here nothing is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """``cores_per_camera`` is what one camera of the sample's kind takes of one core."""
+
+    cores_per_camera: float
+    cores: float
+
+    @property
+    def cameras(self) -> int:
+        return max(1, int(USABLE * self.cores / self.cores_per_camera))
+
+
+def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
+    """Takes about two seconds of a machine that is not busy otherwise; nothing else of this process may run meanwhile.
+
+    Raises WeightsError and EngineError as the engine itself does.
+    """
+    runner = Runner(load_weights(model.weights), device=model.device, threads=model.threads)
+    with tempfile.TemporaryDirectory(prefix="vad-capacity-") as folder:
+        sample = Path(folder) / "sample.mp4"
+        encode(Scene(seed=1, fps=SAMPLE_FPS, width=640, height=360), sample, seconds=SAMPLE_S)
+        camera = CameraConfig(url=str(sample), analysis_fps=analysis_fps)
+        cost_s = []
+        for _ in range(2):  # the first run loads and compiles
+            before_s = time.process_time()
+            for _score in Scan(sample, camera=camera, runner=runner):
+                pass
+            cost_s.append(time.process_time() - before_s)
+    return Capacity(cost_s[-1] / SAMPLE_S, _cores())
+
+
+def too_many(site: SiteConfig) -> str | None:
+    """What to tell whoever configured more cameras than the machine holds; None when it holds them.
+
+    Measures only where there are enough cameras to make it doubtful (``measure_capacity`` says what it raises).
+    """
+    paced = [camera for camera in site.cameras.values() if camera.realtime or not camera.is_file]
+    if len(paced) <= SURE_PER_CORE * _cores():
+        return None
+    analysis_fps = sum(camera.analysis_fps for camera in paced) / len(paced)
+    capacity = measure_capacity(site.model, analysis_fps=analysis_fps)
+    if len(paced) <= capacity.cameras:
+        return None
+    return (
+        f"{len(paced)} cameras; got room for about {capacity.cameras} of 640x360 at {SAMPLE_FPS} frames/s, analysed at "
+        f"{analysis_fps:.3g} ({capacity.cores_per_camera:.3f} of a core each, {capacity.cores:.3g} cores); what does "
+        "not fit will be analysed at a lower rate"
+    )
+
+
+def _cores() -> float:
+    """Cores that this process may use: those of its affinity, less where a container's quota (cgroup v2) is lower."""
+    cores = float(len(os.sched_getaffinity(0)))
+    with suppress(OSError, ValueError):  # no cgroup v2 here, or no limit ("max")
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, int(quota) / int(period))
+    return cores
