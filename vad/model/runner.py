@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vad.errors import EngineError
+from vad.model.device import find_device
 from vad.model.features import warm_features
 from vad.model.layout import Layout, Rows, cell_maps, layouts
 from vad.model.network import Decoded, Encoded, Network, State, centred, reduce_to_cells, surprise_per_cell
@@ -150,16 +150,3 @@ class Runner:
 
 def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(tensor.cpu().numpy())
-
-
-def find_device(name: str) -> torch.device:
-    """``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:N``. Raises EngineError when it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            found = f"{count} CUDA device{'s' if count != 1 else ''}" if count else "no CUDA device"
-            raise EngineError(f"device {name} is not there: torch finds {found}; allowed: auto, cpu or a device found")
-    return device

@@ -20,7 +20,7 @@ import torch
 
 from vad.atomic import check_writable
 from vad.errors import DatasetError, TrainingError
-from vad.model.runner import find_device
+from vad.model.device import find_device
 from vad.model.weights import Card, Weights, load_weights, save_weights
 from vad.training.card import INPUT_WIDTH, describe, new_network
 from vad.training.checkpoint import check_begun

@@ -1,0 +1,217 @@
+"""The CUDA runner: the same numbers as ``Runner``. What needs no device is held here on the CPU, uncaptured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tests.model.factory import clip_of, noise, random_weights
+from tests.model.test_runner import FIELDS, assert_same
+from vad.errors import EngineError
+from vad.model import Runner, Weights, load_weights, make_runner
+from vad.model import making as making_module
+from vad.model.cuda import MOST_IDLE_SIZES, CudaRunner
+from vad.model.lane import FIRST_SLOTS, Slots, advance
+from vad.model.network import Network
+from vad.types import CellMap, Clip
+
+CPU = torch.device("cpu")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+def on_cpu(weights: Weights, **options: object) -> CudaRunner:
+    return CudaRunner(weights, device=CPU, dtype=torch.float32, **options)  # type: ignore[arg-type]
+
+
+def moving(count: int, *, seed: int = 0, width: int = 160, height: int = 96) -> NDArray[np.uint8]:
+    """(count, height, width): blurred noise that drifts, with a bright patch that drifts faster."""
+    random = np.random.default_rng(seed)
+    scene = np.kron(random.integers(60, 180, (height // 4 + 8, width // 4 + 32)), np.ones((4, 4)))
+    pictures = []
+    for k in range(count):
+        picture = scene[4 : 4 + height, k : k + width].copy()
+        picture[20:44, 10 + 3 * k : 30 + 3 * k] = 240 + random.integers(
+            -4, 5, picture[20:44, 10 + 3 * k : 30 + 3 * k].shape
+        )
+        pictures.append(np.clip(picture + random.normal(0, 2, picture.shape), 0, 255))
+    return np.stack(pictures).astype(np.uint8)
+
+
+def calls() -> list[list[Clip]]:
+    """Cameras that come, go, begin new runs and change their size, in batches of odd sizes and clips of all lengths."""
+
+    def clip(name: int, call: int, length: int, *, run: int = 1, small: bool = False) -> Clip:
+        width, height = (40, 56) if small else (64, 48)
+        pictures = noise(length, width, height, seed=100 * call + name)
+        return clip_of(pictures, camera=f"camera{name}", run=run, first=8 * call)
+
+    return [
+        [clip(k, 0, 1 + k % 4) for k in range(7)],
+        [clip(k, 1, 3, run=2 if k % 2 else 1) for k in (6, 2, 1, 0, 5)],
+        [clip(3, 2, 1), clip(9, 2, 8), clip(1, 2, 2, run=2, small=True), clip(0, 2, 5), clip(8, 2, 1, small=True)],
+        [clip(1, 3, 4, run=2)],
+        [],
+        [clip(k, 4, 2, run=3 if k == 4 else 1) for k in range(10)],
+    ]
+
+
+@pytest.mark.parametrize("most", [1, 4, 256])
+def test_steps_over_static_buffers_give_what_the_runner_gives(most: int) -> None:
+    weights = random_weights()
+    plain, static = Runner(weights), on_cpu(weights, most=most)
+    for number, clips in enumerate(calls()):
+        expected, got = plain(clips), static(clips)
+        assert len(expected) == len(got)
+        for ours, theirs in zip(got, expected, strict=True):
+            assert_same(theirs, ours, tolerance=1e-5)
+        if number == 1:
+            for runner in (plain, static):
+                runner.forget("camera2")
+                runner.forget("camera3")
+                runner.forget("never seen")
+
+
+def test_the_bundled_weights_give_the_same_numbers_too() -> None:
+    weights = load_weights("base")
+    plain, static = Runner(weights), on_cpu(weights)
+    pictures = moving(12)
+    for first in range(0, 12, 4):
+        clip = clip_of(pictures[first : first + 4], first=first)
+        assert_same(plain([clip])[0], static([clip])[0], tolerance=1e-5)
+
+
+def test_more_cameras_than_there_is_room_for_at_first_keep_their_states() -> None:
+    weights = random_weights()
+    plain, static = Runner(weights), on_cpu(weights, most=32)
+    for call in range(3):
+        count = FIRST_SLOTS - 2 if call == 0 else FIRST_SLOTS + 9
+        clips = [clip_of(noise(1, 8, 8, seed=call + 10 * k), camera=str(k), first=call) for k in range(count)]
+        for theirs, ours in zip(plain(clips), static(clips), strict=True):
+            assert_same(theirs, ours, tolerance=1e-5)
+
+
+def test_a_slot_given_back_begins_afresh_for_the_next_camera() -> None:
+    weights = random_weights()
+    static = on_cpu(weights)
+    for k in range(3 * FIRST_SLOTS):  # more cameras than slots, one after another
+        clip = clip_of(noise(2, 16, 16, seed=k), camera=str(k))
+        maps = static([clip])[0]
+        static.forget(str(k))
+    assert_same(Runner(weights)([clip])[0], maps, tolerance=1e-5)
+
+
+def test_sizes_without_cameras_are_let_go_after_a_while() -> None:
+    weights = random_weights()
+    static = on_cpu(weights)
+    for k in range(3 * MOST_IDLE_SIZES):
+        static([clip_of(noise(1, 16, 16 + 8 * k), camera="wanderer")])
+    assert len(static._lanes) <= MOST_IDLE_SIZES + 1
+    clip = clip_of(noise(3, 16, 16), camera="wanderer")
+    assert_same(Runner(weights)([clip])[0], static([clip])[0], tolerance=1e-5)
+
+
+def test_a_step_that_does_not_fit_into_memory_is_halved_and_nothing_is_lost() -> None:
+    asked: list[int] = []
+
+    def with_little_memory(network: Network, slots: Slots, pictures: Tensor, about: Tensor, out: Tensor) -> None:
+        asked.append(len(pictures))
+        if len(pictures) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        advance(network, slots, pictures, about, out)
+
+    weights = random_weights()
+    plain, static = Runner(weights), on_cpu(weights, step=with_little_memory)
+    for call in range(2):
+        clips = [clip_of(noise(2, seed=k), camera=str(k), first=2 * call) for k in range(11)]
+        for theirs, ours in zip(plain(clips), static(clips), strict=True):
+            assert_same(theirs, ours, tolerance=1e-5)
+    assert max(asked) == 16
+    assert asked.count(16) == 1  # once burnt
+
+
+def test_no_memory_for_a_single_frame_ends_with_a_clear_error() -> None:
+    def without_memory(network: Network, slots: Slots, pictures: Tensor, about: Tensor, out: Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore text")
+
+    with pytest.raises(EngineError, match=r"^device cpu failed: CUDA out of memory. Tried to allocate 2.00 GiB$"):
+        on_cpu(random_weights(), step=without_memory)
+
+
+def test_two_clips_of_a_camera_are_refused() -> None:
+    clip = clip_of(noise(2))
+    with pytest.raises(ValueError, match="two clips of a in one call"):
+        on_cpu(random_weights())([clip, clip])
+
+
+def test_bf16_convolutions_keep_the_maps_close_and_the_flow_exact() -> None:
+    weights = load_weights("base")
+    plain, low = Runner(weights), CudaRunner(weights, device=CPU, dtype=torch.bfloat16)
+    pictures = moving(8)
+    expected = plain([clip_of(pictures)])[0]
+    got = low([clip_of(pictures)])[0]
+    assert_close(expected, got, within=0.02)
+
+
+def test_auto_takes_the_cpu_and_says_why_when_the_device_cannot_do_the_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> CudaRunner:
+        raise EngineError("device cuda:0 failed: CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(making_module, "why_no_cuda", lambda: "")
+    monkeypatch.setattr(making_module, "CudaRunner", broken)
+    monkeypatch.setattr(making_module, "find_device", lambda _: torch.device("cuda", 0))
+    runner = make_runner(random_weights(), device="auto")
+    assert runner.device == CPU
+    assert "no kernel image" in capsys.readouterr().out
+    with pytest.raises(EngineError, match="no kernel image"):
+        make_runner(random_weights(), device="cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_device_auto_is_the_cpu_and_cuda_is_refused() -> None:
+    assert make_runner(random_weights()).device == CPU
+    for name in ("cuda", "cuda:3"):
+        with pytest.raises(EngineError, match=f"device {name} is not there: torch finds no CUDA device: .*; allowed: "):
+            make_runner(random_weights(), device=name)
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cuda_and_cpu_agree(dtype: torch.dtype) -> None:
+    weights = load_weights("base")
+    plain, cuda = Runner(weights, device="cpu"), CudaRunner(weights, device=torch.device("cuda", 0), dtype=dtype)
+    pictures = [moving(16, seed=k) for k in range(5)]
+    for first in range(0, 16, 4):
+        clips = [clip_of(p[first : first + 4], camera=str(k), first=first) for k, p in enumerate(pictures)]
+        for theirs, ours in zip(plain(clips), cuda(clips), strict=True):
+            assert_close(theirs, ours, within=0.01 if dtype is torch.float32 else 0.02)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_graphs_give_what_eager_calls_give() -> None:
+    weights = random_weights()
+    device = torch.device("cuda", 0)
+    eager, graphs = (CudaRunner(weights, device=device, graphs=flag, dtype=torch.float32) for flag in (False, True))
+    for _ in range(5):  # the third time each batch size is a graph
+        for clips in calls():
+            for theirs, ours in zip(eager(clips), graphs(clips), strict=True):
+                assert_same(theirs, ours, tolerance=1e-5)
+    assert all(lane._graphs for lane in graphs._lanes.values())
+    assert not any(lane._graphs for lane in eager._lanes.values())
+
+
+def assert_close(expected: list[CellMap], got: list[CellMap], *, within: float) -> None:
+    """Relative to each map's largest value, but for the few blocks in which two candidates fit equally well."""
+    for a, b in zip(expected, got, strict=True):
+        for name in FIELDS:
+            left, right = getattr(a, name), getattr(b, name)
+            off = np.abs(left - right) / (np.abs(left).max() + 1e-3)
+            assert (off > within).mean() <= 0.01, (
+                f"{name}: {off.max():.4f} at worst, {(off > within).mean():.2%} beyond"
+            )
