@@ -175,6 +175,17 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What one evidence saw, against what is usual there: numbers in ``unit``, and a sentence for people."""
+
+    reason: Reason
+    seen: float
+    usual: float
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class FrameScore:
     """The judgement on one frame.
 
@@ -193,6 +204,7 @@ class FrameScore:
     heat: NDArray[np.float32] | None = None  # (gh, gw) where, in units of score
     health: HealthIssue | None = None
     events: tuple[AnomalyEvent, ...] = ()  # raised at this frame
+    findings: tuple[Finding, ...] = ()  # one for each of ``reasons``, in their order
 
     @property
     def pts_s(self) -> float:

@@ -66,6 +66,7 @@ class ScoringWorker:
     calibration_dir: Path
     weights_sha256: str
     on_event: Callable[[AnomalyEvent | CameraEvent], None]
+    see: Callable[[Sequence[AnomalyEvent | CameraEvent], Sequence[FrameScore]], None] | None = None
     watches: dict[str, Watch] = field(default_factory=dict)
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     _to_save: list[str] = field(default_factory=list)  # what is left of this turn
@@ -143,6 +144,8 @@ class ScoringWorker:
 
     def _hand_over(self, events: list[AnomalyEvent | CameraEvent], scores: list[FrameScore]) -> None:
         self.deliver(events, scores)
+        if self.see is not None:
+            self.see(events, scores)
         for event in events:
             watch = self.watches.get(event.camera)
             if watch is not None and isinstance(event, AnomalyEvent):

@@ -111,6 +111,21 @@ class BridgeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceStatus:
+    """Evidence kept since the start, and not kept, by reason; what it takes on disk, and its cameras' video in memory.
+
+    ``waiting`` requests are yet to be written.
+    """
+
+    written: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
+    used_bytes: int = 0
+    limit_bytes: int = 0
+    ring_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """The whole engine. ``queues`` says how much waits between two stages."""
 
@@ -122,6 +137,7 @@ class EngineStatus:
     bus: BusStatus = BusStatus()
     bridges: dict[str, BridgeStatus] = field(default_factory=dict)
     queues: dict[str, int] = field(default_factory=dict)
+    evidence: EvidenceStatus = EvidenceStatus()
 
     @property
     def frames(self) -> Account:

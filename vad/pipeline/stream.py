@@ -21,8 +21,10 @@ from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.status import StreamStatus
 from vad.pipeline.window import ClipWindow
+from vad.pipeline.witness import Witness
 from vad.types import CameraEvent, CameraState, Clip, DropReason, Frame
 from vad.video.reader import CONTINUABLE, Reader
+from vad.video.tape import Tape
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +62,7 @@ class CameraStream:
     """Supervises one camera.
 
     ``notify`` is called from the stream thread with each change worth an event. ``model_width`` and ``clip_length``
-    shape what is put into ``clips``. Without ``retry`` the first failure ends the stream.
+    shape what is put into ``clips``. Without ``retry`` the first failure ends the stream. ``witness`` is shown all.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class CameraStream:
         clock: Clock,
         jitter: random.Random | None = None,
         retry: bool = True,
+        witness: Witness | None = None,
     ) -> None:
         self.camera = camera
         self.config = config
@@ -89,6 +92,7 @@ class CameraStream:
         self._clock = clock
         self._jitter = jitter or random.Random()
         self._retry = retry
+        self.witness = witness  # of what comes, for evidence and snapshots
         self._lock = threading.Lock()
         self._generation = _Generation(0, ClipWindow(clip_length))
         self._hung: list[threading.Thread] = []  # the watchdog's alone
@@ -267,7 +271,14 @@ class CameraStream:
             clock=self._clock,
             stop=generation.stop,
             continues=continues,
+            tape=self._tape(generation),
         )
+
+    def _tape(self, generation: _Generation) -> Tape | None:
+        with self._lock:
+            if self.witness is None or generation.abandoned:
+                return None
+            return self.witness.begin(self.status.run, masks=self.config.masks)
 
     def _admit(self, generation: _Generation, frame: Frame | None) -> bool:
         """Book a frame and gather it if it is to be analysed; False when this generation was abandoned meanwhile."""
@@ -343,6 +354,8 @@ class CameraStream:
     def _enter(self, state: CameraState, code: StreamCode | None, detail: str) -> None:
         """Change state; each change is logged and announced once, however often a retry confirms it."""
         self.status.state, self.status.code, self.status.detail = state, code, detail
+        if self.witness is not None and state is not CameraState.UP:
+            self.witness.rest()
         if state not in ANNOUNCED or (state, code) == self._announced:
             return
         self._announced = (state, code)

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from vad.config import Polygon
 from vad.types import Geometry
+from vad.video.samples import Samples
 from vad.video.timing import longest_gap_s
 
 PACKET_OVERHEAD_BYTES = 200
@@ -89,11 +90,11 @@ class _Group:
 class Tape:
     """One run's packets. Written by the run's reader, read by anyone; an ended tape takes no more."""
 
-    def __init__(self, *, run: int, seconds: float, max_bytes: int) -> None:
+    def __init__(self, *, run: int, seconds: float, max_bytes: int, samples: Samples | None = None) -> None:
         self.run = run
         self.format: Format | None = None
         self.picture: tuple[VideoFrame, float] | None = None  # the last one decoded, and its media time
-        self._seconds, self._max_bytes = seconds, max_bytes
+        self._seconds, self._max_bytes, self._samples = seconds, max_bytes, samples
         self._groups: deque[_Group] = deque()
         self._size_bytes = 0
         self._count = 0
@@ -111,21 +112,15 @@ class Tape:
         with self._lock:
             return self._length_s(0)
 
-    def end(self) -> None:
-        """Take nothing any more; what is on it stays."""
+    def end(self, *, keep_picture: bool = False) -> None:
+        """Take nothing any more; what is on it stays, its last picture only where asked for."""
         self._ended = True
-        self.picture = None
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._groups.clear()
-            self._size_bytes = 0
-        self.picture = None
+        if not keep_picture:
+            self.picture = None
 
     def add(self, packet: Packet[VideoStream], at_s: float | None) -> None:
         """A packet in the order of decoding, from the demuxer."""
-        if self._ended or not packet.size:
+        if self._ended or not packet.size or not self._max_bytes:
             return
         self._add(TapedPacket(bytes(packet), at_s, packet.is_keyframe))
 
@@ -136,6 +131,9 @@ class Tape:
         self.picture = (frame, pts_s)
         if at_s is not None:
             self._origin_s = at_s - pts_s
+        if self._samples is not None and self._samples.is_due(self.run, pts_s) and self.format is not None:
+            grid, masks = self.format.geometry, self.format.masks
+            self._samples.take(frame, run=self.run, pts_s=pts_s, grid=grid, masks=masks)
 
     def go_on_from(self, before: Tape, *, at_s: float | None) -> None:
         """The run before ended with the frame of ``at_s``, this one's first: the packets from there on move here.

@@ -1,0 +1,37 @@
+"""A camera's latest picture as JPEG: made when asked for, by who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from av import VideoFrame
+
+from vad.config import Polygon
+from vad.types import FrameScore
+from vad.video.overlay import colour_picture, draw_boxes, draw_heat, heat_extent, jpeg
+from vad.video.privacy import black_out, hidden
+from vad.video.tape import Format
+
+
+def snapshot_of(
+    frame: VideoFrame,
+    shape: Format,
+    *,
+    masks: Sequence[Polygon],
+    score: FrameScore | None,
+    width: int | None,
+    heat: bool,
+    boxes: bool,
+    quality: int,
+) -> bytes:
+    """``score`` is the newest there is, of a picture up to a second older; what it says of another view is left out."""
+    picture = colour_picture(frame, most_width=width)
+    grid = shape.geometry
+    where = hidden((*shape.masks, *masks), grid, width=picture.shape[1], height=picture.shape[0])
+    black_out(picture, where)
+    if score is not None and score.frame.geometry == grid:
+        if heat and score.heat is not None:
+            picture = draw_heat(picture, score.heat, heat_extent(grid), threshold=score.threshold)
+        if boxes:
+            draw_boxes(picture, score.regions)
+    return jpeg(picture, quality=quality)

@@ -1,0 +1,76 @@
+"""A few small pictures of the last minutes: what a place usually looks like."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from av import VideoFrame
+
+from vad.config import Polygon
+from vad.types import Geometry
+from vad.video.overlay import Picture, colour_picture, jpeg
+from vad.video.privacy import black_out, hidden
+
+COUNT = 9
+EVERY_S = 20.0
+"""Between two samples, in the long run: together they cover three minutes."""
+FIRST_S = 1.0
+WIDTH = 320
+LEAST = 3
+"""With fewer from before an incident, those taken during it count too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """``jpeg`` is at most WIDTH wide, masked."""
+
+    run: int
+    pts_s: float
+    geometry: Geometry
+    jpeg: bytes
+
+
+class Samples:
+    """One camera's. Written by its reader, read by anyone."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Sample] = deque(maxlen=COUNT)
+        self._run: int | None = None
+        self._due_s = 0.0
+        self._gap_s = FIRST_S
+
+    def is_due(self, run: int, pts_s: float) -> bool:
+        return pts_s >= self._due_s or run != self._run
+
+    def take(self, frame: VideoFrame, *, run: int, pts_s: float, grid: Geometry, masks: Sequence[Polygon]) -> None:
+        """Keep this picture, as the newest of COUNT. Costs about a millisecond."""
+        if run != self._run and self._run is not None:  # streams that break and come back are no reason to hurry
+            self._run, self._due_s = run, pts_s + self._gap_s
+            return
+        self._run, self._due_s = run, pts_s + self._gap_s
+        self._gap_s = min(EVERY_S, 1.5 * self._gap_s)
+        picture = colour_picture(frame, most_width=WIDTH)
+        where = hidden(masks, grid, width=picture.shape[1], height=picture.shape[0])
+        self._kept.append(Sample(run, pts_s, grid, jpeg(black_out(picture, where))))
+
+    def usual(self, grid: Geometry, *, run: int, before_s: float, masks: Sequence[Polygon]) -> Picture | None:
+        """The median, pixel by pixel, of the pictures of that size from before media time ``before_s`` of ``run``.
+
+        Passers-by are in none of most of them, and so in none of it. None before the first picture.
+        """
+        same = [sample for sample in list(self._kept) if sample.geometry == grid]
+        earlier = [sample for sample in same if sample.run != run or sample.pts_s < before_s]
+        chosen = earlier if len(earlier) >= LEAST else same
+        if not chosen:
+            return None
+        pictures = [_picture(sample.jpeg) for sample in chosen]
+        usual = np.median(np.stack(pictures), axis=0).astype(np.uint8)  # (height, width, 3)
+        return black_out(usual, hidden(masks, grid, width=usual.shape[1], height=usual.shape[0]))
+
+
+def _picture(data: bytes) -> Picture:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
