@@ -14,8 +14,6 @@ from vad.config.section import Section
 from vad.config.site import SiteConfig, faults_of
 from vad.errors import ConfigError, Fault, OverlayError
 
-OVERLAY_NAME = "cameras.json"
-
 
 class Overlay(Section):
     """Cameras added, changed, removed, paused, disarmed. Names that are no camera's any more are passed over.
@@ -43,7 +41,7 @@ class Overlay(Section):
             except ValidationError as exc:
                 faults += [Fault(f"cameras.{name}.{fault.path}", fault.message) for fault in faults_of(exc)]
         if faults:
-            raise ConfigError(str(overlay_path(site.storage.dir)), faults)
+            raise ConfigError(str(site.storage.cameras_file), faults)
         return cameras
 
     def added_to(self, site: SiteConfig) -> list[str]:
@@ -104,13 +102,8 @@ class Overlay(Section):
         return [f"{what}: {', '.join(names)}" for what, names in told.items() if names]
 
 
-def overlay_path(storage: Path) -> Path:
-    return storage / OVERLAY_NAME
-
-
-def read_overlay(storage: Path) -> Overlay:
+def read_overlay(path: Path) -> Overlay:
     """What was changed at run time; nothing where there is no file. Raises ConfigError that names the file."""
-    path = overlay_path(storage)
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):  # who opens the journal says what is wrong with the folder
@@ -142,3 +135,9 @@ def _plain(config: CameraConfig) -> dict[str, Any]:
     if config.password is not None:
         fields["password"] = config.password.get_secret_value()
     return fields
+
+
+def overlay_lines(site: SiteConfig) -> list[str]:
+    """What was changed of this site at run time. Raises ConfigError."""
+    path = site.storage.cameras_file
+    return [f"{path}, changed at run time: {line}" for line in read_overlay(path).lines(site)]

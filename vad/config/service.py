@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +12,16 @@ from vad.config.section import Section
 
 
 class HttpSettings(Section):
-    """``/metrics``, ``/livez``, ``/readyz``."""
+    """``/metrics``, ``/livez``, ``/readyz``, the API under ``/api/v1`` and the console."""
 
     bind: str = Field(default="127.0.0.1:8590", description="HOST:PORT, or an empty string for no HTTP")
+    tokens: Path | None = Field(
+        default=None,
+        description="who may use API and console, from vad tokens new; without it only this machine, over loopback",
+    )
+    rate_per_s: float = Field(default=200.0, gt=0.0, le=100_000.0, description="requests a second of one token or peer")
+    live_streams: int = Field(default=16, ge=1, le=1000, description="live pictures (MJPEG) sent at a time")
+    event_streams: int = Field(default=200, ge=1, le=10_000, description="readers of server-sent events at a time")
 
     @field_validator("bind")
     @classmethod
@@ -25,6 +33,15 @@ class HttpSettings(Section):
             raise ValueError(f"{bind!r} is not an address; allowed: HOST:PORT with a port from 0 (any free) to 65535")
         return bind
 
+    @property
+    def is_loopback(self) -> bool:
+        """Bound where only this machine reaches it."""
+        host = self.bind.rpartition(":")[0].strip("[]")
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
 
 class LogSettings(Section):
     """Human lines on a terminal, JSON otherwise, unless ``format`` says which."""
@@ -34,7 +51,7 @@ class LogSettings(Section):
 
 
 class StorageSettings(Section):
-    """Where the journal and the calibrations are kept, and how much of the journal."""
+    """Where the journal, the calibrations and what was changed at run time are kept, and how much of the journal."""
 
     dir: Path = Field(default=Path("vad-data"), description="created when missing")
     journal_days: float = Field(default=30.0, gt=0.0, le=36_500.0, description="older events are forgotten")
@@ -42,3 +59,8 @@ class StorageSettings(Section):
     waiting_events: int = Field(
         default=10_000, ge=100, le=1_000_000, description="kept in memory while the disk takes none; then the oldest go"
     )
+
+    @property
+    def cameras_file(self) -> Path:
+        """What was changed of the cameras at run time, over what the site file says."""
+        return self.dir / "cameras.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,9 @@ class SiteConfig(Section):
     """A whole site file."""
 
     version: Literal[1] = 1
-    cameras: dict[CameraId, CameraConfig] = Field(min_length=1, max_length=10_000)
+    cameras: dict[CameraId, CameraConfig] = Field(
+        max_length=10_000, description="at least 1, unless some were added at run time"
+    )
     defaults: CameraSettings = CameraSettings()
     model: ModelSettings = ModelSettings()
     scoring: ScoringSettings = ScoringSettings()
@@ -81,6 +84,8 @@ def _validated(data: dict[str, Any], source: str, faults: list[Fault]) -> SiteCo
         site = SiteConfig.model_validate(data)
     except ValidationError as exc:
         raise ConfigError(source, _unique(faults + faults_of(exc))) from None
+    if not site.cameras and not os.path.exists(site.storage.cameras_file):
+        faults.append(Fault("cameras", "holds none; allowed: at least 1, unless some were added at run time"))
     if faults:
         raise ConfigError(source, _unique(faults))
     return site

@@ -7,31 +7,31 @@ Commands come from any thread, one at a time; each has taken effect when it retu
 from __future__ import annotations
 
 import dataclasses
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 import structlog
 
 from vad.clock import Clock
 from vad.config import CAMERA_ID, CameraConfig, SiteConfig
-from vad.config.overlay import Overlay, overlay_path, write_overlay
+from vad.config.overlay import Overlay, write_overlay
 from vad.errors import CameraExists, CameraNotFound, CommandRefused, ConfigError, Fault, OverlayError
-from vad.pipeline.history import Preview, ScoreHistory
+from vad.pipeline.evidence import Evidence
+from vad.pipeline.history import ScoreHistory
 from vad.pipeline.judge import Judge, restore
-from vad.pipeline.ledger import Account, Ledger
+from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
+from vad.pipeline.member import Member
 from vad.pipeline.scoring import ScoringWorker, Watch
 from vad.pipeline.status import CameraStatus
 from vad.pipeline.stream import CameraStream
-from vad.types import AnomalyEvent, CameraEvent, CameraState, DropReason, Stage
+from vad.scoring.scorer import Scorer
+from vad.types import AnomalyEvent, CameraEvent, CameraState, DropReason
 
 log = structlog.get_logger(__name__)
 
-DAY_S = 86_400.0
 HALT_S = 1.0
 """How long a command waits for a camera's reader before it abandons it."""
 DRAIN_S = 20.0
@@ -39,55 +39,6 @@ DRAIN_S = 20.0
 POLL_S = 0.005
 WITHOUT_REOPENING = frozenset({"false_alarms_per_day", "zones", "calibration", "backoff_min_s", "backoff_max_s"})
 """Settings that take effect while the stream goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One camera as it is now."""
-
-    config: CameraConfig
-    stream: CameraStream
-    watch: Watch
-    is_paused: bool
-    is_armed: bool
-
-    def status(self, account: Account) -> CameraStatus:
-        stream, watch = self.stream.status, self.watch
-        score, opened, judged_s = watch.last_score, watch.opened, watch.judged_s
-        allowed = self.config.false_alarms_per_day * judged_s / DAY_S
-        return CameraStatus(
-            state=stream.state,
-            code=stream.code,
-            detail=stream.detail,
-            run=stream.run,
-            fps=stream.fps,
-            frames=account,
-            corrupt_packets=stream.corrupt_packets,
-            abandoned_readers=stream.abandoned_readers,
-            reconnects=dict(stream.reconnects),
-            errors=dict(stream.errors),
-            stage=score.stage if score else Stage.COLD,
-            score=score.score if score else 0.0,
-            threshold=score.threshold if score else math.inf,
-            health=score.health if score else None,
-            incidents_opened=opened,
-            false_alarms_per_day=self.config.false_alarms_per_day,
-            budget_ratio=opened / allowed if allowed > 0.0 else None,
-            incidents_open=max(0, opened - watch.closed),
-            judged_s=judged_s,
-            frames_spared=stream.frames_spared,
-            is_armed=self.is_armed,
-            is_paused=self.is_paused,
-            last_score_wall_s=score.frame.wall_s if score else None,
-        )
-
-    def preview(self, false_alarms_per_day: float, *, seconds: float) -> Preview:
-        """What another budget would have raised: it moves the threshold by the logarithm of its share."""
-        last = self.watch.last_score
-        if last is None:
-            return Preview(0.0, math.inf, [])
-        threshold = last.threshold + math.log10(self.config.false_alarms_per_day / false_alarms_per_day)
-        return self.watch.history.preview(threshold, seconds=seconds)
 
 
 class Cameras:
@@ -107,20 +58,22 @@ class Cameras:
         notify: Callable[[CameraEvent], None],
         clock: Clock,
         model_width: int,
+        evidence: Evidence,
     ) -> None:
         self._site = site
         self._overlay = overlay
-        self._path = overlay_path(site.storage.dir)
+        self._path = site.storage.cameras_file
         self._scoring, self._clips, self._ledger = scoring, clips, ledger
         self._notify, self._clock, self._model_width = notify, clock, model_width
+        self._evidence = evidence
         self._lock = threading.Lock()
         self._closed = False
-        self._members: Mapping[str, Member] = {}  # replaced whole, never changed: anyone may read it
         self._may_grow = bool(overlay.added_to(site))
-        for name, config in overlay.cameras_of(site).items():
-            member = self._member(name, config, is_paused=name in overlay.paused, is_armed=name not in overlay.disarmed)
-            scoring.watches[name] = member.watch
-            self._members = {**self._members, name: member}
+        self._members: Mapping[str, Member] = {  # replaced whole, never changed: anyone may read it
+            name: self._member(name, config, is_paused=name in overlay.paused, is_armed=name not in overlay.disarmed)
+            for name, config in overlay.cameras_of(site).items()
+        }
+        scoring.watches.update({name: member.watch for name, member in self._members.items()})
 
     def start(self) -> None:
         """Start the streams. Raises RuntimeError when there are not enough threads."""
@@ -181,6 +134,7 @@ class Cameras:
             self._keep(self._overlay.with_camera(name, config, site=self._site), undo)
             member = self._member(name, config, is_paused=False, is_armed=True)
             undo.callback(self._ledger.close, name)
+            undo.callback(self._evidence.forget, name)
             self._scoring.ask(lambda: self._watch(name, member.watch))
             undo.callback(self._scoring.ask, lambda: self._unwatch(name))
             try:
@@ -199,6 +153,7 @@ class Cameras:
             self._halt(name, member.stream, CameraState.STOPPED, why="removed", drop=True)
             self._scoring.ask(lambda: self._unwatch(name))
             self._scoring.save(name, member.watch)  # ours from here on
+            self._evidence.forget(name)
             self._clips.tell_gone(name)
             self._members = {other: m for other, m in self._members.items() if other != name}
             self._ledger.close(name)
@@ -211,11 +166,13 @@ class Cameras:
             changed = {f for f in CameraConfig.model_fields if getattr(config, f) != getattr(member.config, f)}
             if not changed:
                 return
+            given = self._given_calibration(name, config) if "calibration" in changed else None
             self._keep(self._overlay.with_camera(name, config, site=self._site), undo)
             reopens = not (member.is_paused or changed <= WITHOUT_REOPENING)
             if reopens:
                 self._halt(name, member.stream, CameraState.CONNECTING)
-            self._scoring.ask(lambda: member.watch.judge.adjust(config, masks_changed="masks" in changed))
+            judge, masks_changed = member.watch.judge, "masks" in changed
+            self._scoring.ask(lambda: judge.adjust(config, given=given, masks_changed=masks_changed))
             self._put(name, dataclasses.replace(member, config=config))
             undo.pop_all()
             if reopens:
@@ -291,8 +248,18 @@ class Cameras:
             ledger=self._ledger,
             notify=self._notify,
             clock=self._clock,
+            witness=self._evidence.witness(name),
         )
         return Member(config, stream, Watch(judge, ScoreHistory(settings)), is_paused, is_armed)
+
+    def _given_calibration(self, name: str, config: CameraConfig) -> Scorer | None:
+        """What the settings name to begin from, read. Raises CalibrationError."""
+        if config.calibration is None:
+            return None
+        judge = Judge.create(name, config=config, settings=self._site.scoring)
+        sha256 = self._scoring.weights_sha256
+        judge.begin_with(config.calibration, config=config, settings=self._site.scoring, sha256=sha256)
+        return judge.scorer
 
     def _watch(self, name: str, watch: Watch) -> list[AnomalyEvent]:
         self._scoring.watches[name] = watch

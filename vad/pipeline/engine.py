@@ -22,8 +22,8 @@ from prometheus_client import CollectorRegistry, Info
 
 from vad import __version__
 from vad.clock import Clock, SystemClock
-from vad.config import CameraConfig, SiteConfig, load_config
-from vad.config.overlay import Overlay, overlay_path, read_overlay
+from vad.config import SiteConfig, load_config
+from vad.config.overlay import Overlay, read_overlay
 from vad.errors import CalibrationError, EngineError, VadError
 from vad.events.journal import JOURNAL_NAME
 from vad.log import use_standard_logging
@@ -31,16 +31,18 @@ from vad.model.runner import Runner
 from vad.model.weights import load_weights
 from vad.pipeline.bridges import Bridges
 from vad.pipeline.cameras import Cameras
+from vad.pipeline.control import CameraControl
 from vad.pipeline.delivery import Delivery
+from vad.pipeline.evidence import Evidence
 from vad.pipeline.evidence_store import FOLDER as EVIDENCE_FOLDER
 from vad.pipeline.evidence_store import EvidenceStore
 from vad.pipeline.gpu import GpuCollector
-from vad.pipeline.history import History, Preview
 from vad.pipeline.inference import run_inference
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
 from vad.pipeline.scoring import Item, ScoringWorker
+from vad.pipeline.snapshot import snapshot_of
 from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
 from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CameraEvent
@@ -55,7 +57,7 @@ MAPS_CAPACITY = 64
 EVENT_QUEUE_CAPACITY = 10_000
 
 
-class Engine:
+class Engine(CameraControl):
     """Watches the cameras of a site and raises events.
 
     ``start`` (or entering the context) loads the model, opens the journal and binds the bus before any thread starts,
@@ -69,14 +71,13 @@ class Engine:
         self, config: SiteConfig, *, clock: Clock | None = None, registry: CollectorRegistry | None = None
     ) -> None:
         use_standard_logging()
-        self.config = config
+        super().__init__(config)
         self.registry = registry or CollectorRegistry()
         self._clock = clock or SystemClock()
         self._metrics = StageMetrics(self.registry)
         self._ledger = Ledger()
         self._clips = ClipMailbox(per_camera=config.model.waiting_clips)
         self._maps: Mailbox[Item] = Mailbox(MAPS_CAPACITY)
-        self._cameras: Cameras | None = None
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._finished = threading.Event()
@@ -85,12 +86,8 @@ class Engine:
         self._scoring: ScoringWorker | None = None
         self._delivery: Delivery | None = None
         self._bridges: Bridges | None = None
-        self.evidence = EvidenceStore(
-            config.storage.dir / EVIDENCE_FOLDER,
-            keep_days=config.evidence.keep_days,
-            keep_mib=config.evidence.keep_mib,
-            clock=self._clock,
-        )
+        folder = config.storage.dir / EVIDENCE_FOLDER
+        self._evidence = Evidence(config.evidence, directory=folder, clock=self._clock)
         self.device = ""  # known once started
 
     @classmethod
@@ -114,9 +111,9 @@ class Engine:
     def start(self) -> None:
         """Load, open, bind; then start the threads. Raises VadError, and leaves nothing open, if one fails."""
         config = self.config
-        overlay = read_overlay(config.storage.dir)
+        overlay = read_overlay(config.storage.cameras_file)
         for line in overlay.lines(config):
-            log.info("overlay.applied", file=str(overlay_path(config.storage.dir)), detail=line)
+            log.info("overlay.applied", file=str(config.storage.cameras_file), detail=line)
         weights = load_weights(config.model.weights)
         runner = Runner(weights, device=config.model.device, threads=config.model.threads)
         self.device = str(runner.device)
@@ -128,6 +125,7 @@ class Engine:
             present = config.model_copy(update={"cameras": overlay.cameras_of(config)})
             bridges = Bridges(present, journal=delivery.journal, clock=self._clock)
             undo.callback(bridges.close)
+            self._evidence.open()
             self._scoring = self._scoring_worker(weights.card.sha256, delivery)
             self._cameras = cameras = self._all_cameras(overlay, self._scoring, model_width=weights.card.input_width)
             undo.pop_all()
@@ -224,58 +222,21 @@ class Engine:
         At most ``width`` px wide, ``heat`` and ``boxes`` drawn into it where its last score has some. Costs the caller
         a conversion and the compression, and the camera's own thread nothing. Raises CameraNotFound.
         """
-        self._running_cameras.member(name)
-        return None
+        member = self._running_cameras.member(name)
+        witness = member.stream.witness
+        shown = witness.picture if witness else None
+        if witness is None or shown is None:
+            return None
+        score = member.watch.last_score
+        frame, shape = shown
+        return snapshot_of(
+            frame, shape, masks=witness.masks, score=score, width=width, heat=heat, boxes=boxes, quality=quality
+        )
 
-    def cameras(self) -> dict[str, CameraConfig]:
-        """The cameras as they are now: the site file's, with what was changed at run time."""
-        if self._cameras is None:
-            return dict(self.config.cameras)
-        return {name: member.config for name, member in self._cameras.members.items()}
-
-    def add_camera(self, name: str, config: CameraConfig) -> None:
-        """Watch one more camera, also after a restart. What it learnt under that id before is gone on from.
-
-        Like all commands on cameras, from any thread, and returns once it has taken effect. Raises CameraExists,
-        ConfigError, CalibrationError; like all of them OverlayError when it cannot be kept (a full disk) and
-        CommandRefused when the engine stops; nothing has changed then.
-        """
-        self._running_cameras.add(name, config)
-
-    def remove_camera(self, name: str) -> None:
-        """Watch it no more. Its open incident closes (``camera_removed``); what it has learnt stays on disk.
-
-        Raises CameraNotFound, like all commands on a camera.
-        """
-        self._running_cameras.remove(name)
-
-    def replace_camera(self, name: str, config: CameraConfig) -> None:
-        """Give it other settings. What it has learnt is kept, and the stream is opened anew only where they need it."""
-        self._running_cameras.replace(name, config)
-
-    def pause_camera(self, name: str) -> None:
-        """Read it no more until it is resumed."""
-        self._running_cameras.set_paused(name, True)
-
-    def resume_camera(self, name: str) -> None:
-        """Read it again, as a new run."""
-        self._running_cameras.set_paused(name, False)
-
-    def arm_camera(self, name: str) -> None:
-        """Raise incidents of it again."""
-        self._running_cameras.set_armed(name, True)
-
-    def disarm_camera(self, name: str) -> None:
-        """Raise no incidents of it; it is scored and learns as before. Its open incident closes (``disarmed``)."""
-        self._running_cameras.set_armed(name, False)
-
-    def history(self, name: str, *, seconds: float) -> History:
-        """The camera's scores of the last ``seconds``, at most a day, in steps of 1 s up to ten minutes, then 10 s."""
-        return self._running_cameras.member(name).watch.history.read(seconds)
-
-    def preview(self, name: str, *, false_alarms_per_day: float, hours: float) -> Preview:
-        """What that budget would have raised in the last ``hours``, at most 24, by the threshold it gives today."""
-        return self._running_cameras.member(name).preview(false_alarms_per_day, seconds=3600.0 * hours)
+    @property
+    def evidence(self) -> EvidenceStore:
+        """What was kept of incidents, by their ids."""
+        return self._evidence.store
 
     def readiness(self) -> dict[str, bool]:
         """What must hold before traffic may rely on this engine; a dead camera does not matter here."""
@@ -302,14 +263,10 @@ class Engine:
                 "maps": len(self._maps),
                 "events": delivery.journal_status.waiting if delivery else 0,
                 "outbox": delivery.waiting if delivery else 0,
+                "evidence": (evidence := self._evidence.status).waiting,
             },
+            evidence=evidence,
         )
-
-    @property
-    def _running_cameras(self) -> Cameras:
-        if self._cameras is None:
-            raise VadError("the engine has not started: it has no cameras yet")
-        return self._cameras
 
     def _register_collectors(self, runner: Runner) -> None:
         for collector in (

@@ -50,10 +50,13 @@ class Judge:
             weights_sha256=sha256,
         )
 
-    def adjust(self, config: CameraConfig, *, masks_changed: bool) -> list[AnomalyEvent]:
-        """Judge by other settings from the next frame on; what was learnt is kept, but for the background of a view
-        whose masks changed. Causes no events.
+    def adjust(self, config: CameraConfig, *, given: Scorer | None, masks_changed: bool) -> list[AnomalyEvent]:
+        """Judge by other settings from the next frame on; causes no events.
+
+        What was learnt is kept, unless another calibration is ``given`` to begin from, and but for the background of
+        a view whose masks changed.
         """
+        self.scorer = given or self.scorer
         self.scorer.adjust(false_alarms_per_day=config.false_alarms_per_day, zones=config.zones)
         if masks_changed:
             self.scorer.begin_view()

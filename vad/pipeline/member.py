@@ -1,0 +1,65 @@
+"""One camera of a running engine: its parts together, and what they say."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from vad.config import CameraConfig
+from vad.pipeline.history import Preview
+from vad.pipeline.ledger import Account
+from vad.pipeline.scoring import Watch
+from vad.pipeline.status import CameraStatus
+from vad.pipeline.stream import CameraStream
+from vad.types import Stage
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One camera as it is now."""
+
+    config: CameraConfig
+    stream: CameraStream
+    watch: Watch
+    is_paused: bool
+    is_armed: bool
+
+    def status(self, account: Account) -> CameraStatus:
+        stream, watch = self.stream.status, self.watch
+        score, opened, judged_s = watch.last_score, watch.opened, watch.judged_s
+        allowed = self.config.false_alarms_per_day * judged_s / DAY_S
+        return CameraStatus(
+            state=stream.state,
+            code=stream.code,
+            detail=stream.detail,
+            run=stream.run,
+            fps=stream.fps,
+            frames=account,
+            corrupt_packets=stream.corrupt_packets,
+            abandoned_readers=stream.abandoned_readers,
+            reconnects=dict(stream.reconnects),
+            errors=dict(stream.errors),
+            stage=score.stage if score else Stage.COLD,
+            score=score.score if score else 0.0,
+            threshold=score.threshold if score else math.inf,
+            health=score.health if score else None,
+            incidents_opened=opened,
+            false_alarms_per_day=self.config.false_alarms_per_day,
+            budget_ratio=opened / allowed if allowed > 0.0 else None,
+            incidents_open=max(0, opened - watch.closed),
+            judged_s=judged_s,
+            frames_spared=stream.frames_spared,
+            is_armed=self.is_armed,
+            is_paused=self.is_paused,
+            last_score_wall_s=score.frame.wall_s if score else None,
+        )
+
+    def preview(self, false_alarms_per_day: float, *, seconds: float) -> Preview:
+        """What another budget would have raised: it moves the threshold by the logarithm of its share."""
+        last = self.watch.last_score
+        if last is None:
+            return Preview(0.0, math.inf, [])
+        threshold = last.threshold + math.log10(self.config.false_alarms_per_day / false_alarms_per_day)
+        return self.watch.history.preview(threshold, seconds=seconds)
