@@ -1,0 +1,80 @@
+"""Commands about cameras: watch them, hear what they raise, see what is wrong with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vad.cli.terminal import Json, print_lines, site_of, stderr, stdout
+from vad.config import DEFAULT_BUS, LogSettings, make_config
+
+
+def run(
+    config: Annotated[str | None, typer.Argument(help="A site file; see site.example.yaml.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="A camera's URL or a file; may be repeated.")] = None,
+) -> None:
+    """Watch cameras until interrupted."""
+    site = site_of(config, source)
+    from vad.log import configure_log
+    from vad.service.daemon import run_site
+
+    configure_log(site.log)
+    status = run_site(site)
+    frames = status.frames
+    stderr.print(
+        f"{frames.received} frames received = {frames.scored} scored + {sum(frames.dropped.values())} dropped "
+        f"({frames.lost} lost) + {frames.in_flight} in flight; last event {status.last_sequence}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def demo(seed: Annotated[int, typer.Option(help="Another seed is another scene.")] = 6) -> None:
+    """Watch a synthetic camera for a minute and a half: learn, then catch five anomalies."""
+    from vad.log import configure_log
+    from vad.service.demo import run_demo
+
+    configure_log(LogSettings(level="error"))
+    if not run_demo(seed=seed, console=stdout):
+        raise typer.Exit(1)
+
+
+def events(
+    address: Annotated[str, typer.Option(help="The engine's bus.")] = DEFAULT_BUS,
+    since: Annotated[int | None, typer.Option(min=0, help="First the events after this sequence.")] = None,
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be repeated.")] = None,
+    storage: Annotated[Path | None, typer.Option(help="For --since: read the journal in this folder.")] = None,
+    follow: Annotated[bool, typer.Option(help="Go on until interrupted; otherwise end with the last event.")] = True,
+    keys: Annotated[Path | None, typer.Option(help="The file of `vad keys new`, for a bus with keys.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print events as they are raised, one a line."""
+    from vad.service.watch import watch_events
+
+    watch_events(address, since=since, cameras=camera, storage=storage, as_json=as_json, follow=follow, keys=keys)
+
+
+def probe(
+    url: Annotated[str, typer.Argument(help="A camera's URL or a file.")],
+    seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="How long to measure.")] = 5.0,
+    transport: Annotated[str, typer.Option(help="tcp or udp.")] = "tcp",
+) -> None:
+    """Say what a stream is, or why it cannot be read."""
+    from vad.video.probe import probe as probe_stream
+
+    site = make_config({"cameras": {"probe": {"url": url, "transport": transport}}}, source="probe")
+    for line in probe_stream(site.cameras["probe"], duration_s=seconds).lines():
+        typer.echo(line)
+
+
+def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:
+    """Validate a site file without starting; prints every fault at once."""
+    site = site_of(config, None)
+    from vad.config.overlay import overlay_lines
+    from vad.service.keys import site_lines
+
+    typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
+    print_lines(site_lines(site))
+    print_lines(overlay_lines(site))
