@@ -187,3 +187,15 @@ def test_listing_and_events_are_written_together_or_not_at_all(journal: Journal)
     with Archive(journal.path) as archive:
         assert sequences(archive) == [3, 2, 1]
     assert journal.last_sequence == 3
+
+
+def test_what_is_open_what_was_last_and_how_many_an_hour(journal: Journal) -> None:
+    journal.append([*whole("a"), *whole("b", camera="cam2", at_s=3600.0), *whole("c", at_s=3700.0)[:1], CAMERA])
+    with Archive(journal.path) as archive:
+        assert [row.incident for row in archive.open_incidents(limit=10)] == ["c"]
+        last = archive.last_incidents(["cam1", "cam2", "none"])
+        assert {camera: row.incident for camera, row in last.items()} == {"cam1": "c", "cam2": "b"}
+        hour = int(WALL_S // 3600)
+        assert archive.incidents_by_step(Wanted(limit=0), step_s=3600.0) == {hour: 1, hour + 1: 2}
+        later = Wanted(limit=0, camera="cam1", since_wall_s=WALL_S + 3600.0)
+        assert archive.incidents_by_step(later, step_s=3600.0) == {hour + 1: 1}

@@ -113,6 +113,28 @@ class Archive(JournalReader):
         with sqlite_errors(self.path):
             return [self._incident(row) for row in self._db.execute(query, (*values, wanted.limit))]
 
+    def open_incidents(self, *, limit: int) -> list[Incident]:
+        """Those that are open now, newest first."""
+        with sqlite_errors(self.path):
+            rows = self._db.execute(f"{_SELECT} WHERE is_open ORDER BY sequence DESC LIMIT ?", (limit,)).fetchall()
+        return [self._incident(row) for row in rows]
+
+    def last_incidents(self, cameras: Iterable[str]) -> dict[str, Incident]:
+        """Each camera's newest incident; cameras that never had one are left out."""
+        query = f"""{_SELECT} WHERE sequence IN (SELECT
+            (SELECT sequence FROM incidents WHERE camera = asked.value ORDER BY sequence DESC LIMIT 1)
+            FROM json_each(?) AS asked)"""
+        with sqlite_errors(self.path):
+            rows = self._db.execute(query, (json.dumps(list(cameras)),)).fetchall()
+        return {found.camera: found for found in map(self._incident, rows)}
+
+    def incidents_by_step(self, wanted: Wanted, *, step_s: float) -> dict[int, int]:
+        """How many incidents that fit were opened in each ``step_s`` of UTC: {wall_s // step_s: count}."""
+        where, values = _where(wanted, table="incidents")
+        query = f"SELECT CAST(wall_s / ? AS INTEGER) AS step, count(*) FROM incidents WHERE {where} GROUP BY step"
+        with sqlite_errors(self.path):
+            return dict(self._db.execute(query, (step_s, *values)).fetchall())
+
     def incident(self, incident: str) -> Incident | None:
         with sqlite_errors(self.path):
             row = self._db.execute(f"{_SELECT} WHERE incident = ?", (incident,)).fetchone()

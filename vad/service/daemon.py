@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
-from typing import Protocol
 
 import structlog
 from prometheus_client import (
@@ -26,6 +25,7 @@ from vad.pipeline.status import EngineStatus
 from vad.service.api.app import http_routes
 from vad.service.api.state import AppState
 from vad.service.http import HttpServer
+from vad.service.place import place
 from vad.types import AnomalyEvent, CameraEvent
 
 log = structlog.get_logger(__name__)
@@ -106,33 +106,3 @@ def _log_event(event: AnomalyEvent | CameraEvent) -> None:
         stage=event.stage.value,
         **({"closed": event.close_reason} if event.close_reason else {}),
     )
-
-
-class Box(Protocol):
-    """A region of an event, typed or off the wire."""
-
-    @property
-    def x0(self) -> float: ...
-
-    @property
-    def y0(self) -> float: ...
-
-    @property
-    def x1(self) -> float: ...
-
-    @property
-    def y1(self) -> float: ...
-
-    @property
-    def score(self) -> float: ...
-
-
-def place(regions: Sequence[Box]) -> str:
-    """The strongest region in words, such as ``middle left``; empty when there is none."""
-    if not regions:
-        return ""
-    region = max(regions, key=lambda r: r.score)
-    x, y = (region.x0 + region.x1) / 2, (region.y0 + region.y1) / 2
-    column = ("left", "centre", "right")[min(2, int(x * 3))]
-    row = ("top", "middle", "bottom")[min(2, int(y * 3))]
-    return f"{row} {column}"

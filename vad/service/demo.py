@@ -20,7 +20,7 @@ from vad.config import SiteConfig, make_config
 from vad.events import AnomalyMessage, Subscriber
 from vad.pipeline.engine import Engine
 from vad.pipeline.status import EngineStatus
-from vad.service.daemon import place
+from vad.service.place import place
 from vad.service.table import camera_table
 from vad.types import DropReason, EventType
 from vad.video.synthetic import DEMO_SECONDS, LabelledInterval, Scene, demo_scene, encode, ground_truth
