@@ -141,7 +141,7 @@ def test_maps_of_one_call_are_not_overwritten_by_the_next() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_asking_for_cuda_where_there_is_none_says_so() -> None:
-    with pytest.raises(EngineError, match="device cuda is not there: torch finds no CUDA device: .*; allowed"):
+    with pytest.raises(EngineError, match=r"device cuda is not there: torch finds no CUDA device: .*; allowed"):
         Runner(random_weights(), device="cuda")
 
 

@@ -21,7 +21,7 @@ from vad.evaluation.judged import Incident, JudgedClip
 from vad.evaluation.measures import Flags, Values
 from vad.evaluation.regions import Reported, Truth, truth_of, truth_of_boxes
 from vad.evaluation.reporting import reported_regions
-from vad.model.runner import Runner
+from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
 from vad.pipeline.judge import Judge
@@ -105,7 +105,7 @@ def evaluate(request: Request, *, progress: Progress = lambda what, done, total:
     for done, source in enumerate(dataset.test):
         progress("checking", done, len(dataset.test))
         measured.append(_measure(dataset, source))
-    runner = Runner(weights, device=request.model.device, threads=request.model.threads)
+    runner = make_runner(weights, device=request.model.device, threads=request.model.threads, max_batch=1)
     normal = _calibrated(request, dataset, runner, fps=measured[0].fps, progress=progress)
     normal.scorer.learning = False
     began_s = time.perf_counter()
@@ -123,7 +123,9 @@ def evaluate(request: Request, *, progress: Progress = lambda what, done, total:
     )
 
 
-def _judge_all(clips: Sequence[_Measured], runner: Runner, normal: _Normal, *, progress: Progress) -> list[JudgedClip]:
+def _judge_all(
+    clips: Sequence[_Measured], runner: AnyRunner, normal: _Normal, *, progress: Progress
+) -> list[JudgedClip]:
     total = sum(clip.frames for clip in clips)
     judged, done = [], 0
     for clip in clips:
@@ -173,13 +175,13 @@ def _count(clip: ClipSource) -> tuple[int, float]:
     return frames, fps
 
 
-def _scan(clip: ClipSource, runner: Runner, scorer: Scorer) -> Scan:
+def _scan(clip: ClipSource, runner: AnyRunner, scorer: Scorer) -> Scan:
     camera = CameraConfig(url=clip.url, analysis_fps=MOST_FPS)
     judge = Judge(CAMERA, scorer, Incidents(CAMERA, settings=ScoringSettings()))
     return Scan(clip.url, camera=camera, name=CAMERA, runner=runner, judge=judge, first_run=FIRST_RUN)
 
 
-def _calibrated(request: Request, dataset: Dataset, runner: Runner, *, fps: float, progress: Progress) -> _Normal:
+def _calibrated(request: Request, dataset: Dataset, runner: AnyRunner, *, fps: float, progress: Progress) -> _Normal:
     settings = ScoringSettings()
     if request.calibration is not None:
         meta, _ = storage.load(request.calibration)

@@ -41,14 +41,9 @@ def make_runner(weights: Weights, *, device: str = "auto", threads: int = 1, max
         log.info("model.on_cpu", detail=why)
         return Runner(weights, device="cpu", threads=threads)
     try:
-        return CudaRunner(weights, device=find_device(device), dtype=_dtype(), most=max_batch)
+        return CudaRunner(weights, device=find_device(device), most=max_batch)
     except EngineError as exc:
         if device != "auto":
             raise
         log.warning("model.on_cpu", detail=str(exc))
     return Runner(weights, device="cpu", threads=threads)
-
-
-def _dtype() -> torch.dtype:
-    """bfloat16 where the device computes in it; emulated it would be slower than float32."""
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32

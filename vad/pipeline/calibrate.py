@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from vad.clock import SystemClock
 from vad.config import CameraConfig, ScoringSettings, redact_url
 from vad.errors import CalibrationError, StreamCode, StreamError
-from vad.model.runner import Runner
+from vad.model.making import AnyRunner
 from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
 from vad.scoring.incidents import Incidents
@@ -53,7 +53,7 @@ def calibrate(
     videos: Sequence[str],
     *,
     camera: CameraConfig,
-    runner: Runner,
+    runner: AnyRunner,
     tell: Callable[[float, float], None] = lambda done_s, total_s: None,
 ) -> Calibration:
     """Learn from the videos, each of them a run of its own of the same camera.

@@ -14,7 +14,7 @@ from vad.clock import Clock, SystemClock
 from vad.config import CameraConfig, ModelSettings, ScoringSettings, redact_url
 from vad.errors import CalibrationError, StreamCode, VadError
 from vad.log import use_standard_logging
-from vad.model.runner import Runner
+from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.judge import Judge
 from vad.pipeline.ledger import Account, Ledger
@@ -49,7 +49,7 @@ class Scan:
         scoring: ScoringSettings | None = None,
         name: str = "scan",
         clock: Clock | None = None,
-        runner: Runner | None = None,
+        runner: AnyRunner | None = None,
         judge: Judge | None = None,
         first_run: int = 1,
     ) -> None:
@@ -60,7 +60,9 @@ class Scan:
         self.name = name
         self.duration_s = 0.0
         self._begun = False
-        self._runner = runner or Runner(load_weights(model.weights), device=model.device, threads=model.threads)
+        self._runner = runner or make_runner(
+            load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1
+        )
         self._clock = clock or SystemClock()
         self._ledger = Ledger()
         self._clips = ClipMailbox()

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from vad.atomic import check_writable
 from vad.config import CameraConfig, ModelSettings
-from vad.model.runner import Runner
+from vad.model.making import make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
 from vad.service.progress import ProgressDisplay
@@ -24,7 +24,7 @@ def run_calibration(
 ) -> None:
     """Learn from the videos and write the file. Raises VadError; what can be known beforehand comes beforehand."""
     check_writable(out)
-    runner = Runner(load_weights(model.weights), device=model.device, threads=model.threads)
+    runner = make_runner(load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1)
     began_s = time.perf_counter()
     with ProgressDisplay(console) as display:
 

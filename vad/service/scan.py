@@ -16,7 +16,7 @@ from rich.table import Table
 
 from vad.config import CameraConfig, ModelSettings, ScoringSettings
 from vad.errors import StreamError
-from vad.model.runner import Runner
+from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.ledger import Account
 from vad.pipeline.scan import Scan
@@ -95,7 +95,7 @@ def scan_files(
     files: Sequence[str], *, camera: CameraConfig, model: ModelSettings, console: Console
 ) -> list[FileResult]:
     """Scan each file; one that cannot be read has its ``error`` set and does not keep the others from being scanned."""
-    runner = Runner(load_weights(model.weights), device=model.device, threads=model.threads)
+    runner = make_runner(load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1)
     columns = (
         TextColumn("{task.description}", markup=False),  # brackets in a file's name are no markup
         BarColumn(),
@@ -106,7 +106,7 @@ def scan_files(
         return [_scan_file(file, camera=camera, runner=runner, progress=progress) for file in files]
 
 
-def _scan_file(file: str, *, camera: CameraConfig, runner: Runner, progress: Progress) -> FileResult:
+def _scan_file(file: str, *, camera: CameraConfig, runner: AnyRunner, progress: Progress) -> FileResult:
     result = FileResult(file)
     started_s = time.perf_counter()
     try:
