@@ -4,6 +4,7 @@
 
     CameraStream (a thread per camera)  -> ClipMailbox -> inference thread -> Mailbox
         -> scoring thread -> WaitingEvents -> journal thread -> Mailbox -> publish thread (and a replay thread)
+                          -> Evidence: incidents whose clips are due -> evidence thread
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from vad.config.overlay import Overlay, read_overlay
 from vad.errors import CalibrationError, EngineError, VadError
 from vad.events.journal import JOURNAL_NAME
 from vad.log import use_standard_logging
-from vad.model.runner import Runner
+from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.bridges import Bridges
 from vad.pipeline.cameras import Cameras
@@ -115,7 +116,8 @@ class Engine(CameraControl):
         for line in overlay.lines(config):
             log.info("overlay.applied", file=str(config.storage.cameras_file), detail=line)
         weights = load_weights(config.model.weights)
-        runner = Runner(weights, device=config.model.device, threads=config.model.threads)
+        model = config.model
+        runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=model.max_batch)
         self.device = str(runner.device)
         warm_luma()
         warm_kernels()
@@ -268,7 +270,7 @@ class Engine(CameraControl):
             evidence=evidence,
         )
 
-    def _register_collectors(self, runner: Runner) -> None:
+    def _register_collectors(self, runner: AnyRunner) -> None:
         for collector in (
             EngineCollector(self.status),
             StorageCollector(self.config.storage),
@@ -293,6 +295,7 @@ class Engine(CameraControl):
             calibration_dir=directory,
             weights_sha256=weights_sha256,
             on_event=self._keep_event,
+            see=self._evidence.see,
         )
 
     def _all_cameras(self, overlay: Overlay, scoring: ScoringWorker, *, model_width: int) -> Cameras:
@@ -305,12 +308,15 @@ class Engine(CameraControl):
             notify=self._notify,
             clock=self._clock,
             model_width=model_width,
+            evidence=self._evidence,
         )
 
     def _notify(self, event: CameraEvent) -> None:
         self._maps.put(event)
 
-    def _start_threads(self, runner: Runner, *, cameras: Cameras, scoring: ScoringWorker, delivery: Delivery) -> None:
+    def _start_threads(
+        self, runner: AnyRunner, *, cameras: Cameras, scoring: ScoringWorker, delivery: Delivery
+    ) -> None:
         def inference() -> None:
             run_inference(
                 clips=self._clips,
@@ -325,6 +331,7 @@ class Engine(CameraControl):
                 scoring.run()
             finally:
                 delivery.finish()
+                self._evidence.finish()
 
         def watch() -> None:
             while not self._clock.wait(self._stopping, timeout_s=WATCHDOG_PERIOD_S):
@@ -333,7 +340,8 @@ class Engine(CameraControl):
                     log.info("engine.all_sources_ended")
                     self._stopping.set()
 
-        stages = {"inference": inference, "scoring": score, **delivery.stages, "watchdog": watch}
+        stages = {"inference": inference, "scoring": score, **delivery.stages, "evidence": self._evidence.run}
+        stages["watchdog"] = watch
         try:
             for name, body in stages.items():
                 thread = threading.Thread(target=self._guarded, args=(name, body), name=f"vad-{name}", daemon=True)

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 
 import av.error
 import structlog
@@ -58,8 +59,9 @@ class Evidence:
     ``open`` raises VadError when the folder cannot be used.
     """
 
-    def __init__(self, settings: EvidenceSettings, *, store: EvidenceStore, clock: Clock) -> None:
-        self._settings, self._store, self._clock = settings, store, clock
+    def __init__(self, settings: EvidenceSettings, *, directory: Path, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self.store = EvidenceStore(directory, keep_days=settings.keep_days, keep_mib=settings.keep_mib, clock=clock)
         self._witnesses: dict[str, Witness] = {}
         self._cases = Cases(settings, witnesses=self._witnesses, ask=self._put)
         self._waiting: deque[Request] = deque()
@@ -72,10 +74,10 @@ class Evidence:
 
     def open(self) -> None:
         try:
-            self._store.open()
+            self.store.open()
         except OSError as exc:
             raise VadError(
-                f"{self._store.directory}: {exc.strerror}; allowed: a folder that can be made and written"
+                f"{self.store.directory}: {exc.strerror}; allowed: a folder that can be made and written"
             ) from None
 
     def witness(self, camera: str) -> Witness:
@@ -109,8 +111,8 @@ class Evidence:
             written=self._written,
             dropped={reason: self._dropped[reason] for reason in NotKept},
             waiting=len(self._waiting),
-            used_bytes=self._store.used_bytes,
-            limit_bytes=self._store.limit_bytes,
+            used_bytes=self.store.used_bytes,
+            limit_bytes=self.store.limit_bytes,
             ring_bytes=sum(witness.size_bytes for witness in list(self._witnesses.values())),
         )
 
@@ -152,7 +154,7 @@ class Evidence:
 
     def _keep(self, request: Request) -> None:
         try:
-            self._store.put(request.camera, request.incident, files_of(request))
+            self.store.put(request.camera, request.incident, files_of(request))
         except TooBig as exc:
             self._drop(NotKept.TOO_BIG, request, str(exc))
         except OSError as exc:
@@ -185,7 +187,7 @@ class Evidence:
             return
         self._retain_s = now_s + RETAIN_EVERY_S
         try:
-            self._store.retain()
+            self.store.retain()
         except OSError as exc:
             log.warning("evidence.not_deleted", detail=str(exc))
 
