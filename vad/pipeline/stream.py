@@ -40,9 +40,7 @@ SETTLED_AFTER_S = 5.0
 DRAIN_S = 1.0
 """How long a run's last frames may take to be scored before its end is announced, so that events keep their order."""
 
-ANNOUNCED = frozenset(
-    {CameraState.UP, CameraState.STALLED, CameraState.BACKOFF, CameraState.ENDED, CameraState.STOPPED}
-)
+UNANNOUNCED = frozenset({CameraState.CONNECTING})
 
 
 @dataclass(slots=True)
@@ -356,7 +354,7 @@ class CameraStream:
         self.status.state, self.status.code, self.status.detail = state, code, detail
         if self.witness is not None and state is not CameraState.UP:
             self.witness.rest()
-        if state not in ANNOUNCED or (state, code) == self._announced:
+        if state in UNANNOUNCED or (state, code) == self._announced:
             return
         self._announced = (state, code)
         level = log.info if code is None or state is CameraState.ENDED else log.warning
