@@ -138,6 +138,10 @@ class Direction:
         )
         return person_pool(unusual, cells.activity)
 
+    def habit(self, row: int, column: int) -> State:
+        """(8,) cell-seconds of movement seen there, by direction: node k points k * 45 degrees from right to down."""
+        return self._place[:, row, column]
+
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         self._learnt_s += dt_s
         keep = 0.5 ** (dt_s / TUNING.forget_half_life_s)
@@ -161,6 +165,11 @@ class Size:
         self._large = RowLine(
             rows, columns, q=TUNING.size_quantile, prior=TUNING.size_prior, prior_mass=TUNING.size_prior_mass
         )
+
+    @property
+    def large(self) -> State:
+        """(gh,) what is large in each row, cells."""
+        return self._large.line
 
     def score(self, cells: CellMap) -> Map:
         surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)

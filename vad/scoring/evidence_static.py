@@ -25,7 +25,7 @@ class StaticChange:
     """
 
     def __init__(self, rows: int, columns: int, *, speed: Speed, left_behind_s: float) -> None:
-        self._speed, self._left_behind_s = speed, left_behind_s
+        self._speed, self.left_behind_s = speed, left_behind_s
         blocks = (2 * rows, 2 * columns)
         self._samples: NDArray[np.uint8] = np.zeros((TUNING.background_samples, *blocks), np.uint8)
         self._valid: Mask = np.zeros((TUNING.background_samples, rows, columns), np.bool_)
@@ -86,9 +86,9 @@ class StaticChange:
             TUNING.static_full,
             TUNING.static_away_s,
             TUNING.static_held_s,
-            TUNING.static_most * self._left_behind_s,
+            TUNING.static_most * self.left_behind_s,
         )
-        return self._map / np.float32(self._left_behind_s)
+        return self._map / np.float32(self.left_behind_s)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         """Learn a normal frame where nothing moves: what stands there for long becomes the background."""
@@ -107,6 +107,12 @@ class StaticChange:
         self._valid[:, changed] = True
         self._stood_s[blocks] = 0.0
         self._look_up()
+
+    def difference(self, cells: CellMap, row: int, column: int) -> float:
+        """Grey levels by which that cell's most different block is off the background, in the light of now."""
+        blocks = slice(2 * row, 2 * row + 2), slice(2 * column, 2 * column + 2)
+        off = np.abs(cells.luma[blocks] - self._gain * self._background[blocks] - self._offset)
+        return float(off.max())
 
     def _sample(self, quiet: Mask, cells: CellMap, *, dt_s: float) -> None:
         self._learnt_s += dt_s

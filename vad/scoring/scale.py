@@ -23,6 +23,11 @@ class Scale:
         calm = all(spot.start <= spot.prior.floor for spot in self._spots)
         return calm or sum(spot.peaks for spot in self._spots) >= TUNING.min_peaks
 
+    @property
+    def usual(self) -> list[float]:
+        """(K,) where each tail begins: normal values are seldom higher."""
+        return [spot.start for spot in self._spots]
+
     def exponents(self, values: Sequence[float], *, frame_s: float) -> list[float]:
         """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.
 

@@ -21,13 +21,14 @@ from vad.scoring import kernels, storage
 from vad.scoring.calibration import take
 from vad.scoring.evidence import Appearance, Direction, Evidence, Size, Speed, Stateful, with_activity
 from vad.scoring.evidence_static import StaticChange
+from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
 from vad.scoring.kernels import Map
 from vad.scoring.places import box_region, judged_cells
 from vad.scoring.scale import Scale
 from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TUNING
-from vad.types import CellMap, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
+from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
 
 MOST_REGIONS = 8
 TOPS = tuple(1 if reason is Reason.STATIC_CHANGE else TUNING.top_windows for reason in REASONS)
@@ -213,6 +214,18 @@ class Scorer:
             regions=self._regions(heat, score, threshold) if spoke else (),
             heat=heat,
             health=issue,
+            findings=self._findings(spoke, cells, maps),
+        )
+
+    def _findings(self, reasons: Sequence[Reason], cells: CellMap, maps: list[Map]) -> tuple[Finding, ...]:
+        return findings_of(
+            reasons,
+            cells=cells,
+            evidences=self._evidences,
+            maps=maps,
+            judged=self._judged,
+            values=self._smooth,
+            usual=self._scale.usual if reasons else (),
         )
 
     def _regions(self, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
