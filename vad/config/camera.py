@@ -58,6 +58,9 @@ class CameraSettings(Section):
     read_timeout_s: float = Field(default=10.0, ge=0.5, le=300.0, description="silence after which a stream is stalled")
     false_alarms_per_day: float = Field(default=2.0, gt=0.0, le=1440.0, description="the false-alarm budget")
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the video")
+    decoder: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="who decodes: the GPU (cuda), the CPU, or the GPU where the network runs on one"
+    )
     realtime: bool = Field(default=True, description="pace a file by its own time stamps, as a camera would")
     loop: bool = Field(default=False, description="play a file again from the start when it ends")
     backoff_min_s: float = Field(default=0.5, gt=0.0, le=60.0, description="first wait before a reconnect")

@@ -1,4 +1,4 @@
-"""A video decoder that notices when the stream turns to another codec.
+"""A video decoder that notices when the stream turns to another codec, and when a GPU does not decode it after all.
 
 A transport stream may change from H.264 to HEVC under way. FFmpeg's demuxer follows but says nothing,
 and the decoder just fails from then on. Noticing costs what comes before the new codec's next key frame.
@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from typing import cast
 
+import av
+import av.error
+import structlog
 from av import Packet, VideoCodecContext, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.video.faults import CORRUPT
 from vad.video.references import References
+
+log = structlog.get_logger(__name__)
+
+MOST_FAILURES = 2
+"""Key frames that a GPU may fail at before it has given a picture; then the CPU decodes."""
 
 _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 
@@ -21,7 +29,8 @@ class Decoder:
     """Decodes one stream's packets. ``codec`` names what the last good frame was made of."""
 
     def __init__(self, context: VideoCodecContext, *, parallel: bool) -> None:
-        self._context = _threaded(context, parallel=parallel)
+        self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
+        self._failures = 0 if context.is_hwaccel else None  # None: not, or no longer, in doubt
         self._references = References(context.name, context.extradata)
         self._trial: VideoCodecContext | None = None
 
@@ -47,14 +56,33 @@ class Decoder:
         """Raises one of ``CORRUPT`` at a damaged packet."""
         try:
             frames = self._context.decode(packet)
-        except CORRUPT:
+        except CORRUPT as exc:
+            self._doubt_hardware(packet, exc)
             frames = self._decode_as_the_other(packet)
             if not frames:
                 raise
             return frames
+        except av.FFmpegError as exc:  # of the device: no memory, no surface, no decoder left
+            if not self._context.is_hwaccel or isinstance(exc, av.error.EOFError):
+                raise
+            self._leave_hardware(exc)
+            frames = self._context.decode(packet)
         if frames:
-            self._trial = None
+            self._trial = self._failures = None
         return frames
+
+    def _doubt_hardware(self, packet: Packet[VideoStream], exc: av.FFmpegError) -> None:
+        if self._failures is not None and packet.is_keyframe:
+            self._failures += 1
+            if self._failures >= MOST_FAILURES:
+                self._leave_hardware(exc)
+
+    def _leave_hardware(self, exc: av.FFmpegError) -> None:
+        """Go on from the next key frame with FFmpeg's own decoder."""
+        log.warning("stream.decoder_fallback", detail=f"the GPU fails to decode: {exc.strerror}; the CPU decodes")
+        fresh = cast(VideoCodecContext, VideoCodecContext.create(self.codec, "r"))
+        fresh.extradata = self._context.extradata
+        self._context, self._failures = _threaded(fresh, parallel=False), None
 
     def _decode_as_the_other(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """What does not decode is tried as the other codec, from the first failure on; one whole frame convinces."""

@@ -22,7 +22,7 @@ _PLANAR = frozenset({"gray", "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv4
 _FULL_RANGE_BY_NAME = frozenset({"gray", "yuvj420p", "yuvj422p", "yuvj444p"})
 _RANGE_LIMITED, _RANGE_FULL = 1, 2  # AVColorRange: AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
 
-_SHIFT = 22  # fixed point: 255 * (255 / 219) * 2**22 still fits an int32
+SHIFT = 22  # fixed point: 255 * (255 / 219) * 2**22 still fits an int32
 _LIMITED_BLACK, _LIMITED_SPAN = 16, 219
 
 
@@ -105,15 +105,29 @@ def pool_luma(
             f"luma plane of {plane.shape[0]} lines of {plane.shape[1]} bytes; allowed: "
             f"{grid.source_height} lines of at least {grid.source_width}"
         )
-    stretch = 255 / _LIMITED_SPAN if limited_range else 1.0
-    black = _LIMITED_BLACK if limited_range else 0
-    gain = round(stretch / grid.pool**2 * 2**_SHIFT)
-    bias = round((0.5 - black * stretch) * 2**_SHIFT)
+    gain, bias = scale_of(grid, limited_range=limited_range)
     luma = np.empty((grid.height, grid.width), dtype=np.uint8)
     _pool(plane, grid.pool, grid.valid_height, grid.valid_width, np.int32(gain), np.int32(bias), luma)
     if mask is not None:
         np.bitwise_and(luma, mask, out=luma)
     return luma
+
+
+def luma_of(frame: VideoFrame, grid: Geometry, mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """The model's luma of a decoded frame, wherever that lies: see ``pool_luma``."""
+    if frame.format.name == "cuda":
+        from vad.video.device_luma import pool_on_device  # loads torch, which is there where such frames come from
+
+        return pool_on_device(frame, grid, mask, limited_range=frame.color_range != _RANGE_FULL)
+    plane, limited_range = luma_plane(frame)
+    return pool_luma(plane, grid, mask, limited_range=limited_range)
+
+
+def scale_of(grid: Geometry, *, limited_range: bool) -> tuple[int, int]:
+    """(gain, bias) with which the sum of a box becomes full-range luma: ``sum * gain + bias >> SHIFT``, clipped."""
+    stretch = 255 / _LIMITED_SPAN if limited_range else 1.0
+    black = _LIMITED_BLACK if limited_range else 0
+    return round(stretch / grid.pool**2 * 2**SHIFT), round((0.5 - black * stretch) * 2**SHIFT)
 
 
 def warm_luma() -> None:
@@ -158,7 +172,7 @@ def _pool(plane, pool, valid_height, valid_width, gain, bias, out):  # type: ign
         row = out[y]
         for x in range(valid_width):
             # the casts keep Numba from widening to int64, which would halve the vector width
-            value = np.int32(np.int32(np.int32(total[x] * gain) + bias) >> np.int32(_SHIFT))
+            value = np.int32(np.int32(np.int32(total[x] * gain) + bias) >> np.int32(SHIFT))
             row[x] = np.uint8(min(max(value, np.int32(0)), np.int32(255)))
         row[valid_width:] = row[valid_width - 1]
     for y in range(valid_height, out.shape[0]):

@@ -24,7 +24,8 @@ from vad.errors import StreamCode, StreamError
 from vad.types import Frame, Geometry, WallSource
 from vad.video.arrival import Arrival, Arrivals
 from vad.video.faults import CORRUPT, translate_av_errors
-from vad.video.luma import geometry, luma_plane, pool_luma, visible
+from vad.video.hardware import check, pixel_format
+from vad.video.luma import geometry, luma_of, visible
 from vad.video.source import Feed, Source, open_feed, resolve
 from vad.video.sparing import Spared, Sparing
 from vad.video.tape import Format, Tape
@@ -44,6 +45,7 @@ class StreamInfo:
     width: int
     height: int
     pixel_format: str
+    decoder: str  # "cpu", or "cuda" where a GPU decodes
     announced_fps: float | None
     live: bool
     geometry: Geometry
@@ -100,7 +102,8 @@ class Reader:
 
     def __enter__(self) -> Self:
         if self._feed is None:
-            self._feed = open_feed(self._source, camera=self.camera, parallel=not self.config.realtime)
+            decoder, parallel = self.config.decoder, not self.config.realtime
+            self._feed = open_feed(self._source, camera=self.camera, parallel=parallel, decoder=decoder)
         self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
         self._arrivals = Arrivals(self._clock, live=self._feed.live)
         self._faults_before = self._feed.faults
@@ -236,7 +239,6 @@ class Reader:
             self._await_due(pts_s)
 
     def _analysed(self, frame: VideoFrame, grid: Geometry, pts_s: float, arrival: Arrival) -> Frame:
-        plane, limited_range = luma_plane(frame)
         index, self._next_index = self._next_index, self._next_index + 1
         return Frame(
             camera=self.camera,
@@ -247,7 +249,7 @@ class Reader:
             wall_source=arrival.wall_source,
             arrived_s=arrival.arrived_s,
             geometry=grid,
-            luma=pool_luma(plane, grid, self._mask, limited_range=limited_range),
+            luma=luma_of(frame, grid, self._mask),
         )
 
     def _checked_info(self, frame: VideoFrame) -> StreamInfo:
@@ -272,7 +274,8 @@ class Reader:
             container=feed.container,
             width=frame.width,
             height=frame.height,
-            pixel_format=frame.format.name,
+            pixel_format=pixel_format(frame),
+            decoder=check(frame, decoder=self.config.decoder, camera=self.camera, codec=feed.codec),
             announced_fps=feed.announced_fps,
             live=feed.live,
             geometry=geometry(frame.width, frame.height, model_width=self._model_width),

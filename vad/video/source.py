@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 import av
 import av.error
 from av import Packet, VideoFrame
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Discard
 from av.video.stream import VideoStream
@@ -27,6 +28,7 @@ from vad.errors import StreamCode, StreamError
 from vad.video.decoding import Decoder
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
+from vad.video.hardware import accelerator
 
 FOLDER_FPS = 10.0
 """Rate of a folder of frames whose URL does not say ``?fps=``."""
@@ -154,15 +156,16 @@ def _fps(url: str, query: dict[str, list[str]]) -> float | None:
     return fps
 
 
-def open_feed(source: Source, *, camera: str, parallel: bool) -> Feed:
+def open_feed(source: Source, *, camera: str, parallel: bool, decoder: str = "cpu") -> Feed:
     """Open it. ``parallel`` lets the decoder use every core: right for one recording, wrong for many live streams.
 
+    ``decoder`` is ``auto``, ``cpu`` or ``cuda``: see ``hardware``; pictures in a folder are for the CPU alone.
     Raises StreamError. Blocks for as long as the read time-out, with the GIL released.
     """
     if source.kind is SourceKind.FOLDER:
         with translate_av_errors(camera, source.shown):
             return FolderFeed(Path(source.target), fps=source.fps or FOLDER_FPS, camera=camera)
-    container = _open_container(source, camera=camera)
+    container = _open_container(source, camera=camera, accel=accelerator(decoder, camera=camera))
     try:
         return ContainerFeed(container, source=source, camera=camera, parallel=parallel)
     except BaseException:
@@ -170,12 +173,19 @@ def open_feed(source: Source, *, camera: str, parallel: bool) -> Feed:
         raise
 
 
-def _open_container(source: Source, *, camera: str) -> InputContainer:
+def _open_container(source: Source, *, camera: str, accel: HWAccel | None) -> InputContainer:
     began_s = time.monotonic()  # real time whatever the clock: FFmpeg waits in it
     options = dict(source.options)
     try:
         with translate_av_errors(camera, source.shown):
-            return av.open(source.target, mode="r", format=source.format, options=options, metadata_errors="replace")
+            return av.open(
+                source.target,
+                mode="r",
+                format=source.format,
+                options=options,
+                metadata_errors="replace",
+                hwaccel=accel,
+            )
     except StreamError as exc:
         waited_s = time.monotonic() - began_s
         # FFmpeg says "invalid data" of an RTSP server that does not answer in time

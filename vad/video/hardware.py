@@ -1,0 +1,95 @@
+"""Decoding on an NVIDIA GPU (NVDEC, through FFmpeg), whose frames stay there until ``device_luma`` has pooled them.
+
+FFmpeg must work in the very CUDA context that torch uses, or torch could not read its frames. FFmpeg's own way into it
+(``primary_ctx``, PyAV's default) is refused once torch was there first, so that the *current* context is asked for:
+each stream's thread has torch enter it before FFmpeg looks (https://github.com/PyAV-Org/PyAV/pull/2339).
+"""
+
+from __future__ import annotations
+
+import av
+import structlog
+from av import VideoCodecContext, VideoFrame
+from av.codec.hwaccel import HWAccel
+
+from vad.errors import StreamCode, StreamError
+
+log = structlog.get_logger(__name__)
+
+ON_DEVICE = "cuda"
+"""Pixel format of a frame that lies on the device, and name of the decoder that makes such."""
+
+_WAYS_IN: tuple[dict[str, object], ...] = ({"primary_ctx": "0", "current_ctx": "1"}, {"primary_ctx": "1"})
+
+_AS_CODED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
+
+_offered: list[int] = []
+_told: set[tuple[str, str]] = set()
+
+
+def offer(device: str) -> None:
+    """Where the network of this process runs (``cpu``, ``cuda:N``): what ``decoder: auto`` means from now on."""
+    _offered[:] = [int(device.partition(":")[2] or 0)] if device.startswith("cuda") else []
+
+
+def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
+    """What ``av.open`` needs in order to decode on the device; None where the CPU decodes.
+
+    ``decoder`` is ``auto`` (the device that the network runs on, if it is one), ``cpu`` or ``cuda``. Where the device
+    cannot, ``auto`` says so once in the log and ``cuda`` raises StreamError. Call it in the thread that will decode.
+    """
+    if decoder == "cpu" or (decoder == "auto" and not _offered):
+        return None
+    device = _offered[0] if _offered else 0
+    why = _enter_context(device)
+    for options in _WAYS_IN if not why else ():
+        accel = HWAccel(
+            "cuda", device=str(device), allow_software_fallback=True, options=dict(options), is_hw_owned=True
+        )
+        try:
+            VideoCodecContext.create("h264", "r", hwaccel=accel)
+        except av.FFmpegError as exc:
+            why = f"FFmpeg cannot use cuda:{device}: {exc.strerror}"
+            continue
+        return accel
+    _refuse_or_tell(decoder, camera, why)
+    return None
+
+
+def check(frame: VideoFrame, *, decoder: str, camera: str, codec: str) -> str:
+    """Who decoded a stream's first frame: ``cuda`` or ``cpu``. Raises StreamError if ``decoder`` asks for ``cuda``."""
+    if frame.format.name == ON_DEVICE:
+        return ON_DEVICE
+    if decoder == "cuda" or (decoder == "auto" and _offered):
+        what = f"{codec}, {frame.format.name}, {frame.width}x{frame.height}"
+        _refuse_or_tell(decoder, camera, f"the GPU does not decode it ({what}), or has no decoder left")
+    return "cpu"
+
+
+def pixel_format(frame: VideoFrame) -> str:
+    """Of the stream that the frame is from, also where a device keeps it as another."""
+    if frame.format.name != ON_DEVICE or frame.sw_format is None:
+        return str(frame.format.name)
+    return _AS_CODED.get(frame.sw_format.name, str(frame.sw_format.name))
+
+
+def _enter_context(device: int) -> str:
+    """Make torch's context of that device this thread's current one; why it cannot be, or nothing."""
+    import torch  # only where a device is asked for: it takes seconds to load
+
+    if not torch.cuda.is_available() or device >= torch.cuda.device_count():
+        return f"torch finds no CUDA device {device}"
+    try:
+        with torch.cuda.device(device):
+            torch.zeros(1, device=f"cuda:{device}")  # not empty(): that may be served without the driver
+    except RuntimeError as exc:
+        return f"cuda:{device}: {str(exc).strip().splitlines()[0]}"
+    return ""
+
+
+def _refuse_or_tell(decoder: str, camera: str, why: str) -> None:
+    if decoder == "cuda":
+        raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{camera}: decoder cuda: {why}; allowed: decoder auto or cpu")
+    if (camera, why) not in _told:
+        _told.add((camera, why))
+        log.warning("stream.decoder_fallback", camera=camera, detail=f"{why}; the CPU decodes")
