@@ -24,7 +24,7 @@ _WAYS_IN: tuple[dict[str, object], ...] = ({"primary_ctx": "0", "current_ctx": "
 _AS_CODED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 
 _offered: list[int] = []
-_told: set[tuple[str, str]] = set()
+_told: set[str] = set()
 
 
 def offer(device: str) -> None:
@@ -36,7 +36,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
     """What ``av.open`` needs in order to decode on the device; None where the CPU decodes.
 
     ``decoder`` is ``auto`` (the device that the network runs on, if it is one), ``cpu`` or ``cuda``. Where the device
-    cannot, ``auto`` says so once in the log and ``cuda`` raises StreamError. Call it in the thread that will decode.
+    cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the thread that will decode.
     """
     if decoder == "cpu" or (decoder == "auto" and not _offered):
         return None
@@ -90,6 +90,6 @@ def _enter_context(device: int) -> str:
 def _refuse_or_tell(decoder: str, camera: str, why: str) -> None:
     if decoder == "cuda":
         raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{camera}: decoder cuda: {why}; allowed: decoder auto or cpu")
-    if (camera, why) not in _told:
-        _told.add((camera, why))
+    if camera not in _told:
+        _told.add(camera)
         log.warning("stream.decoder_fallback", camera=camera, detail=f"{why}; the CPU decodes")

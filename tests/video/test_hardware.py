@@ -1,0 +1,185 @@
+"""Decoding on a GPU, as far as it can be held without one: the pooling on the device, and every way back to the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from av import VideoFrame
+
+from tests.video.clips import VideoFile, write_video
+from tests.video.reading import read
+from vad.config import Polygon
+from vad.types import Frame
+from vad.video import hardware
+from vad.video.decoding import MOST_FAILURES, Decoder
+from vad.video.device_luma import pool_on_device
+from vad.video.luma import geometry, luma_of, luma_plane, pool_luma, visible
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+TRIANGLE = Polygon(points=[(0.1, 0.1), (0.9, 0.3), (0.4, 0.95)])
+
+
+@pytest.fixture
+def offered() -> object:
+    """As if the network ran on a CUDA device."""
+    hardware.offer("cuda:0")
+    yield
+    hardware.offer("cpu")
+    hardware._told.clear()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("film") / "film.mp4", frames=50)
+
+
+def frame_of(width: int, height: int, pixel_format: str, *, full: bool = False) -> VideoFrame:
+    noise = np.random.default_rng(width * height).integers(0, 256, (height, width), dtype=np.uint8)
+    frame = VideoFrame.from_ndarray(noise, format="gray").reformat(format=pixel_format)
+    frame.color_range = 2 if full else 1
+    return frame
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    ("width", "height", "model_width"),
+    [(1920, 1080, 160), (640, 360, 160), (334, 250, 160), (176, 100, 176), (98, 30, 20)],
+)
+def test_luma_pooled_where_the_frame_lies_is_that_of_the_cpu(
+    width: int, height: int, model_width: int, full: bool
+) -> None:
+    frame = frame_of(width, height, "nv12", full=full)
+    grid = geometry(width, height, model_width=model_width)
+    mask = visible([TRIANGLE], grid)
+    for hidden in (None, mask):
+        plane, limited_range = luma_plane(frame)
+        assert limited_range is not full
+        expected = pool_luma(plane, grid, hidden, limited_range=limited_range)
+        np.testing.assert_array_equal(pool_on_device(frame, grid, hidden, limited_range=not full), expected)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_ten_bits_give_the_same_luma_to_rounding(full: bool) -> None:
+    frame = frame_of(640, 360, "p010le", full=full)
+    grid = geometry(640, 360, model_width=160)
+    got = pool_on_device(frame, grid, None, limited_range=not full)
+    assert np.abs(got.astype(int) - luma_of(frame, grid, None)).max() <= 1
+
+
+def test_an_unknown_layout_on_a_device_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="frames of yuv444p on a device; known: nv12, p010le, p016le"):
+        pool_on_device(frame_of(64, 64, "yuv444p"), geometry(64, 64, model_width=64), None, limited_range=True)
+
+
+@no_cuda
+def test_without_a_device_auto_decodes_on_the_cpu_and_says_so_once(
+    film: Path, offered: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = read(film, decoder="cpu")
+    for _ in range(2):
+        outcome = read(film, decoder="auto")
+        assert outcome.code == "ended"
+        assert_same(outcome.frames, expected.frames)
+        assert outcome.reader.info.decoder == "cpu"
+    said = [line for line in capsys.readouterr().out.splitlines() if "decoder_fallback" in line]
+    assert len(said) == 1
+    assert "torch finds no CUDA device 0; the CPU decodes" in said[0]
+
+
+@no_cuda
+def test_without_a_device_cuda_is_refused_with_what_is_allowed(film: Path) -> None:
+    outcome = read(film, decoder="cuda")
+    assert outcome.code == "codec_unsupported"
+    assert str(outcome.error) == "cam1: decoder cuda: torch finds no CUDA device 0; allowed: decoder auto or cpu"
+
+
+def test_where_the_network_runs_on_the_cpu_auto_asks_for_no_device(
+    film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read(film, decoder="auto", at_most=3).reader.info.decoder == "cpu"
+    assert "decoder_fallback" not in capsys.readouterr().out
+
+
+def test_a_folder_of_pictures_is_not_for_the_gpu(tmp_path: Path) -> None:
+    for index in range(3):
+        frame_of(64, 48, "gray").reformat(format="rgb24").save(str(tmp_path / f"{index}.png"))
+    outcome = read(tmp_path, decoder="cuda")
+    assert outcome.code == "codec_unsupported"
+    assert "the GPU does not decode it (png, " in str(outcome.error)
+
+
+class Failing:
+    """A context whose device fails: FFmpeg gives no such one where there is no device."""
+
+    name, profile, is_hwaccel = "h264", "High", True
+
+    def __init__(self, extradata: bytes | None, error: type[av.FFmpegError], code: int) -> None:
+        self.extradata, self._error = extradata, error(code, "CUDA_ERROR_UNKNOWN")
+        self.thread_count, self.thread_type, self.asked = 1, "NONE", 0
+
+    def decode(self, packet: object) -> list[VideoFrame]:
+        self.asked += 1
+        raise self._error
+
+
+@pytest.mark.parametrize("how", ["at once", "after a few key frames"])
+def test_a_gpu_that_fails_leaves_the_stream_to_the_cpu(
+    film: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = (av.error.MemoryError, 12) if how == "at once" else (av.error.ExternalError, 542398533)
+    path = write_video(film.parent / "short.mp4", frames=40, key_every=5)
+    pictures, corrupt = [], 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = Failing(stream.codec_context.extradata, *kind)
+        decoder = Decoder(context, parallel=False)  # type: ignore[arg-type]
+        for packet in container.demux(stream):
+            try:
+                pictures += decoder.decode(packet)
+            except av.error.ExternalError:
+                corrupt += 1
+    if how == "at once":
+        assert (len(pictures), corrupt) == (40, 0)
+    else:
+        assert corrupt == 5 * (MOST_FAILURES - 1) + 1
+        assert len(pictures) == 40 - 5 * MOST_FAILURES
+    assert not decoder._context.is_hwaccel
+    assert capsys.readouterr().out.count("the GPU fails to decode: CUDA_ERROR_UNKNOWN; the CPU decodes") == 1
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_frames_of_the_gpu_are_those_of_the_cpu(codec: str, video_file: VideoFile, offered: object) -> None:
+    path = video_file("film.mp4", codec=codec, width=1280, height=718, frames=60, options={"bf": "2"})
+    masks = [TRIANGLE.model_dump()]
+    expected = read(path, decoder="cpu", masks=masks)
+    for decoder in ("cuda", "auto"):
+        outcome = read(path, decoder=decoder, masks=masks)
+        assert outcome.reader.info.decoder == "cuda", outcome.error
+        assert outcome.reader.info.pixel_format == "yuv420p"
+        assert_same(outcome.frames, expected.frames, most_levels=1)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_what_the_gpu_does_not_decode_the_cpu_does(video_file: VideoFile, offered: object) -> None:
+    path = video_file("deep.mp4", codec="libx264", pixel_format="yuv444p", frames=20)
+    outcome = read(path, decoder="auto")
+    assert outcome.reader.info.decoder == "cpu"
+    assert_same(outcome.frames, read(path, decoder="cpu").frames)
+    refused = read(path, decoder="cuda")
+    assert refused.code == "codec_unsupported"
+    assert "the GPU does not decode it (h264, yuv444p, 640x360)" in str(refused.error)
+
+
+def assert_same(got: list[Frame], expected: list[Frame], *, most_levels: int = 0) -> None:
+    assert [frame.pts_s for frame in got] == pytest.approx([frame.pts_s for frame in expected])
+    for one, other in zip(got, expected, strict=True):
+        assert one.geometry == other.geometry
+        assert np.abs(one.luma.astype(int) - other.luma).max() <= most_levels
