@@ -77,8 +77,7 @@ class EvidenceStore:
 
     def get(self, incident: str) -> EvidenceFiles | None:
         """The evidence of an incident; None when there is none (yet, or any more)."""
-        with self._lock:
-            kept = self._kept.get(incident)
+        kept = self._kept.get(incident)  # without the lock: a slow disk must not make a reader wait
         if kept is None:
             return None
         if not (details := kept.folder / DETAILS).is_file():  # somebody else has deleted it

@@ -41,6 +41,12 @@ PER_CAMERA: tuple[tuple[Kind, str, str, Callable[[CameraStatus], float | None]],
     ("gauge", "vad_frames_in_flight", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
     ("gauge", "vad_stream_up", "1 while frames arrive.", lambda c: int(c.state is CameraState.UP)),
     ("gauge", "vad_stream_fps", "Frames a second, measured from the media clock.", lambda c: c.fps and round(c.fps, 3)),
+    (
+        "gauge",
+        "vad_stream_decoded_by_gpu",
+        "1 where a GPU decodes the stream; none where the CPU does.",
+        lambda c: 1 if c.decoder == "cuda" else None,
+    ),
     ("counter", "vad_stream_corrupt_packets", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
     (
         "counter",
@@ -130,6 +136,10 @@ OF_THE_ENGINE: tuple[tuple[Family, str, str, Callable[[EngineStatus], float]], .
     (GaugeMetricFamily, "vad_replay_unread_bytes", "Given back and not yet read.", lambda s: s.replay.unread_bytes),
     (GaugeMetricFamily, "vad_bus_connections", "Open to the bus and the replay.", lambda s: s.bus.connections),
     (CounterMetricFamily, "vad_bus_connections_accepted", "Ever opened.", lambda s: s.bus.accepted),
+    (CounterMetricFamily, "vad_evidence_written", "Evidence of incidents kept.", lambda s: s.evidence.written),
+    (GaugeMetricFamily, "vad_evidence_used_bytes", "What it takes on disk.", lambda s: s.evidence.used_bytes),
+    (GaugeMetricFamily, "vad_evidence_limit_bytes", "What it may take: keep_mib.", lambda s: s.evidence.limit_bytes),
+    (GaugeMetricFamily, "vad_evidence_ring_bytes", "Latest video kept in memory.", lambda s: s.evidence.ring_bytes),
 )
 """One value each."""
 
@@ -202,6 +212,7 @@ class EngineCollector(Collector):
         yield _queues(status)
         yield _answers(status)
         yield _refused(status)
+        yield _not_kept(status)
         for family, name, text, of_bridge in PER_BRIDGE:
             metric = family(name, text, labels=["bridge"])
             for bridge, told in status.bridges.items():
@@ -239,6 +250,13 @@ def _refused(status: EngineStatus) -> Metric:
     family = CounterMetricFamily("vad_bus_connections_refused", "Turned away, by reason.", labels=["reason"])
     for reason in REASONS:
         family.add_metric([reason], status.bus.refused.get(reason, 0))
+    return family
+
+
+def _not_kept(status: EngineStatus) -> Metric:
+    family = CounterMetricFamily("vad_evidence_dropped", "Evidence that was not kept, by reason.", labels=["reason"])
+    for reason, times in status.evidence.dropped.items():
+        family.add_metric([reason], times)
     return family
 
 
