@@ -47,6 +47,7 @@ from vad.pipeline.snapshot import snapshot_of
 from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
 from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CameraEvent
+from vad.video.hardware import offer
 from vad.video.luma import warm_luma
 
 log = structlog.get_logger(__name__)
@@ -119,6 +120,7 @@ class Engine(CameraControl):
         model = config.model
         runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=model.max_batch)
         self.device = str(runner.device)
+        offer(self.device)  # to the cameras' decoders
         warm_luma()
         warm_kernels()
         with ExitStack() as undo:

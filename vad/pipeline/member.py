@@ -50,6 +50,7 @@ class Member:
             budget_ratio=opened / allowed if allowed > 0.0 else None,
             incidents_open=max(0, opened - watch.closed),
             judged_s=judged_s,
+            decoder=stream.decoder,
             frames_spared=stream.frames_spared,
             is_armed=self.is_armed,
             is_paused=self.is_paused,

@@ -22,6 +22,7 @@ from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.stream import CameraStream
 from vad.scoring.warming import warm_kernels
 from vad.types import CameraEvent, FrameScore
+from vad.video.hardware import offer
 from vad.video.luma import warm_luma
 
 SCAN_CLIP_LENGTH = 16
@@ -63,6 +64,7 @@ class Scan:
         self._runner = runner or make_runner(
             load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1
         )
+        offer(str(self._runner.device))
         self._clock = clock or SystemClock()
         self._ledger = Ledger()
         self._clips = ClipMailbox()

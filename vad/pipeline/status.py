@@ -18,6 +18,7 @@ class StreamStatus:
     detail: str = ""
     run: int = -1
     fps: float | None = None
+    decoder: str = ""  # "cpu", or "cuda" where a GPU decodes
     frames_decoded: int = 0
     frames_spared: int = 0
     corrupt_packets: int = 0
@@ -54,6 +55,7 @@ class CameraStatus:
     budget_ratio: float | None
     incidents_open: int = 0
     judged_s: float = 0.0
+    decoder: str = ""  # "cpu", or "cuda" where a GPU decodes; empty before the first frame
     frames_spared: int = 0
     is_armed: bool = True
     is_paused: bool = False

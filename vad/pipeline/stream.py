@@ -248,6 +248,7 @@ class CameraStream:
                     if not self._admit(generation, frame):
                         return
                     self.status.fps = reader.measured_fps
+                    self.status.decoder = reader.info.decoder if reader.info else ""
                     self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
                     self.status.frames_spared = spared_before + reader.spared_frames
                     self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
