@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vad.config import CameraConfig, ModelSettings, SiteConfig
-from vad.model.runner import Runner
+from vad.model.making import make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.scan import Scan
 from vad.video.synthetic import Scene, encode
@@ -46,7 +46,7 @@ def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
 
     Raises WeightsError and EngineError as the engine itself does.
     """
-    runner = Runner(load_weights(model.weights), device=model.device, threads=model.threads)
+    runner = make_runner(load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1)
     with tempfile.TemporaryDirectory(prefix="vad-capacity-") as folder:
         sample = Path(folder) / "sample.mp4"
         encode(Scene(seed=1, fps=SAMPLE_FPS, width=640, height=360), sample, seconds=SAMPLE_S)
