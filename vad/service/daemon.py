@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from types import FrameType
 
 import structlog
@@ -47,8 +47,10 @@ def run_site(site: SiteConfig) -> EngineStatus:
     engine = Engine(site, registry=registry)
     with ExitStack() as stack:
         if site.http.bind:
-            routes = http_routes(AppState(engine, settings=site.http))
-            server = HttpServer(site.http.bind, registry=registry, readiness=engine.readiness, routes=routes)
+            state = stack.enter_context(closing(AppState(engine, settings=site.http)))
+            server = HttpServer(
+                site.http.bind, registry=registry, readiness=engine.readiness, routes=http_routes(state)
+            )
             stack.enter_context(server)
             log.info("http.started", address=server.address)
         stack.enter_context(_signals(engine))

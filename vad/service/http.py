@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Self
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from vad.errors import BindError, EngineError
 from vad.pipeline.exposition import encode
+from vad.service.api.problems import HANDLERS
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -117,17 +117,7 @@ def application(*, registry: CollectorRegistry, readiness: Readiness, routes: Se
 
     return Starlette(
         routes=[Route("/metrics", metrics), Route("/livez", livez), Route("/readyz", readyz), *routes],
-        exception_handlers={HTTPException: _problem, Exception: _problem},
-    )
-
-
-def _problem(request: Request, error: Exception) -> Response:
-    """An error without its internals: these go to the log, not to whoever asked."""
-    if not isinstance(error, HTTPException):
-        error = HTTPException(500)
-    body = {"type": "about:blank", "title": error.detail, "status": error.status_code, "instance": request.url.path}
-    return JSONResponse(
-        body, status_code=error.status_code, headers=error.headers, media_type="application/problem+json"
+        exception_handlers=HANDLERS,
     )
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from vad import __version__
-from vad.service.api import cameras, status
+from vad.service.api import cameras, events, evidence, incidents, pictures, status
+from vad.service.api.gate import Gate
+from vad.service.api.openapi import document
+from vad.service.api.problems import HANDLERS
+from vad.service.api.session import session_routes
 from vad.service.api.state import AppState
 from vad.service.console import console_routes
 
@@ -14,13 +20,31 @@ PREFIX = "/api/v1"
 
 
 def http_routes(state: AppState) -> list[BaseRoute]:
-    """What the HTTP server mounts beside ``/metrics``: the API under ``/api/v1`` and the console."""
-    return [Mount(PREFIX, api(state)), *console_routes(state)]
+    """What the HTTP server mounts beside ``/metrics``: the API under ``/api/v1`` and the console, behind the gate."""
+    inside = Starlette(exception_handlers=HANDLERS)
+    inside.state.vad = state
+    gate = Gate(inside, settings=state.settings, door=state.door)
+    inside.router.routes += [Mount(PREFIX, api(state)), *session_routes(state, gate), *console_routes(state)]
+    return [Mount("", gate)]
 
 
 def api(state: AppState) -> FastAPI:
-    app = FastAPI(title="vad", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    """The API alone, without the gate. ``/openapi.json`` is its document; there is no page for it."""
+    app = FastAPI(
+        title="vad",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        exception_handlers=HANDLERS,
+        redirect_slashes=False,
+    )
     app.state.vad = state
-    for router in (status.router, cameras.router):
-        app.include_router(router)
+    for module in (status, cameras, pictures, events, incidents, evidence):
+        app.include_router(module.router)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(document(app))
+
     return app

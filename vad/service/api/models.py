@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from vad.config import CameraConfig, Polygon, redact_url
 from vad.errors import StreamCode
+from vad.events import archive
 from vad.pipeline.ledger import Account
 from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
 from vad.types import CameraState, DropReason, HealthIssue, Stage
@@ -156,6 +158,12 @@ class LastEvent(Model):
     wall_s: float
     reasons: list[str]
 
+    @classmethod
+    def of(cls, event: archive.LastEvent | None) -> LastEvent | None:
+        if event is None:
+            return None
+        return cls(id=event.id, type=event.type, wall_s=event.wall_s, reasons=list(event.reasons))
+
 
 class Area(Model):
     """A polygon in fractions of the picture, origin top left."""
@@ -214,8 +222,8 @@ class Camera(Model):
             score=status.score,
             threshold=status.threshold,
             health=status.health,
-            is_armed=getattr(status, "is_armed", True),
-            is_paused=getattr(status, "is_paused", False),
+            is_armed=status.is_armed,
+            is_paused=status.is_paused,
             false_alarms_per_day=config.false_alarms_per_day,
             budget_ratio=status.budget_ratio,
             incidents_open=status.incidents_open,
@@ -236,3 +244,22 @@ class Cameras(Model):
     """All cameras of the site, in the order of its file."""
 
     cameras: list[Camera] = Field(description="in the order in which they were added")
+
+
+class Scores(Model):
+    """A camera's scores: the highest of each step, and the threshold then (null while nothing is judged)."""
+
+    camera: str
+    step_s: float
+    points: Sequence[tuple[float, Finite, Finite]]
+    """`[wall_s where the step begins, score, threshold]`, newest last."""
+
+
+class Preview(Model):
+    """What a budget would have raised, of the last hours."""
+
+    covered_s: float
+    threshold: Finite
+    incidents: list[float]
+    """When each would have begun, `wall_s`."""
+    per_day: Finite

@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends
+from prometheus_client import Counter
 from starlette.requests import HTTPConnection
 
 from vad.clock import Clock, SystemClock
 from vad.config import HttpSettings
+from vad.events.verdicts import VERDICTS_NAME, Verdicts
 from vad.pipeline.engine import Engine
+from vad.service.api.door import Caller, Door
+from vad.service.api.problems import Problem
+from vad.service.api.pushing import Places
+from vad.service.api.readers import Readers
+from vad.service.api.tail import Tail
+from vad.service.tokens import Role
+
+__all__ = ["AppState", "Caller", "Role", "State", "app_state", "caller_of", "check_role", "needs"]
+
+PICTURES_AT_ONCE = 4
 
 
-class Role(IntEnum):
-    """What a caller may do; each may all that the ones before it may."""
-
-    VIEWER = 1  # see everything
-    OPERATOR = 2  # judge incidents, arm, pause, draw masks, set the sensitivity
-    ADMIN = 3  # add and remove cameras, change where they are
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. ``token_id`` is None where no token is needed (this machine's loopback alone)."""
-
-    name: str
-    role: Role
-    token_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AppState:
-    """One for a server; everything in it may be used from any thread."""
+    """One for a server. All but ``door`` may be used from any thread.
 
-    engine: Engine
-    settings: HttpSettings = field(default_factory=HttpSettings)
-    clock: Clock = field(default_factory=SystemClock)
+    Making it reads the tokens and opens the verdicts: raises TokenFileError and VerdictError.
+    """
+
+    def __init__(self, engine: Engine, *, settings: HttpSettings | None = None, clock: Clock | None = None) -> None:
+        self.engine = engine
+        self.settings = settings or HttpSettings()
+        self.clock: Clock = clock or SystemClock()
+        self.door = Door(self.settings.tokens, clock=self.clock)
+        self.verdicts = Verdicts(engine.config.storage.dir / VERDICTS_NAME)
+        self.commands = CapacityLimiter(1)
+        self.pictures = CapacityLimiter(PICTURES_AT_ONCE)
+        self.live = Places(self.settings.live_streams, what="live streams (http.live_streams)")
+        self.listeners = Places(self.settings.event_streams, what="event streams (http.event_streams)")
+        self.readers = Readers(engine.journal_path, verdicts=self.verdicts.path)
+        self.tail = Tail(self.readers)
+        self.said = Counter(
+            "vad_verdicts", "Verdicts given on incidents.", ["camera", "verdict"], registry=engine.registry
+        )
 
     @property
     def journal_path(self) -> Path:
         return self.engine.journal_path
+
+    def close(self) -> None:
+        self.readers.close()
+        self.verdicts.close()
+
+
+def app_state(connection: HTTPConnection) -> AppState:
+    state: AppState = connection.app.state.vad
+    return state
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
@@ -51,9 +69,28 @@ def caller_of(connection: HTTPConnection) -> Caller:
     return caller
 
 
-def app_state(connection: HTTPConnection) -> AppState:
-    state: AppState = connection.app.state.vad
-    return state
+def check_role(caller: Caller, needed: Role, what: str) -> None:
+    """Raises Problem 403 for a caller who may not do that."""
+    if caller.role < needed:
+        raise Problem(
+            403,
+            f"{what} needs the role {needed.name.lower()}; got {caller.role.name.lower()}",
+            kind="role",
+            what="role",
+            got=caller.role.name.lower(),
+            allowed=", ".join(role.name.lower() for role in Role if role >= needed),
+        )
+
+
+def needs(role: Role, what: str) -> Callable[[HTTPConnection], Caller]:
+    """A dependency: the caller, who may do that."""
+
+    def check(connection: HTTPConnection) -> Caller:
+        caller = caller_of(connection)
+        check_role(caller, role, what)
+        return caller
+
+    return check
 
 
 State = Annotated[AppState, Depends(app_state)]
