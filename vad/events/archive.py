@@ -103,12 +103,7 @@ class Archive(JournalReader):
 
     def incidents(self, wanted: Wanted) -> list[Incident]:
         """A page of incidents that fit."""
-        where, values = _where(wanted, table="incidents")
-        if wanted.verdict == NO_VERDICT:
-            where += " AND incident NOT IN (SELECT incident FROM said.verdicts)"
-        elif wanted.verdict is not None:
-            where += " AND incident IN (SELECT incident FROM said.verdicts WHERE verdict = ?)"
-            values.append(wanted.verdict)
+        where, values = _where_incidents(wanted)
         query = f"{_SELECT} WHERE {where} ORDER BY sequence {_order(wanted)} LIMIT ?"
         with sqlite_errors(self.path):
             return [self._incident(row) for row in self._db.execute(query, (*values, wanted.limit))]
@@ -130,7 +125,7 @@ class Archive(JournalReader):
 
     def incidents_by_step(self, wanted: Wanted, *, step_s: float) -> dict[int, int]:
         """How many incidents that fit were opened in each ``step_s`` of UTC: {wall_s // step_s: count}."""
-        where, values = _where(wanted, table="incidents")
+        where, values = _where_incidents(wanted)
         query = f"SELECT CAST(wall_s / ? AS INTEGER) AS step, count(*) FROM incidents WHERE {where} GROUP BY step"
         with sqlite_errors(self.path):
             return dict(self._db.execute(query, (step_s, *values)).fetchall())
@@ -189,6 +184,15 @@ class Archive(JournalReader):
 
 _SELECT = """SELECT sequence, last_sequence, incident, camera, wall_s, last_wall_s, is_open, close_reason, peak_score,
     threshold, reasons, stage, region FROM incidents"""
+
+
+def _where_incidents(wanted: Wanted) -> tuple[str, list[Any]]:
+    where, values = _where(wanted, table="incidents")
+    if wanted.verdict is None:
+        return where, values
+    if wanted.verdict == NO_VERDICT:
+        return f"{where} AND incident NOT IN (SELECT incident FROM said.verdicts)", values
+    return f"{where} AND incident IN (SELECT incident FROM said.verdicts WHERE verdict = ?)", [*values, wanted.verdict]
 
 
 def _where(wanted: Wanted, *, table: str) -> tuple[str, list[Any]]:

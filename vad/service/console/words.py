@@ -1,0 +1,94 @@
+"""What the console says for the words of the wire: one table a kind, for pages and scripts alike."""
+
+from __future__ import annotations
+
+from vad.errors import StreamCode
+from vad.types import CameraState, DropReason, HealthIssue, Reason, Stage
+
+STATES = {
+    "connecting": "Connecting",
+    "up": "Live",
+    "stalled": "Stalled",
+    "backoff": "No signal",
+    "ended": "Ended",
+    "stopped": "Stopped",
+    "paused": "Paused",
+}
+ISSUES = {
+    HealthIssue.FROZEN: "Picture frozen",
+    HealthIssue.COVERED: "Covered",
+    HealthIssue.DEFOCUSED: "Out of focus",
+    HealthIssue.MOVED: "Camera moved",
+    HealthIssue.LIGHT_JUMP: "Light changed",
+}
+CODES = {
+    StreamCode.AUTH_FAILED: "user name or password refused",
+    StreamCode.NOT_FOUND: "nothing at this address",
+    StreamCode.REFUSED: "connection refused",
+    StreamCode.TIMEOUT: "no answer in time",
+    StreamCode.CODEC_UNSUPPORTED: "codec not supported",
+    StreamCode.NO_VIDEO: "no video in the stream",
+    StreamCode.ENDED: "the stream ended",
+    StreamCode.FORMAT_CHANGED: "picture size or codec changed",
+    StreamCode.PTS_JUMP: "media time jumped",
+    StreamCode.BROKEN: "the stream broke",
+}
+STAGES = {Stage.COLD: "Learning", Stage.WARMING: "Warming up", Stage.CALIBRATED: "Calibrated"}
+STAGES_MEAN = {
+    Stage.COLD: "only learning what is normal here; nothing is judged yet",
+    Stage.WARMING: "judged, with a threshold still widened for lack of data",
+    Stage.CALIBRATED: "the false-alarm budget holds",
+}
+REASONS = {
+    Reason.SPEED: "Speed",
+    Reason.DIRECTION: "Direction",
+    Reason.SIZE: "Size",
+    Reason.APPEARANCE: "Appearance",
+    Reason.STATIC_CHANGE: "Came to rest",
+}
+REASONS_MEAN = {
+    Reason.SPEED: "moves faster than anything normal at this depth of the picture",
+    Reason.DIRECTION: "moves in a direction, or in a place, in which nothing normal moves",
+    Reason.SIZE: "more moving surface in one place than is normal at this depth",
+    Reason.APPEARANCE: "the network cannot predict what it sees, activity taken into account",
+    Reason.STATIC_CHANGE: "something came to rest that was not there",
+}
+DROPS = {
+    DropReason.ANALYSIS_RATE: "above the analysis rate",
+    DropReason.OVERLOAD: "overload",
+    DropReason.RUN_ENDED: "run ended",
+    DropReason.SHUTDOWN: "shutdown",
+}
+VERDICTS = {"true": "True alarm", "false": "False alarm", "expected": "Expected"}
+CLOSED = {
+    "calm": "calm again",
+    "run_ended": "the stream ended or broke",
+    "shutdown": "the engine stopped",
+    "too_long": "it lasted too long",
+    "camera_health": "the picture could not be judged any more",
+    "disarmed": "the camera was disarmed",
+}
+
+TABLES: dict[str, dict[str, str]] = {
+    "states": STATES,
+    "issues": {str(k): v for k, v in ISSUES.items()},
+    "codes": {str(k): v for k, v in CODES.items()},
+    "stages": {str(k): v for k, v in STAGES.items()},
+    "stages_mean": {str(k): v for k, v in STAGES_MEAN.items()},
+    "reasons": {str(k): v for k, v in REASONS.items()},
+    "reasons_mean": {str(k): v for k, v in REASONS_MEAN.items()},
+    "drops": {str(k): v for k, v in DROPS.items()},
+    "verdicts": VERDICTS,
+    "closed": CLOSED,
+}
+"""What a page carries for its scripts. A word that no table knows is shown as it is."""
+
+
+def word(kind: str, value: str) -> str:
+    """``word("states", "up")`` is "Live"; a word of a newer engine is shown as it came, without underscores."""
+    return TABLES[kind].get(value) or value.replace("_", " ")
+
+
+def known_states() -> set[str]:
+    """For the test that no state of the engine lacks a word."""
+    return {state.value for state in CameraState}
