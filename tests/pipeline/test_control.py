@@ -385,7 +385,7 @@ def test_commands_from_many_threads_at_once_all_take_effect(tmp_path: Path, foot
                 engine.replace_camera(name, looping(footage, zones=[SQUARE], analysis_fps=5))
                 engine.remove_camera(name)
             engine.add_camera(name, looping(footage))
-        except BaseException as exc:
+        except Exception as exc:  # noqa: BLE001  # whatever it is fails the test
             failures.append(exc)
 
     with Engine(site(tmp_path, footage, "cam")) as engine:
