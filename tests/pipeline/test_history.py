@@ -101,7 +101,7 @@ def excursions(random: np.random.Generator, hours: float) -> Iterator[float]:
         yield height + float(random.normal(0.0, 0.2)) if left else float(abs(random.normal(0.3, 0.2)))
 
 
-@pytest.mark.parametrize("threshold", [3.0, 5.0, 8.0])
+@pytest.mark.parametrize("threshold", [3.0, 4.5, 6.0])
 def test_the_preview_is_what_incidents_would_have_been_opened(threshold: float) -> None:
     settings = ScoringSettings()
     history, incidents, opened = ScoreHistory(settings), Incidents("cam", settings=settings), []
