@@ -128,6 +128,9 @@ def test_a_name_cannot_lead_elsewhere(tmp_path: Path, name: str) -> None:
         assert store.get(name) is None
 
 
+STEPS = st.sampled_from(["put", "put", "put", "delete", "reopen"])
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     steps=st.lists(

@@ -29,6 +29,7 @@ from vad.pipeline.witness import Witness
 from vad.types import FrameScore, RaisedEvent
 from vad.video.clip import Clip, make_clip, picture_at
 from vad.video.overlay import draw_boxes, draw_heat, heat_extent, jpeg
+from vad.video.privacy import black_out, hidden
 
 log = structlog.get_logger(__name__)
 
@@ -197,18 +198,28 @@ def files_of(request: Request) -> dict[str, bytes]:
     masks = request.witness.masks if request.witness else ()
     clip = _clip(request, masks)
     files = {CLIP: clip.data} if clip else {}
-    grid, peak = request.geometry, request.peak
-    if request.excerpt is not None:
-        seen = picture_at(request.excerpt, peak.pts_s, masks=masks, most_width=SEEN_WIDTH)
-        if seen is not None:
-            if peak.heat is not None:
-                seen = draw_heat(seen, peak.heat, heat_extent(grid), threshold=peak.threshold)
-            files[SEEN] = jpeg(draw_boxes(seen, peak.regions))
+    seen = _seen(request, masks)
+    files |= {SEEN: seen} if seen else {}
     samples = request.witness.samples if request.witness else None
     if samples is not None:
-        usual = samples.usual(grid, run=request.run, before_s=request.started_pts_s, masks=masks)
+        usual = samples.usual(request.geometry, run=request.run, before_s=request.started_pts_s, masks=masks)
         files |= {EXPECTED: jpeg(usual)} if usual is not None else {}
     return {**files, DETAILS: details_of(request, clip)}
+
+
+def _seen(request: Request, masks: Sequence[Polygon]) -> bytes | None:
+    """The picture at the peak, with heat and boxes."""
+    if request.excerpt is None:
+        return None
+    peak, grid, shape = request.peak, request.geometry, request.excerpt.format
+    picture = picture_at(request.excerpt, peak.pts_s, masks=masks, most_width=SEEN_WIDTH)
+    if picture is None:
+        return None
+    if peak.heat is not None:
+        where = hidden((*shape.masks, *masks), grid, width=picture.shape[1], height=picture.shape[0])
+        heated = draw_heat(picture, peak.heat, heat_extent(grid), threshold=peak.threshold)
+        picture = black_out(heated, where)  # not lit up by what is beside it
+    return jpeg(draw_boxes(picture, peak.regions))
 
 
 def _clip(request: Request, masks: Sequence[Polygon]) -> Clip | None:

@@ -184,6 +184,8 @@ class Cases:
         from_s = case.peak.pts_s - self._settings.before_s
         until_s = self._due_s(case)
         excerpt = tape.excerpt(from_s, until_s) if tape else None
+        if excerpt and max(excerpt.times_s) < from_s:  # of a group that does not fit, the beginning is all there is
+            excerpt = None
         first_s = min(from_s, excerpt.times_s[0]) if excerpt else from_s
         return Request(
             camera=name,

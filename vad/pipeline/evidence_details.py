@@ -32,6 +32,7 @@ def details_of(request: Request, clip: Clip | None) -> bytes:
         "peak_score": _number(peak.score),
         "threshold": _number(peak.threshold),
         "clip": None if clip is None else _clip(request, clip),
+        "missing": missing_of(request, clip),
         "heat_grid": list(request.geometry.cells),
         "heat_extent": [round(side, 5) for side in heat_extent(request.geometry)],
         "heat_max": _number(heat_max),
@@ -44,24 +45,38 @@ def details_of(request: Request, clip: Clip | None) -> bytes:
     return json.dumps(told, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _clip(request: Request, clip: Clip) -> dict[str, Any]:
-    excerpt, peak = request.excerpt, request.peak
-    assert excerpt is not None
-    slack_s = 2.0 * excerpt.interval_s
+def missing_of(request: Request, clip: Clip | None) -> list[str]:
+    """What the clip should show and does not, in words; empty when it shows all."""
+    excerpt = request.excerpt
+    if excerpt is None or clip is None:
+        return ["there is no video of it in memory" if excerpt is None else "its video cannot be decoded"]
+    slack_s, (from_s, to_s) = 2.0 * excerpt.interval_s, excerpt.wanted_s
     missing = []
-    if clip.start_s > excerpt.wanted_s[0] + slack_s and clip.start_s > slack_s:
-        missing.append("the beginning was not in memory any more, or not yet")
-    if clip.start_s + clip.duration_s < excerpt.wanted_s[1] - slack_s:
-        missing.append("a group of pictures does not fit ring_mib" if excerpt.is_cut else "the stream ended")
+    if clip.start_s > max(from_s, 0.0) + slack_s:
+        missing.append("the beginning: it is not in memory (any more); ring_mib may be too small")
+    if clip.start_s + clip.duration_s < to_s - slack_s:
+        missing.append(
+            "the end: a group of pictures does not fit ring_mib" if excerpt.is_cut else "the end: it stopped"
+        )
+    if not _shows_peak(request, clip):
+        missing.append("the peak")
+    return missing
+
+
+def _shows_peak(request: Request, clip: Clip) -> bool:
+    return clip.start_s - 1e-3 <= request.peak.pts_s <= clip.start_s + clip.duration_s + 1e-3
+
+
+def _clip(request: Request, clip: Clip) -> dict[str, Any]:
+    peak = request.peak
     return {
         "start_wall_s": round(peak.wall_s - (peak.pts_s - clip.start_s), 3),
-        "peak_s": round(peak.pts_s - clip.start_s, 3),
+        "peak_s": round(peak.pts_s - clip.start_s, 3) if _shows_peak(request, clip) else None,
         "duration_s": round(clip.duration_s, 3),
         "width": clip.width,
         "height": clip.height,
         "codec": clip.codec,
         "reencoded": clip.reencoded,
-        "missing": missing,
     }
 
 

@@ -28,10 +28,9 @@ def snapshot_of(
     picture = colour_picture(frame, most_width=width)
     grid = shape.geometry
     where = hidden((*shape.masks, *masks), grid, width=picture.shape[1], height=picture.shape[0])
-    black_out(picture, where)
-    if score is not None and score.frame.geometry == grid:
-        if heat and score.heat is not None:
-            picture = draw_heat(picture, score.heat, heat_extent(grid), threshold=score.threshold)
-        if boxes:
-            draw_boxes(picture, score.regions)
+    if heat and score is not None and score.heat is not None and score.frame.geometry == grid:
+        picture = draw_heat(picture, score.heat, heat_extent(grid), threshold=score.threshold)
+    black_out(picture, where)  # last of all that shows the scene
+    if boxes and score is not None and score.frame.geometry == grid:
+        draw_boxes(picture, score.regions)
     return jpeg(picture, quality=quality)

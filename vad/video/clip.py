@@ -66,7 +66,9 @@ def make_clip(excerpt: Excerpt, *, masks: Sequence[Polygon]) -> Clip | None:
 
 
 def picture_at(excerpt: Excerpt, at_s: float, *, masks: Sequence[Polygon], most_width: int) -> Picture | None:
-    """The picture shown at media time ``at_s``, masked as in ``make_clip``; None when none can be decoded."""
+    """The picture shown at media time ``at_s``, masked as in ``make_clip``; None when there is none."""
+    if not min(excerpt.times_s) - 1e-3 <= at_s <= max(excerpt.times_s) + 2.0 * excerpt.interval_s:
+        return None
     masks = (*excerpt.format.masks, *masks)
     earlier = [i for i, key in enumerate(excerpt.keys) if key and excerpt.times_s[i] <= at_s + 1e-6]
     best: VideoFrame | None = None
