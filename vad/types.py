@@ -76,6 +76,7 @@ class DropReason(StrEnum):
 
     ANALYSIS_RATE = "analysis_rate"  # decoded, but above the camera's analysis_fps
     OVERLOAD = "overload"  # a mailbox was full, its oldest entry made room
+    OVERLOAD_RATE = "overload_rate"  # above the rate to which an overloaded machine has lowered the camera's analysis
     RUN_ENDED = "run_ended"  # belongs to a run that was over before it could be scored
     SHUTDOWN = "shutdown"  # gathered by a reader that ended after the engine had stopped waiting for it
 
@@ -296,5 +297,25 @@ class JournalEvent:
     until_wall_s: float | None = None
 
 
-RaisedEvent: TypeAlias = AnomalyEvent | CameraEvent | JournalEvent
+class EngineState(StrEnum):
+    """How the engine as a whole fares."""
+
+    OVERLOADED = "overloaded"  # the machine cannot keep up: cameras are analysed at a lower rate
+    RECOVERED = "recovered"  # every camera is analysed at its own rate again
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """A change of the whole engine, meant for every subscriber: ``io.vad.engine.<state>`` on the health topic.
+
+    ``share`` of the analysis that the cameras' settings ask for is done from now on; 1.0 once recovered.
+    """
+
+    state: EngineState
+    wall_s: float
+    share: float
+    detail: str = ""
+
+
+RaisedEvent: TypeAlias = AnomalyEvent | CameraEvent | JournalEvent | EngineEvent
 """What the journal takes."""

@@ -29,7 +29,17 @@ from vad.events import (
 )
 from vad.events.messages import durable_message, heartbeat_message, rfc3339, score_message
 from vad.events.schema import MAX_BODY_BYTES, MAX_REGIONS, Message, topic_of
-from vad.types import CameraEvent, EventType, HealthIssue, JournalEvent, JournalState, Region, Stage
+from vad.types import (
+    CameraEvent,
+    EngineEvent,
+    EngineState,
+    EventType,
+    HealthIssue,
+    JournalEvent,
+    JournalState,
+    Region,
+    Stage,
+)
 
 EPOCH = "0123456789abcdef0123456789abcdef"
 EVERY_KIND: list[Message] = [
@@ -44,6 +54,7 @@ EVERY_KIND: list[Message] = [
         epoch=EPOCH,
         sequence=2,
     ),
+    durable_message(EngineEvent(EngineState.OVERLOADED, WALL_S, 0.64, "busy"), epoch=EPOCH, sequence=3),
     heartbeat_message(epoch=EPOCH, last_sequence=0, wall_s=WALL_S, id="s-3", first_sequence=1, replay_port=5591),
 ]
 every_kind = pytest.mark.parametrize("message", EVERY_KIND, ids=lambda m: m.type)
@@ -116,7 +127,8 @@ def test_topics_end_in_a_slash_and_name_the_camera() -> None:
     assert topics[3] == topics[4] == "vad/1/health/cam1/"
     assert topics[5] == "vad/1/score/cam1/"
     assert topics[7] == topics[8] == "vad/1/health/_journal/"
-    assert topics[9] == "vad/1/heartbeat/"
+    assert topics[9] == "vad/1/health/_engine/"
+    assert topics[10] == "vad/1/heartbeat/"
 
 
 def test_a_cold_camera_has_no_threshold_on_the_wire() -> None:

@@ -30,8 +30,8 @@ from vad.events.requests import (
     SnapshotHead,
     SnapshotRequest,
 )
-from vad.events.schema import AnomalyData, CameraData, HeartbeatData, JournalData, ScoreData
-from vad.types import CameraState, DropReason, HealthIssue, JournalState, Reason, Stage, WallSource
+from vad.events.schema import AnomalyData, CameraData, EngineData, HeartbeatData, JournalData, ScoreData
+from vad.types import CameraState, DropReason, EngineState, HealthIssue, JournalState, Reason, Stage, WallSource
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "wire.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -42,6 +42,7 @@ STRUCTS = [
     AnomalyData,
     CameraData,
     JournalData,
+    EngineData,
     ScoreData,
     HeartbeatData,
     ReplayRequest,
@@ -59,7 +60,7 @@ def test_the_document_names_every_field(struct: type[msgspec.Struct]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [CameraState, HealthIssue, JournalState, Reason, Stage, WallSource], ids=lambda e: e.__name__
+    "words", [CameraState, EngineState, HealthIssue, JournalState, Reason, Stage, WallSource], ids=lambda e: e.__name__
 )
 def test_the_document_names_every_word(words: type[CameraState]) -> None:
     assert [word for word in words if f"`{word}`" not in DOCUMENT] == []

@@ -31,6 +31,7 @@ from vad.events.schema import (
     SCORE_TOPIC,
     SCORE_TYPE,
     DurableMessage,
+    EngineMessage,
     HeartbeatMessage,
     JournalMessage,
     Message,
@@ -289,7 +290,7 @@ class Subscriber:
         if isinstance(message, HeartbeatMessage):
             return False
         if self._cameras is not None and message.camera not in self._cameras:
-            return isinstance(message, JournalMessage) and self._types is None
+            return isinstance(message, JournalMessage | EngineMessage) and self._types is None
         if self._types is None:
             return not isinstance(message, ScoreMessage)
         return any(message.type == name or message.type.startswith(name + ".") for name in self._types)

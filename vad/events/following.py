@@ -16,6 +16,7 @@ from vad.events.schema import (
     AnomalyMessage,
     CameraMessage,
     DurableMessage,
+    EngineMessage,
     HeartbeatMessage,
     JournalMessage,
     Message,
@@ -30,7 +31,7 @@ Heard: TypeAlias = tuple[Message, bytes]
 WAITING_MESSAGES = 10_000
 """Heard and kept behind a gap; more than that are let go, and come from the replay in their turn."""
 
-_DURABLE = (AnomalyMessage, CameraMessage, JournalMessage, OtherMessage)
+_DURABLE = (AnomalyMessage, CameraMessage, JournalMessage, EngineMessage, OtherMessage)
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,16 @@ from typing import Any
 import msgspec
 
 from vad.events.requests import DoneRequest, Refusal, ReplayHead, ReplayRequest, SnapshotHead, SnapshotRequest
-from vad.events.schema import AnomalyMessage, CameraMessage, HeartbeatMessage, JournalMessage, ScoreMessage
+from vad.events.schema import (
+    AnomalyMessage,
+    CameraMessage,
+    EngineMessage,
+    HeartbeatMessage,
+    JournalMessage,
+    ScoreMessage,
+)
 
-_BODIES = (AnomalyMessage, CameraMessage, JournalMessage, ScoreMessage, HeartbeatMessage)
+_BODIES = (AnomalyMessage, CameraMessage, JournalMessage, EngineMessage, ScoreMessage, HeartbeatMessage)
 _REQUESTS = (ReplayRequest, SnapshotRequest, DoneRequest)
 _HEADS = (ReplayHead, SnapshotHead, Refusal)
 

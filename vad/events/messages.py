@@ -15,6 +15,7 @@ from vad.errors import WireError
 from vad.events.schema import (
     CAMERA_TYPE,
     CONTENT_TYPE,
+    ENGINE_TYPE,
     HEARTBEAT_TYPE,
     JOURNAL_TYPE,
     MAX_REGIONS,
@@ -25,6 +26,8 @@ from vad.events.schema import (
     CameraData,
     CameraMessage,
     DurableMessage,
+    EngineData,
+    EngineMessage,
     HeartbeatData,
     HeartbeatMessage,
     JournalData,
@@ -33,7 +36,7 @@ from vad.events.schema import (
     ScoreData,
     ScoreMessage,
 )
-from vad.types import CameraEvent, JournalEvent
+from vad.types import CameraEvent, EngineEvent, JournalEvent
 
 if TYPE_CHECKING:
     from vad.types import AnomalyEvent, FrameScore, RaisedEvent, Region
@@ -51,6 +54,8 @@ def durable_message(event: RaisedEvent, *, epoch: str, sequence: int) -> Durable
     """The message of one event at its place in the journal. Raises WireError for what JSON cannot say."""
     if isinstance(event, JournalEvent):
         return _journal_message(event, epoch=epoch, sequence=sequence)
+    if isinstance(event, EngineEvent):
+        return _engine_message(event, epoch=epoch, sequence=sequence)
     camera = _camera(event.camera)
     if isinstance(event, CameraEvent):
         return CameraMessage(
@@ -151,6 +156,25 @@ def _journal_message(event: JournalEvent, *, epoch: str, sequence: int) -> Journ
             lost=int(event.lost),
             since_wall_s=event.since_wall_s,
             until_wall_s=event.until_wall_s,
+        ),
+    )
+
+
+def _engine_message(event: EngineEvent, *, epoch: str, sequence: int) -> EngineMessage:
+    return EngineMessage(
+        specversion=SPEC_VERSION,
+        id=f"{epoch}-{sequence}",
+        source="/vad",
+        type=f"{ENGINE_TYPE}.{_word('state', event.state)}",
+        time=rfc3339(event.wall_s),
+        datacontenttype=CONTENT_TYPE,
+        epoch=epoch,
+        sequence=sequence,
+        data=EngineData(
+            state=str(event.state),
+            wall_s=_finite("wall_s", event.wall_s),
+            share=min(max(_finite("share", event.share), 0.0), 1.0),
+            detail=event.detail[:MAX_DETAIL_CHARS],
         ),
     )
 

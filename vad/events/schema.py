@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from vad.errors import WireError
-from vad.types import EventType, JournalState, Reason, Stage, WallSource
+from vad.types import EngineState, EventType, JournalState, Reason, Stage, WallSource
 
 MAX_BODY_BYTES = 65_535
 """A body is shorter than 64 KiB, always."""
@@ -25,10 +25,12 @@ MAX_REGIONS = 64
 EVENT_TOPIC, HEALTH_TOPIC, SCORE_TOPIC = "vad/1/event/", "vad/1/health/", "vad/1/score/"
 HEARTBEAT_TOPIC = "vad/1/heartbeat/"
 JOURNAL_TOPIC = f"{HEALTH_TOPIC}_journal/"  # no camera's name begins with an underscore
+ENGINE_TOPIC = f"{HEALTH_TOPIC}_engine/"
 
 ANOMALY_TYPE: Final = "io.vad.anomaly"
 CAMERA_TYPE: Final = "io.vad.camera"
 JOURNAL_TYPE: Final = "io.vad.journal"
+ENGINE_TYPE: Final = "io.vad.engine"
 SCORE_TYPE: Final = "io.vad.score"
 HEARTBEAT_TYPE: Final = "io.vad.heartbeat"
 
@@ -93,6 +95,15 @@ class JournalData(msgspec.Struct, frozen=True, kw_only=True):
     lost: int = 0
     since_wall_s: float | None = None
     until_wall_s: float | None = None
+
+
+class EngineData(msgspec.Struct, frozen=True, kw_only=True):
+    """How the engine as a whole fares; fields as in ``vad.types.EngineEvent``."""
+
+    state: Annotated[str, Meta(examples=list(EngineState))]
+    wall_s: float
+    share: Annotated[float, Meta(ge=0.0, le=1.0)]
+    detail: str = ""
 
 
 class ScoreData(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +180,19 @@ class JournalMessage(_Envelope, frozen=True, kw_only=True):
         return ""
 
 
+class EngineMessage(_Envelope, frozen=True, kw_only=True):
+    """``io.vad.engine.<state>``: durable, about no camera and meant for every subscriber."""
+
+    type: Annotated[str, Meta(pattern=r"^io\.vad\.engine\.")]
+    epoch: Epoch
+    sequence: Sequence
+    data: EngineData
+
+    @property
+    def camera(self) -> str:
+        return ""
+
+
 class OtherMessage(_Envelope, frozen=True, kw_only=True):
     """A durable event of a type that this version does not know: counted in sequence, its data untyped."""
 
@@ -197,13 +221,14 @@ class HeartbeatMessage(_Envelope, frozen=True, kw_only=True):
     data: HeartbeatData
 
 
-DurableMessage: TypeAlias = AnomalyMessage | CameraMessage | JournalMessage | OtherMessage
+DurableMessage: TypeAlias = AnomalyMessage | CameraMessage | JournalMessage | EngineMessage | OtherMessage
 Message: TypeAlias = DurableMessage | ScoreMessage | HeartbeatMessage
 
 _FAMILIES: tuple[tuple[str, type[Message]], ...] = (
     (ANOMALY_TYPE + ".", AnomalyMessage),
     (CAMERA_TYPE + ".", CameraMessage),
     (JOURNAL_TYPE + ".", JournalMessage),
+    (ENGINE_TYPE + ".", EngineMessage),
     (SCORE_TYPE, ScoreMessage),
     (HEARTBEAT_TYPE, HeartbeatMessage),
 )
@@ -216,8 +241,7 @@ class _TypeOnly(msgspec.Struct, frozen=True):
 _encoder = msgspec.json.Encoder()
 _type_decoder = msgspec.json.Decoder(_TypeOnly)
 _decoders: dict[type[Message], msgspec.json.Decoder[Any]] = {
-    family: msgspec.json.Decoder(family)
-    for family in (AnomalyMessage, CameraMessage, JournalMessage, OtherMessage, ScoreMessage, HeartbeatMessage)
+    family: msgspec.json.Decoder(family) for family in (OtherMessage, *(family for _, family in _FAMILIES))
 }
 
 
@@ -233,6 +257,8 @@ def topic_of(message: Message) -> str:
             return f"{SCORE_TOPIC}{camera}/"
         case JournalMessage():
             return JOURNAL_TOPIC
+        case EngineMessage():
+            return ENGINE_TOPIC
         case HeartbeatMessage():
             return HEARTBEAT_TOPIC
         case AnomalyMessage(subject=camera) | OtherMessage(subject=camera):
@@ -288,6 +314,8 @@ def _line(message: Message) -> str:
         case JournalMessage(data=data):
             lost = f"  {data.lost} events lost" if data.lost else ""
             return f"{at}  journal  {data.state}  {data.detail}{lost}"
+        case EngineMessage(data=data):
+            return f"{at}  engine  {data.state}  {data.detail}"
         case ScoreMessage(data=data):
             limit = "none yet" if data.threshold is None else f"{data.threshold:.2f}"
             return f"{at}  {message.camera}  score {data.score:.2f}, threshold {limit}  {data.stage}"

@@ -235,4 +235,5 @@ def kind_of(event: RaisedEvent) -> str:
     """The type an event has on the wire."""
     if isinstance(event, AnomalyEvent):
         return event.type.value
-    return f"io.vad.camera.{event.state}" if isinstance(event, CameraEvent) else f"io.vad.journal.{event.state}"
+    about = "camera" if isinstance(event, CameraEvent) else "journal" if isinstance(event, JournalEvent) else "engine"
+    return f"io.vad.{about}.{event.state}"
