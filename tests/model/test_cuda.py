@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tests.model.factory import clip_of, noise, random_weights
 from tests.model.test_runner import FIELDS, assert_same
@@ -17,7 +20,7 @@ from vad.errors import EngineError
 from vad.model import AnyRunner, Runner, Weights, load_weights, make_runner
 from vad.model import making as making_module
 from vad.model.cuda import MOST_IDLE_SIZES, CudaRunner
-from vad.model.lane import FIRST_SLOTS, Slots, advance
+from vad.model.lane import FIRST_SLOTS, Lane, Slots, advance
 from vad.model.network import Network
 from vad.pipeline.scan import Scan
 from vad.types import CellMap, Clip
@@ -143,6 +146,48 @@ def test_no_memory_for_a_single_frame_ends_with_a_clear_error() -> None:
 
     with pytest.raises(EngineError, match=r"^device cpu failed: CUDA out of memory. Tried to allocate 2.00 GiB$"):
         on_cpu(random_weights(), step=without_memory)
+
+
+class Recorder(TorchDispatchMode):
+    """Every operation under it, and those between two devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: set[str] = set()
+        self.crossings: set[str] = set()
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        values = [v for v in tree_leaves((args, kwargs, result)) if isinstance(v, Tensor) and v.dim() > 0]
+        self.operations.add(str(operation))
+        if len({value.device.type for value in values}) > 1:
+            self.crossings.add(str(operation))
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_step_holds_nothing_that_a_graph_cannot(dtype: torch.dtype) -> None:
+    """On torch's device without data, where values cannot be looked at: the operations are those of a CUDA device."""
+    with torch.device("meta"), torch.no_grad(), Recorder() as recorder:
+        network = Network()
+        network.lower(dtype)
+        lane = Lane(network, 96, 160, device=torch.device("meta"), most=4)
+        before = set(recorder.operations)
+        recorder.operations.clear()
+        advance(network, lane.slots, lane.pictures, lane.about, lane.out)
+    assert before  # the recorder sees
+    assert "aten.grid_sampler_2d.default" in recorder.operations  # the tensor code of ``motion``, not the loops
+    assert not recorder.crossings
+    copies_or_waits = (
+        "lift_fresh",
+        "_local_scalar_dense",
+        "nonzero",
+        "masked_select",
+        "item",
+        "equal.default",
+        "unique",
+    )
+    assert not [name for name in recorder.operations if any(f"aten.{what}" in name for what in bad)]
 
 
 def test_two_clips_of_a_camera_are_refused() -> None:

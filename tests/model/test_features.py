@@ -34,7 +34,7 @@ def test_loops_and_tensor_code_agree(height: int, width: int, by: tuple[int, int
         assert expected.shape == got.shape
         off = (expected - got).abs() > 2e-3 + 1e-3 * expected.abs()
         # A tie between two candidates may fall either way.
-        assert float(off.float().mean()) < 2e-3
+        assert float(off.float().mean()) < 4e-3
 
 
 def test_a_still_picture_has_no_flow() -> None:

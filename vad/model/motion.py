@@ -42,9 +42,6 @@ MOST_PX = 2.0
 REACH = (2, 3)
 """Blocks up and down, left and right, over which blocks are matched: 8 and 12 px a frame."""
 
-SHIFTS = [(y, x) for y in range(-REACH[0], REACH[0] + 1) for x in range(-REACH[1], REACH[1] + 1)]
-"""Where a block is looked for in the picture before, in blocks."""
-
 CHECK_PX = 8
 """Side of the window, around each block, over which a candidate is checked."""
 
@@ -94,23 +91,26 @@ class Motion(NamedTuple):
 def measure(now: Tensor, before: Tensor) -> Motion:
     """Two successive pictures -> motion of the later one."""
     flows, traits = differential_flow(now, before)
-    candidates = torch.cat((flows, match_blocks(now, before).unsqueeze(1)), dim=1)  # (N, C, 2, h, w)
-    errors = torch.cat([check(now, before, flow) for flow in candidates.unbind(dim=1)], dim=1)  # (N, C, h, w)
+    matched, still = match_blocks(now, before), torch.zeros_like(flows[:, 0])
+    candidates = torch.cat((flows, matched.unsqueeze(1), still.unsqueeze(1)), dim=1)  # (N, C + 1, 2, h, w)
+    misfits = check(now, before, candidates)  # (N, C + 1, h, w)
+    errors, misfit_still = misfits[:, :-1], misfits[:, -1:]
     moves = functional.avg_pool2d((now - before).square(), BLOCK_PX) > STILL_CHANGE
     within = candidates[:, :1].abs().amax(dim=2) <= WITHIN_REACH_PX
     asked = torch.where(within, CLEARLY_BETTER, 1.0)  # (N, 1, h, w)
     best = torch.cat((errors[:, :1] * asked, errors[:, 1:]), dim=1).argmin(dim=1, keepdim=True)  # (N, 1, h, w)
     doubtful = moves & (~within | (errors[:, :1] > GOOD_FIT))
     best = torch.where(doubtful, best, torch.zeros_like(best))
-    flow = torch.take_along_dim(candidates, best.unsqueeze(2), dim=1)[:, 0]
+    flow = torch.take_along_dim(candidates, best.unsqueeze(2), dim=1)  # (N, 1, 2, h, w)
     error = torch.take_along_dim(errors, best, dim=1)
+    slopes = _slopes(now)
     for _ in range(REFINEMENTS):
-        refined = _refined(now, before, flow)
+        refined = _refined(now, before, flow, slopes)
         other = check(now, before, refined)
         better = (best > 0) & (other < error)
-        flow, error = torch.where(better, refined, flow), torch.where(better, other, error)
-    fit = error / (check(now, before, torch.zeros_like(flow)) + CONTRAST_FLOOR)
-    fit = torch.where(moves, fit, torch.ones_like(fit))
+        flow, error = torch.where(better.unsqueeze(2), refined, flow), torch.where(better, other, error)
+    fit = torch.where(moves, error / (misfit_still + CONTRAST_FLOOR), torch.ones_like(error))
+    flow = flow[:, 0]
     return Motion(flow, torch.cat((flow / (1.0 + flow.abs()), fit, traits), dim=1))
 
 
@@ -157,61 +157,73 @@ def match_blocks(now: Tensor, before: Tensor) -> Tensor:
     height, width = now.shape[2:]
     up, left = REACH
     wide = functional.pad(before, (left, left, up, up), mode="replicate")
-    shifted = [wide[:, :, up + y : up + y + height, left + x : left + x + width] for y, x in SHIFTS]
-    misfit = (torch.cat(shifted, dim=1) - now).abs()
+    shifted = wide[:, 0].unfold(1, height, 1).unfold(2, width, 1)  # (N, 2 up + 1, 2 left + 1, h, w), a view
+    misfit = (shifted - now.unsqueeze(1)).abs().flatten(1, 2)  # (N, shifts, h, w)
     misfit = functional.avg_pool2d(functional.pad(misfit, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    best = misfit.argmin(dim=1)  # (N, h, w), an index of SHIFTS
+    best = misfit.argmin(dim=1)  # (N, h, w)
     y, x = torch.div(best, 2 * left + 1, rounding_mode="floor") - up, best % (2 * left + 1) - left
     return torch.stack((x, y), dim=1) * float(-BLOCK_PX)
 
 
-def check(now: Tensor, before: Tensor, flow: Tensor) -> Tensor:
-    """Mean absolute difference between a window of ``now`` and ``before`` where the flow says it came from.
+def check(now: Tensor, before: Tensor, flows: Tensor) -> Tensor:
+    """Mean absolute difference between a window of ``now`` and ``before`` where each flow says it came from.
 
-    ``flow`` is (N, 2, h, w), the result (N, 1, h, w). The window is CHECK_PX square around the block; beyond the border
-    the edge repeats.
+    ``flows`` is (N, C, 2, h, w), the result (N, C, h, w). The window is CHECK_PX square around the block; beyond the
+    border the edge repeats.
     """
-    return functional.avg_pool2d((_windows(now) - _came_from(before, flow)).abs(), CHECK_PX)
+    return (_windows(now).unsqueeze(1) - _came_from(before, flows)).abs().mean(dim=(4, 5))
 
 
-def _refined(now: Tensor, before: Tensor, flow: Tensor) -> Tensor:
-    """One step of Gauss and Newton, of at most a pixel, on the window's squared difference."""
+class _Slopes(NamedTuple):
+    """What of a step of Gauss and Newton does not depend on the flow."""
+
+    x: Tensor  # (N, 1, h, w, CHECK_PX, CHECK_PX) half differences of pixels in each block's window
+    y: Tensor
+    xx: Tensor  # (N, 1, h, w) means over the window
+    xy: Tensor
+    yy: Tensor
+
+
+def _slopes(now: Tensor) -> _Slopes:
     wide = functional.pad(now, (1, 1, 1, 1), mode="replicate")
-    x = _windows((wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * 0.5)
-    y = _windows((wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) * 0.5)
-    off = _windows(now) - _came_from(before, flow)
-    moments = functional.avg_pool2d(torch.cat((x * x, x * y, y * y, x * off, y * off), dim=1), CHECK_PX)
-    xx, xy, yy, xo, yo = moments.unbind(dim=1)
-    xx, yy = xx + GRADIENT_FLOOR, yy + GRADIENT_FLOOR
-    step = torch.stack((xy * yo - yy * xo, xy * xo - xx * yo), dim=1) / (xx * yy - xy * xy).unsqueeze(1)
-    refined: Tensor = flow + step / step.norm(dim=1, keepdim=True).clamp_min(1.0)
+    x = _windows((wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * 0.5).unsqueeze(1)
+    y = _windows((wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) * 0.5).unsqueeze(1)
+    xx, xy, yy = ((a * b).mean(dim=(4, 5)) for a, b in ((x, x), (x, y), (y, y)))
+    return _Slopes(x, y, xx + GRADIENT_FLOOR, xy, yy + GRADIENT_FLOOR)
+
+
+def _refined(now: Tensor, before: Tensor, flows: Tensor, slopes: _Slopes) -> Tensor:
+    """One step of Gauss and Newton, of at most a pixel, on the window's squared difference: (N, 1, 2, h, w)."""
+    off = _windows(now).unsqueeze(1) - _came_from(before, flows)
+    _, _, xx, xy, yy = slopes
+    xo, yo = (slopes.x * off).mean(dim=(4, 5)), (slopes.y * off).mean(dim=(4, 5))
+    step = torch.stack((xy * yo - yy * xo, xy * xo - xx * yo), dim=2) / (xx * yy - xy * xy).unsqueeze(2)
+    refined: Tensor = flows + step / step.norm(dim=2, keepdim=True).clamp_min(1.0)
     return refined
 
 
-def _window_places(count: int, device: torch.device) -> Tensor:
-    """(count * CHECK_PX,) rows or columns of the windows of ``count`` blocks, one after the other."""
-    offsets = torch.arange(CHECK_PX, device=device) - (CHECK_PX - BLOCK_PX) // 2
-    return (torch.arange(count, device=device)[:, None] * BLOCK_PX + offsets).flatten()
-
-
 def _windows(picture: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, 1, h * CHECK_PX, w * CHECK_PX): every block's window side by side."""
-    height, width = picture.shape[2:]
-    rows = _window_places(height // BLOCK_PX, picture.device).clamp(0, height - 1)
-    columns = _window_places(width // BLOCK_PX, picture.device).clamp(0, width - 1)
-    chosen: Tensor = picture[:, :, rows][..., columns]
-    return chosen
+    """(N, 1, H, W) -> (N, h, w, CHECK_PX, CHECK_PX): every block's window, a view of the picture with wider borders."""
+    beyond = (CHECK_PX - BLOCK_PX) // 2
+    wide = functional.pad(picture, (beyond, beyond, beyond, beyond), mode="replicate")
+    return wide[:, 0].unfold(1, CHECK_PX, BLOCK_PX).unfold(2, CHECK_PX, BLOCK_PX)
 
 
-def _came_from(before: Tensor, flow: Tensor) -> Tensor:
-    """``_windows`` of the picture before, each displaced by its block's flow, bilinearly."""
-    height, width = before.shape[2:]
-    rows = _window_places(flow.shape[2], before.device)[:, None]
-    columns = _window_places(flow.shape[3], before.device)
-    wide = flow.repeat_interleave(CHECK_PX, dim=2).repeat_interleave(CHECK_PX, dim=3)
-    x = 2.0 * (columns - wide[:, 0]) / max(width - 1, 1) - 1.0  # (N, h * CHECK_PX, w * CHECK_PX)
-    y = 2.0 * (rows - wide[:, 1]) / max(height - 1, 1) - 1.0
-    return functional.grid_sample(before, torch.stack((x, y), dim=-1), padding_mode="border", align_corners=True)
+def _came_from(before: Tensor, flows: Tensor) -> Tensor:
+    """``_windows`` of the picture before, displaced by each flow, bilinearly: (N, C, h, w, CHECK_PX, CHECK_PX)."""
+    (n, count, _, h, w), (height, width) = flows.shape, before.shape[2:]
+    u, v = flows[:, :, 0, :, :, None, None], flows[:, :, 1, :, :, None, None]  # (N, C, h, w, 1, 1)
+    x = 2.0 * (_places(w, before.device)[:, None, :] - u) / max(width - 1, 1) - 1.0  # (N, C, h, w, 1, CHECK_PX)
+    y = 2.0 * (_places(h, before.device)[:, None, :, None] - v) / max(height - 1, 1) - 1.0  # (..., CHECK_PX, 1)
+    size = (n, count, h, w, CHECK_PX, CHECK_PX)
+    places = torch.stack((x.expand(size), y.expand(size)), dim=-1).view(n, -1, CHECK_PX * CHECK_PX, 2)
+    return functional.grid_sample(before, places, padding_mode="border", align_corners=True).view(size)
+
+
+def _places(count: int, device: torch.device) -> Tensor:
+    """(count, CHECK_PX): rows or columns of the picture that the windows of ``count`` blocks cover."""
+    first = torch.arange(count, device=device)[:, None] * BLOCK_PX - (CHECK_PX - BLOCK_PX) // 2
+    return first + torch.arange(CHECK_PX, device=device)
 
 
 def normalised_blocks(now: Tensor, before: Tensor) -> Tensor:
