@@ -20,6 +20,9 @@ class ModelSettings(Section):
     waiting_clips: int = Field(default=6, ge=1, le=256, description="clips that may wait, per camera, before one drops")
     max_batch: int = Field(default=32, ge=1, le=512, description="cameras that share one call of the network")
     threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the network")
+    skip_still: bool = Field(
+        default=True, description="on a CPU, look only at what changed, and at the rest now and then"
+    )
 
 
 class ScoringSettings(Section):

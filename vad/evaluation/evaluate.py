@@ -105,7 +105,8 @@ def evaluate(request: Request, *, progress: Progress = lambda what, done, total:
     for done, source in enumerate(dataset.test):
         progress("checking", done, len(dataset.test))
         measured.append(_measure(dataset, source))
-    runner = make_runner(weights, device=request.model.device, threads=request.model.threads, max_batch=1)
+    model = request.model
+    runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=1, skip_still=model.skip_still)
     normal = _calibrated(request, dataset, runner, fps=measured[0].fps, progress=progress)
     normal.scorer.learning = False
     began_s = time.perf_counter()

@@ -18,10 +18,18 @@ from vad.model.motion import Rules
 def _block_means(picture: Planes, block: int) -> Planes:
     height, width = picture.shape[0] // block, picture.shape[1] // block
     share = np.float32(1.0 / (block * block))
-    out = np.zeros((height, width), np.float32)
-    for i in range(height * block):
-        for j in range(width * block):
-            out[i // block, j // block] += picture[i, j] * share
+    out = np.empty((height, width), np.float32)
+    sums = np.empty(width * block, np.float32)
+    for i in range(height):
+        sums[:] = np.float32(0.0)
+        for y in range(i * block, i * block + block):
+            for x in range(width * block):
+                sums[x] += picture[y, x]
+        for j in range(width):
+            total = np.float32(0.0)
+            for x in range(j * block, j * block + block):
+                total += sums[x]
+            out[i, j] = total * share
     return out
 
 
@@ -112,13 +120,19 @@ def _refined(
 
 
 @kernel
-def choose(now: Planes, before: Planes, rules: Rules, flows: Planes, flow: Planes, traits: Planes) -> None:
-    """The choice among ``flows`` (scales, 2, h, w) and a match, into ``flow`` (2, h, w) and ``traits`` (3, h, w)."""
-    _, _, height, width = flows.shape
+def choose(
+    now: Planes, before: Planes, rules: Rules, spans: Any, rows: Any, flows: Planes, flow: Planes, traits: Planes
+) -> None:
+    """The choice among ``flows`` (scales, 2, h, w) and a match, into ``flow`` (2, h, w) and ``traits`` (3, h, w).
+
+    Only for the cells that have a row (``features.Rows``), all of them within ``spans``.
+    """
     block, one = rules.block, np.float32(1.0)
     means, means_before = _block_means(now, block), _block_means(before, block)
-    for i in range(height):
-        for j in range(width):
+    for i in range(len(spans)):
+        for j in range(spans[i, 0], spans[i, 1]):
+            if rows[i // 2, j // 2] < 0:
+                continue
             u, v, fit = flows[0, 0, i, j], flows[0, 1, i, j], one
             change = np.float32(0.0)
             for y in range(i * block, i * block + block):

@@ -9,9 +9,9 @@ import structlog
 import torch
 
 from vad.errors import EngineError
+from vad.model.cell_runner import CellRunner
 from vad.model.cuda import CudaRunner
 from vad.model.device import find_device, why_no_cuda
-from vad.model.runner import Runner
 from vad.model.weights import Card, Weights
 from vad.types import CellMap, Clip
 
@@ -29,21 +29,24 @@ class AnyRunner(Protocol):
     def forget(self, camera: str) -> None: ...
 
 
-def make_runner(weights: Weights, *, device: str = "auto", threads: int = 1, max_batch: int = 256) -> AnyRunner:
+def make_runner(
+    weights: Weights, *, device: str = "auto", threads: int = 1, max_batch: int = 256, skip_still: bool = True
+) -> AnyRunner:
     """The runner for ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     ``auto`` is a CUDA device that can do the work, else the CPU, with ``threads`` threads, and the log says why. One
-    that is named must be able to: EngineError otherwise. ``max_batch`` is how many cameras share a call.
+    that is named must be able to: EngineError otherwise. ``max_batch`` is how many cameras share a call. On a CPU cells that
+    stand still are left out where ``skip_still``; a GPU gains nothing by that.
     """
     if device == "cpu":
-        return Runner(weights, device="cpu", threads=threads)
+        return CellRunner(weights, threads=threads, skip_still=skip_still)
     if device == "auto" and (why := why_no_cuda()):
         log.info("model.on_cpu", detail=why)
-        return Runner(weights, device="cpu", threads=threads)
+        return CellRunner(weights, threads=threads, skip_still=skip_still)
     try:
         return CudaRunner(weights, device=find_device(device), most=max_batch)
     except EngineError as exc:
         if device != "auto":
             raise
         log.warning("model.on_cpu", detail=str(exc))
-    return Runner(weights, device="cpu", threads=threads)
+    return CellRunner(weights, threads=threads, skip_still=skip_still)

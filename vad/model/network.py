@@ -97,11 +97,13 @@ def look(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
 
 def _look_in_loops(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     a, b = now[:, 0].detach().contiguous().numpy(), before[:, 0].detach().contiguous().numpy()  # (N, H, W)
-    count, height, width = a.shape
-    flow = np.empty((count, 2, height // BLOCK_PX, width // BLOCK_PX), np.float32)
-    seen = np.empty((count, height // CELL_PX, width // CELL_PX, SEEN), np.float32)
-    features.look(a, b, motion.RULES, flow, seen)
-    return torch.from_numpy(flow), torch.from_numpy(seen).permute(0, 3, 1, 2)
+    count, gh, gw = len(a), a.shape[1] // CELL_PX, a.shape[2] // CELL_PX
+    rows = np.arange(count * gh * gw, dtype=np.int32).reshape(count, gh, gw)
+    flow, seen = np.empty((rows.size, 2, CELL_BLOCKS), np.float32), np.empty((rows.size, SEEN), np.float32)
+    features.look(a, b, motion.RULES, rows, flow, seen)
+    blocks = torch.from_numpy(flow).view(count, gh, gw, 2 * CELL_BLOCKS).permute(0, 3, 1, 2)
+    flow_of_blocks = functional.pixel_shuffle(blocks, CELL_PX // BLOCK_PX)
+    return flow_of_blocks, torch.from_numpy(seen).view(count, gh, gw, SEEN).permute(0, 3, 1, 2)
 
 
 def _pointwise(planes: Tensor, layer: nn.Conv2d) -> Tensor:
@@ -138,7 +140,7 @@ class Network(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
 
     def lower(self, dtype: torch.dtype) -> None:
-        """Keep the convolutions in ``dtype``. Motion, the state, the heads and what is reduced from them stay float32."""
+        """Keep the convolutions in ``dtype``. Motion, the state, the heads and what is made of them stay float32."""
         for layer in (self.near, self.mix8, self.down16, self.mix16, self.gates, self.mix):
             layer.to(dtype)
 

@@ -46,7 +46,8 @@ def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
 
     Raises WeightsError and EngineError as the engine itself does.
     """
-    runner = make_runner(load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1)
+    weights = load_weights(model.weights)
+    runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=1, skip_still=model.skip_still)
     with tempfile.TemporaryDirectory(prefix="vad-capacity-") as folder:
         sample = Path(folder) / "sample.mp4"
         encode(Scene(seed=1, fps=SAMPLE_FPS, width=640, height=360), sample, seconds=SAMPLE_S)

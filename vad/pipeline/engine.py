@@ -118,7 +118,13 @@ class Engine(CameraControl):
             log.info("overlay.applied", file=str(config.storage.cameras_file), detail=line)
         weights = load_weights(config.model.weights)
         model = config.model
-        runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=model.max_batch)
+        runner = make_runner(
+            weights,
+            device=model.device,
+            threads=model.threads,
+            max_batch=model.max_batch,
+            skip_still=model.skip_still,
+        )
         self.device = str(runner.device)
         offer(self.device)  # to the cameras' decoders
         warm_luma()

@@ -62,7 +62,11 @@ class Scan:
         self.duration_s = 0.0
         self._begun = False
         self._runner = runner or make_runner(
-            load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1
+            load_weights(model.weights),
+            device=model.device,
+            threads=model.threads,
+            max_batch=1,
+            skip_still=model.skip_still,
         )
         offer(str(self._runner.device))
         self._clock = clock or SystemClock()

@@ -24,7 +24,8 @@ def run_calibration(
 ) -> None:
     """Learn from the videos and write the file. Raises VadError; what can be known beforehand comes beforehand."""
     check_writable(out)
-    runner = make_runner(load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1)
+    weights = load_weights(model.weights)
+    runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=1, skip_still=model.skip_still)
     began_s = time.perf_counter()
     with ProgressDisplay(console) as display:
 

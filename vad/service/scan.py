@@ -95,7 +95,8 @@ def scan_files(
     files: Sequence[str], *, camera: CameraConfig, model: ModelSettings, console: Console
 ) -> list[FileResult]:
     """Scan each file; one that cannot be read has its ``error`` set and does not keep the others from being scanned."""
-    runner = make_runner(load_weights(model.weights), device=model.device, threads=model.threads, max_batch=1)
+    weights = load_weights(model.weights)
+    runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=1, skip_still=model.skip_still)
     columns = (
         TextColumn("{task.description}", markup=False),  # brackets in a file's name are no markup
         BarColumn(),
