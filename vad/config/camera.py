@@ -57,6 +57,9 @@ class CameraSettings(Section):
     analysis_fps: float = Field(default=8.0, gt=0.0, le=60.0, description="frames analysed per second")
     read_timeout_s: float = Field(default=10.0, ge=0.5, le=300.0, description="silence after which a stream is stalled")
     false_alarms_per_day: float = Field(default=2.0, gt=0.0, le=1440.0, description="the false-alarm budget")
+    priority: int = Field(
+        default=5, ge=0, le=9, description="on an overloaded machine cameras of a higher one keep their rate longer"
+    )
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the video")
     decoder: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="who decodes: the GPU (cuda), the CPU, or the GPU where the network runs on one"

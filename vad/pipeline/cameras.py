@@ -37,7 +37,9 @@ HALT_S = 1.0
 DRAIN_S = 20.0
 """How long a command waits for a camera's last frames; longer, and something is wrong."""
 POLL_S = 0.005
-WITHOUT_REOPENING = frozenset({"false_alarms_per_day", "zones", "calibration", "backoff_min_s", "backoff_max_s"})
+WITHOUT_REOPENING = frozenset(
+    {"false_alarms_per_day", "zones", "calibration", "priority", "backoff_min_s", "backoff_max_s"}
+)
 """Settings that take effect while the stream goes on."""
 
 

@@ -42,6 +42,7 @@ from vad.pipeline.inference import run_inference
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
+from vad.pipeline.pacing import Pacing
 from vad.pipeline.scoring import Item, ScoringWorker
 from vad.pipeline.snapshot import snapshot_of
 from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
@@ -90,6 +91,7 @@ class Engine(CameraControl):
         self._bridges: Bridges | None = None
         folder = config.storage.dir / EVIDENCE_FOLDER
         self._evidence = Evidence(config.evidence, directory=folder, clock=self._clock)
+        self._pacing: Pacing | None = None
         self.device = ""  # known once started
 
     @classmethod
@@ -262,6 +264,7 @@ class Engine(CameraControl):
         delivery = self._delivery
         return EngineStatus(
             cameras=self._cameras.statuses() if self._cameras else {},
+            analysis_share=self._pacing.share if self._pacing else 1.0,
             epoch=delivery.journal.epoch if delivery else "",
             last_sequence=delivery.journal.last_sequence if delivery else 0,
             journal=delivery.journal_status if delivery else JournalStatus(),
@@ -325,6 +328,16 @@ class Engine(CameraControl):
     def _start_threads(
         self, runner: AnyRunner, *, cameras: Cameras, scoring: ScoringWorker, delivery: Delivery
     ) -> None:
+        self._pacing = pacing = Pacing(
+            cameras,
+            clips=self._clips,
+            maps=self._maps,
+            ledger=self._ledger,
+            metrics=self._metrics,
+            tell=lambda event: delivery.put([event]),
+            clock=self._clock,
+        )
+
         def inference() -> None:
             run_inference(
                 clips=self._clips,
@@ -344,6 +357,7 @@ class Engine(CameraControl):
         def watch() -> None:
             while not self._clock.wait(self._stopping, timeout_s=WATCHDOG_PERIOD_S):
                 cameras.check()
+                pacing.visit()
                 if cameras.have_ended:
                     log.info("engine.all_sources_ended")
                     self._stopping.set()

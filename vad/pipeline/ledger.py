@@ -19,7 +19,10 @@ class Account:
 
     @property
     def lost(self) -> int:
-        """Drops that nobody asked for: every reason but the analysis rate."""
+        """Drops that nobody asked for: every reason but the analysis rate.
+
+        Those of a lowered rate (``overload_rate``) are among them: evenly spread and announced, but not asked for.
+        """
         return sum(n for reason, n in self.dropped.items() if reason is not DropReason.ANALYSIS_RATE)
 
     @property
@@ -70,6 +73,11 @@ class Ledger:
         with self._lock:
             self._scored[camera] += frames
             self._in_flight[camera] -= frames
+
+    def lost_to(self, reason: DropReason) -> int:
+        """Frames dropped for that reason, over all cameras that there are."""
+        with self._lock:
+            return sum(dropped[reason] for dropped in self._dropped.values())
 
     def account(self, camera: str) -> Account:
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Container
 from typing import Generic, TypeVar
 
 from vad.types import Clip
@@ -58,6 +59,12 @@ class Mailbox(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
             return items
+
+    @property
+    def oldest(self) -> T | None:
+        """What has waited longest, left where it is."""
+        with self._changed:
+            return self._items[0] if self._items else None
 
     def close(self) -> None:
         """No more puts. What is inside can still be taken."""
@@ -117,6 +124,12 @@ class ClipMailbox:
             clips = [self._take_oldest(camera) for camera in cameras]
             self._changed.notify_all()
             return clips
+
+    def oldest_s(self, cameras: Container[str]) -> float | None:
+        """When the clip of these cameras that has waited longest was complete (monotonic); None when none waits."""
+        with self._changed:
+            found = [waiting[0].frames[-1].arrived_s for camera, waiting in self._clips.items() if camera in cameras]
+        return min(found, default=None)
 
     def remove(self, camera: str) -> list[Clip]:
         """The clips of a camera that is no more: they are lost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from pathlib import Path
@@ -17,7 +18,7 @@ from vad.config import StorageSettings
 from vad.events.gatekeeper import REASONS
 from vad.pipeline.exposition import Row, Table
 from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
-from vad.types import CameraState, EventType, HealthIssue
+from vad.types import CameraState, EngineState, EventType, HealthIssue
 
 DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCIES_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0)
@@ -81,6 +82,12 @@ PER_CAMERA: tuple[tuple[Kind, str, str, Callable[[CameraStatus], float | None]],
         "Incidents opened a day over false_alarms_per_day.",
         lambda c: c.budget_ratio and round(c.budget_ratio, 4),
     ),
+    (
+        "gauge",
+        "vad_analysis_rate_ratio",
+        "Share of the camera's own analysis rate that is analysed; below 1 while the machine is overloaded.",
+        lambda c: round(c.analysis_ratio, 4),
+    ),
 )
 """One value a camera, left out where it is None."""
 
@@ -89,7 +96,7 @@ PER_CAMERA_AND: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], Iterab
         "counter",
         "vad_frames_dropped",
         "reason",
-        "Frames not judged; analysis_rate is by design.",
+        "Frames not judged; analysis_rate is by design, overload_rate by a lowered rate.",
         lambda c: c.frames.dropped.items(),
     ),
     (
@@ -125,6 +132,7 @@ PER_CAMERA_AND: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], Iterab
 """Name, the second label, text: any number of values a camera, each under a member of a small enumeration."""
 
 OF_THE_ENGINE: tuple[tuple[Family, str, str, Callable[[EngineStatus], float]], ...] = (
+    (GaugeMetricFamily, "vad_overload", "1 while the machine cannot keep up.", lambda s: float(s.is_overloaded)),
     (GaugeMetricFamily, "vad_event_last_sequence", "Newest event in the journal.", lambda s: s.last_sequence),
     (GaugeMetricFamily, "vad_event_first_sequence", "Oldest event kept.", lambda s: s.journal.first_sequence),
     (GaugeMetricFamily, "vad_journal_writable", "0 while it takes nothing.", lambda s: float(s.journal.is_writable)),
@@ -154,13 +162,18 @@ PER_BRIDGE: tuple[tuple[Family, str, str, Callable[[BridgeStatus], float]], ...]
 """One value a bridge."""
 
 
-EVENT_TYPES = (*EventType, *(f"io.vad.camera.{state}" for state in (*CameraState, *HealthIssue, "recovered")))
+EVENT_TYPES = (
+    *EventType,
+    *(f"io.vad.camera.{state}" for state in (*CameraState, *HealthIssue, "recovered")),
+    *(f"io.vad.engine.{state}" for state in EngineState),
+)
 
 
 class StageMetrics:
     """The families that stages report into as they work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.busy_s: defaultdict[str, float] = defaultdict(float)  # per stage, since the start
         self._duration = Histogram(
             "vad_stage_duration_seconds",
             "Time one call of a stage took.",
@@ -188,6 +201,8 @@ class StageMetrics:
         )
 
     def observe(self, stage: str, seconds: float) -> None:
+        """From the stage's own thread."""
+        self.busy_s[stage] += seconds
         self._duration.labels(stage=stage).observe(seconds)
 
 

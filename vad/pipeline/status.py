@@ -34,6 +34,7 @@ class CameraStatus:
     ``judged_s`` counts the seconds of video in which an incident could have been raised, ``frames_spared`` the frames
     received that nothing refers to and the analysis rate leaves out: they were never decoded. Disarmed it is scored and
     learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
+    ``analysis_ratio`` is the share of its own rate at which it is analysed: below 1 while the machine is overloaded.
     """
 
     state: CameraState
@@ -60,6 +61,7 @@ class CameraStatus:
     is_armed: bool = True
     is_paused: bool = False
     last_score_wall_s: float | None = None
+    analysis_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,13 @@ class EngineStatus:
     bus: BusStatus = BusStatus()
     bridges: dict[str, BridgeStatus] = field(default_factory=dict)
     queues: dict[str, int] = field(default_factory=dict)
+    analysis_share: float = 1.0
     evidence: EvidenceStatus = EvidenceStatus()
+
+    @property
+    def is_overloaded(self) -> bool:
+        """The machine cannot keep up: ``analysis_share`` of what the cameras' settings ask for is analysed."""
+        return self.analysis_share < 1.0
 
     @property
     def frames(self) -> Account:

@@ -7,6 +7,7 @@ belongs to a *generation*, which the watchdog abandons; whatever it still does a
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from vad.errors import StreamCode, StreamError
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.status import StreamStatus
-from vad.pipeline.window import ClipWindow
+from vad.pipeline.window import ClipWindow, Thinning
 from vad.pipeline.witness import Witness
 from vad.types import CameraEvent, CameraState, Clip, DropReason, Frame
 from vad.video.reader import CONTINUABLE, Reader
@@ -49,6 +50,7 @@ class _Generation:
 
     number: int
     window: ClipWindow
+    thinning: Thinning = field(default_factory=Thinning)
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     abandoned: bool = False
@@ -95,6 +97,7 @@ class CameraStream:
         self._generation = _Generation(0, ClipWindow(clip_length))
         self._hung: list[threading.Thread] = []  # the watchdog's alone
         self._stopped = False
+        self.analysis_ratio = 1.0  # of the frames to be analysed, while the machine is overloaded
         self._state_at_rest, self._why_at_rest = CameraState.STOPPED, ""
         self._announced: tuple[CameraState, StreamCode | None] | None = None
         ledger.open(camera)
@@ -140,6 +143,11 @@ class CameraStream:
         """The stream thread still runs."""
         thread = self._generation.thread
         return thread is not None and thread.is_alive()
+
+    @property
+    def can_wait(self) -> bool:
+        """A recording that is not paced: it waits for room, and nothing of it is lost by being slow."""
+        return self.config.is_file and not self.config.realtime
 
     @property
     def has_ended(self) -> bool:
@@ -285,16 +293,25 @@ class CameraStream:
             if generation.abandoned:
                 return False
             self._ledger.received(self.camera)
-            clip = generation.window.push(frame) if frame is not None else None
+            skipped = self._why_skipped(generation, frame)
+            clip = None if frame is None or skipped else generation.window.push(frame)
         self.status.frames_decoded += 1
-        if frame is None:
-            self._ledger.dropped(self.camera, DropReason.ANALYSIS_RATE)
+        if skipped is not None:
+            self._ledger.dropped(self.camera, skipped)
         if clip is not None:
             self._hand_over(clip)
         if self.status.state is not CameraState.UP:
             detail = frame and f"{frame.geometry.source_width}x{frame.geometry.source_height}"
             self._enter(CameraState.UP, None, detail or "")
         return True
+
+    def _why_skipped(self, generation: _Generation, frame: Frame | None) -> DropReason | None:
+        """Clips become shorter as their frames become fewer: they take the same time to gather."""
+        if frame is None:
+            return DropReason.ANALYSIS_RATE
+        ratio = self.analysis_ratio
+        generation.window.length = max(1, math.ceil(self._clip_length * ratio))
+        return None if generation.thinning.keeps(ratio) else DropReason.OVERLOAD_RATE
 
     def _flush(self, generation: _Generation) -> None:
         """The run is over: its last frames are scored too, as a shorter clip."""
@@ -304,7 +321,7 @@ class CameraStream:
             self._hand_over(clip)
 
     def _hand_over(self, clip: Clip) -> None:
-        lost = self._clips.put(clip, wait=self.config.is_file and not self.config.realtime)
+        lost = self._clips.put(clip, wait=self.can_wait)
         if lost is not None:
             reason = DropReason.SHUTDOWN if lost is clip else DropReason.OVERLOAD
             self._ledger.dropped(self.camera, reason, len(lost.frames))

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from vad import __version__
-from vad.events.schema import AnomalyMessage, CameraMessage, JournalMessage, OtherMessage
+from vad.events.schema import AnomalyMessage, CameraMessage, EngineMessage, JournalMessage, OtherMessage
 from vad.service.api.problems import MEDIA_TYPE
 
 DESCRIPTION = """What the engine sees, raised and keeps, and how to tell it what to do.
@@ -85,7 +85,7 @@ SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`vad_ID_SECRET`, made by `vad tokens new`"},
     "session": {"type": "apiKey", "in": "cookie", "name": "vad_session", "description": "what /login opens"},
 }
-EVENTS = (AnomalyMessage, CameraMessage, JournalMessage, OtherMessage)
+EVENTS = (AnomalyMessage, CameraMessage, JournalMessage, EngineMessage, OtherMessage)
 EVENT = "Event"
 METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 
