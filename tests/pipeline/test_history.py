@@ -118,6 +118,12 @@ def test_the_preview_is_what_incidents_would_have_been_opened(threshold: float) 
         assert min(abs(at_s - started_s) for started_s in opened) <= COARSE_STEP_S
 
 
+def test_incidents_of_the_last_minutes_are_told_apart_by_the_second() -> None:
+    calm, alarm = [0.1] * int(3 * FPS), [9.0] * int(2 * FPS)
+    history = history_of([0.1] * int(900 * FPS) + (alarm + calm) * 4)
+    assert [at_s - WALL_S for at_s in history.preview(4.0, seconds=3600.0).incidents] == [900.0, 905.0, 910.0, 915.0]
+
+
 def test_a_spike_shorter_than_an_incident_and_an_ailing_picture_raise_nothing() -> None:
     history = ScoreHistory(ScoringSettings(open_after_s=0.5))
     for index in range(200):

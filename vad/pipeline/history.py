@@ -137,18 +137,21 @@ class ScoreHistory:
         return History(ring.step_s, list(points))
 
     def preview(self, threshold: float, *, seconds: float) -> Preview:
-        """What ``threshold`` would have raised, whatever the threshold was: to ten seconds, two in one step are one."""
+        """What ``threshold`` would have raised, whatever the threshold was: two incidents in one step are one."""
         with self._lock:
-            wall_s, rows = self._coarse.last(seconds)
+            coarse, fine = self._coarse.last(seconds), self._fine.last(min(seconds, FINE_SPAN_S))
+        steps = [(at_s, COARSE_STEP_S, row) for at_s, row in zip(*coarse, strict=True)]
+        if len(fine[0]):  # the newest minutes are known better
+            steps = [step for step in steps if step[0] + COARSE_STEP_S <= fine[0][0]]
+            steps += [(at_s, FINE_STEP_S, row) for at_s, row in zip(*fine, strict=True)]
         keeps = self._settings.hysteresis * threshold
-        patience_s = self._settings.close_after_s + COARSE_STEP_S
         incidents: list[float] = []
-        held_s = -math.inf  # when the open one was last up
-        for at_s, (score, _, sustained) in zip(wall_s.tolist(), rows.tolist(), strict=True):
-            is_over = at_s - held_s > patience_s
+        held_s = -math.inf  # until when the open one was last up
+        for at_s, step_s, (score, _, sustained) in steps:
+            is_over = at_s - held_s > self._settings.close_after_s
             if is_over and sustained > threshold:
-                incidents.append(at_s)
-                held_s = at_s
-            elif not is_over and score >= keeps:
-                held_s = at_s
-        return Preview(len(wall_s) * COARSE_STEP_S, threshold, incidents)
+                incidents.append(float(at_s))
+            elif is_over or score < keeps:
+                continue
+            held_s = at_s + step_s
+        return Preview(sum(step_s for _, step_s, _ in steps), threshold, incidents)
