@@ -28,6 +28,14 @@ def test_the_account_is_what_is_subscribed_to_now(
     assert not account.are_too_many
 
 
+@given(st.sets(st.binary(max_size=3)), st.binary(max_size=4))
+def test_a_topic_is_wanted_when_it_begins_with_what_is_subscribed_to(held: set[bytes], topic: bytes) -> None:
+    account = Subscriptions()
+    for prefix in held:
+        account.hear(b"\x01" + prefix)
+    assert account.want(topic) == any(topic.startswith(prefix) for prefix in held)
+
+
 def test_what_is_no_subscription_is_nothing() -> None:
     account = Subscriptions(max_topic_bytes=0, max_subscriptions=0)
     for message in (b"", b"\x02abc", b"\x00unknown", b"abc"):

@@ -44,3 +44,17 @@ def test_each_evidence_speaks_for_its_own_kind_of_anomaly(reason, body):
     flagged = [score for score in map(scorer.step, world.frames(4.0)) if score.is_anomalous]
     assert flagged
     assert reason in {reason for score in flagged for reason in score.reasons}
+
+
+def test_where_nothing_moves_the_score_is_the_same_without_the_work():
+    worlds, scorers = (World(seed=1), World(seed=1)), (make_scorer(), make_scorer())
+    for world, scorer in zip(worlds, scorers, strict=True):
+        for cells in world.frames(60.0):
+            scorer.step(cells)
+    for still, whole in zip(worlds[0].frames(3.0), worlds[1].frames(3.0), strict=True):
+        still.flow[:] = 0.0
+        whole.flow[:] = 0.0
+        whole.flow[0, 0, 0] = 1e-20  # as good as none, but the evidences are asked
+        one, other = scorers[0].step(still), scorers[1].step(whole)
+        assert one.evidence == pytest.approx(other.evidence)
+        assert one.score == pytest.approx(other.score)

@@ -15,7 +15,7 @@ import zmq
 
 from vad.clock import SystemClock
 from vad.events.messages import heartbeat_message, score_message
-from vad.events.schema import HEARTBEAT_TOPIC, encode, topic_of
+from vad.events.schema import HEARTBEAT_TOPIC, SCORE_TOPIC, encode
 from vad.events.sockets import Limits, bound_socket, drop_connections, real_address
 from vad.events.subscriptions import Subscriptions
 
@@ -114,10 +114,14 @@ class Publisher:
                 self._send_stored(event)
 
     def publish_score(self, score: FrameScore) -> None:
-        """Send one frame's score, unless ``bus.scores`` is off. Kept nowhere."""
-        if self._settings.scores:
+        """Send one frame's score, unless ``bus.scores`` is off or nobody would get it. Kept nowhere."""
+        if not self._settings.scores:
+            return
+        self._hear_subscriptions()
+        topic = f"{SCORE_TOPIC}{score.frame.camera}/".encode()
+        if self._subscriptions.want(topic):
             message = score_message(score, id=self._unstored_id())
-            self._socket.send_multipart((topic_of(message).encode(), encode(message)))
+            self._socket.send_multipart((topic, encode(message)))
 
     def tick(self) -> float:
         """Send the heartbeat if it is due, after whatever the journal holds unsent. Returns seconds to the next one."""

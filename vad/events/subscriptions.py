@@ -38,6 +38,10 @@ class Subscriptions:
                 del self._topics[topic]
                 self._topic_bytes -= len(topic)
 
+    def want(self, topic: bytes) -> bool:
+        """Would anybody get a message of that topic? Prefixes are what is subscribed to."""
+        return any(topic[:length] in self._topics for length in range(len(topic) + 1))
+
     def clear(self) -> None:
         """Every connection has ended."""
         self._topics.clear()

@@ -53,6 +53,7 @@ class CellNetwork:
         self._mix16 = _Layer(network.mix16.weight, network.mix16.bias)
         self._drive = _Layer(network.gates.weight[:, : arch.features], network.gates.bias)
         self._recurrent = _Layer(network.gates.weight[:, arch.features :], None)
+        self._block_means = _block_means()
         self._mix = _Layer(network.mix.weight, network.mix.bias)
         self._head = _Layer(network.head.weight, network.head.bias)
 
@@ -90,7 +91,7 @@ class CellNetwork:
         torch.add(pictures, change, out=prediction[first:])
         torch.clamp(log_spread, -7.0, 3.0, out=spread[first:])
         own = at.past[:, 4]
-        error = _per_block((pictures - prediction.index_select(0, own)).abs_())
+        error = torch.mm((pictures - prediction.index_select(0, own)).abs_(), self._block_means)
         surprise = (error * torch.exp(-spread.index_select(0, own))).mean(dim=1)
         share = torch.sigmoid(foreground)
         torch.mean(share, dim=1, keepdim=True, out=activity[first:])
@@ -158,10 +159,11 @@ def _table(held: Tensor, rows: int) -> Tensor:
     return table
 
 
-def _per_block(cells: Tensor) -> Tensor:
-    """(R, 64) pixels of cells -> (R, 4) means of their blocks."""
-    blocks = CELL_PX // BLOCK_PX
-    return cells.view(-1, blocks, BLOCK_PX, blocks, BLOCK_PX).sum(dim=(2, 4)).view(-1, CELL_BLOCKS) / BLOCK_VALUES
+def _block_means() -> Tensor:
+    """(64, 4): the pixels of cells times this are the means of their blocks."""
+    block = torch.arange(CELL_PX) // BLOCK_PX
+    which = block[:, None] * (CELL_PX // BLOCK_PX) + block  # (8, 8)
+    return functional.one_hot(which.flatten(), CELL_BLOCKS).float() / BLOCK_VALUES
 
 
 def _newest(table: Tensor, seen: Tensor) -> Tensor:

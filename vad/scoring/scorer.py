@@ -120,18 +120,27 @@ class Scorer:
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
-        surface = with_activity(cells, self._static.surface(cells))
+        surface = with_activity(cells, self._static.surface(cells)) if cells.flow.any() else None
         cells = self._speed.moving(cells)
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
-        # K maps (gh, gw); speed is the mean over whole objects, the other evidences look at what moves
-        maps = [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
+        maps = self._maps(cells, surface)
         self._smooth_over([kernels.top_mean(m, self._judged, n) for m, n in zip(maps, TOPS, strict=True)], dt_s)
         score = self._judge(cells, maps, issue)
         if self.learning:
             self._learn(cells, score, dt_s)
         return score
+
+    def _maps(self, cells: CellMap, surface: CellMap | None) -> list[Map]:
+        """K maps (gh, gw): speed is the mean over whole objects, ``surface``; the others look at what moves.
+
+        Where nothing moves at all (None) only what stands can speak: the others' maps are zeros, without the work.
+        """
+        if surface is not None:
+            return [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
+        nothing = np.zeros_like(cells.activity)
+        return [evidence.score(cells) if evidence is self._static else nothing for evidence in self._evidences]
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
