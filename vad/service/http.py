@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from vad.errors import BindError, EngineError
 from vad.pipeline.exposition import encode
 from vad.service.api.problems import HANDLERS
+from vad.service.protocol import Protocol
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -56,6 +57,8 @@ class HttpServer:
         self._socket = _listen(self._bind)
         config = uvicorn.Config(
             self._app,
+            http=Protocol,
+            ws="none",
             log_config=None,
             log_level="warning",
             access_log=False,

@@ -40,8 +40,10 @@ def api(state: AppState) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.vad = state
-    for module in (status, cameras, pictures, events, incidents, evidence):
-        app.include_router(module.router)
+    routers = [module.router for module in (status, cameras, pictures, events, incidents, evidence)]
+    app.state.routes = [route for router in routers for route in router.routes]
+    for router in routers:
+        app.include_router(router)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(_: Request) -> Response:

@@ -251,7 +251,7 @@ class Scores(Model):
 
     camera: str
     step_s: float
-    points: Sequence[tuple[float, Finite, Finite]]
+    points: Sequence[Annotated[Sequence[Finite], Field(min_length=3, max_length=3)]]
     """`[wall_s where the step begins, score, threshold]`, newest last."""
 
 

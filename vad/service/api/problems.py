@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from vad.config import redact_url
 from vad.errors import (
@@ -70,11 +71,20 @@ def problem_response(request: Request, problem: HTTPException) -> Response:
     }
     if status == 404 and not more:
         body |= {"what": "path", "got": _shown(request.url.path), "allowed": "see /api/v1/openapi.json"}
-    elif status == 405:
-        allowed = (problem.headers or {}).get("Allow", "")
-        body |= {"what": "method", "got": request.method, "allowed": allowed}
+    headers = dict(problem.headers or {})
+    if status == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+        body |= {"what": "method", "got": request.method, "allowed": headers["Allow"]}
     content = _finite(body | more)
-    return JSONResponse(content, status_code=status, headers=problem.headers, media_type=MEDIA_TYPE)
+    return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _methods(request: Request) -> set[str]:
+    """Of all routes of that path; Starlette tells those of the first one alone."""
+    scope = {**request.scope, "path_params": {}}
+    routes = getattr(request.app.state, "routes", request.app.routes)
+    matching = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
+    return {method for route in matching for method in getattr(route, "methods", None) or ()}
 
 
 def invalid(request: Request, error: Exception) -> Response:

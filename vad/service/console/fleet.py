@@ -108,6 +108,7 @@ def camera_card(name: str, camera: CameraStatus, last: Incident | None) -> Card:
         "label": label,
         "detail": detail,
         "is_live": camera.state is CameraState.UP,
+        "has_picture": camera.frames.received > 0,
         "over": camera.score > camera.threshold and camera.health is None,
         "score": camera.score,
         "threshold": _finite(camera.threshold),

@@ -88,8 +88,17 @@ function bindFilters() {
 let fresh = 0;
 let again = null;
 
-/** Newer rows: at once while the reader is at the top and busy with nothing, else when asked for. */
-const mayInsert = () => scrollY === 0 && !list()?.matches(":hover, :focus-within") && !document.querySelector("dialog[open]");
+const STILL_S = 5;
+let busyAt = -Infinity;
+for (const name of ["pointermove", "pointerdown", "keydown", "wheel", "scroll"]) {
+  addEventListener(name, () => { busyAt = performance.now(); }, { passive: true });
+}
+
+/** Newer rows: by themselves while the reader is at the top and has kept still for a while, else when asked for. */
+function mayInsert() {
+  const isStill = performance.now() - busyAt > STILL_S * 1000;
+  return scrollY === 0 && isStill && !list()?.matches(":hover, :focus-within") && !document.querySelector("dialog[open]");
+}
 
 async function refresh({ insert = mayInsert() } = {}) {
   try {

@@ -30,7 +30,7 @@ const observer = new IntersectionObserver((entries) => {
 function pictures() {
   if (document.hidden || document.body.classList.contains("lost-touch") || grid()?.dataset.view === "list") return;
   const now = performance.now();
-  const waiting = [...visible].filter((card) => card.isConnected && due.get(card) <= now && !card.dataset.loading);
+  const waiting = [...visible].filter((card) => card.dataset.hasPicture === "true" && due.get(card) <= now && !card.dataset.loading);
   waiting.sort((a, b) => due.get(a) - due.get(b));
   for (const card of waiting.slice(0, AT_ONCE - underWay)) picture(card);
 }
@@ -76,6 +76,7 @@ const grid = () => document.getElementById("grid");
 function fill(card, now) {
   card.dataset.tone = now.tone;
   card.dataset.over = now.over;
+  card.dataset.hasPicture = now.has_picture;
   const state = card.querySelector('[data-field="state"]');
   if (state.dataset.said !== now.label + now.tone) {
     state.dataset.said = now.label + now.tone;
