@@ -23,12 +23,13 @@ from vad.config import Polygon
 from vad.video.annexb import Annexed
 from vad.video.faults import CORRUPT
 from vad.video.overlay import Picture, colour_picture
-from vad.video.privacy import Hidden, black_out, black_out_planes, hidden
+from vad.video.privacy import black_out, black_out_planes, chroma_of, hidden
 from vad.video.tape import Excerpt
 
 TICK = Fraction(1, 90_000)
-MOST_WIDTH = 1920
-"""Of what is encoded anew; what is kept as it is keeps its size."""
+MOST_WIDTH = 1280
+"""Of what is encoded anew, which at 1080p would take seven seconds of CPU for ten of video. What is kept as it is keeps
+its size."""
 
 _PLAYABLE = frozenset({"yuv420p", "yuvj420p"})
 _ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
@@ -184,6 +185,7 @@ def _encoded(excerpt: Excerpt, masks: Sequence[Polygon]) -> Clip | None:
     width, height = _even_size(first.width, first.height)
     codec, options = _encoder()
     where = hidden(masks, excerpt.format.geometry, width=width, height=height)
+    chroma = None if where is None else chroma_of(where)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", container_options=_index_first(len(excerpt.packets))) as output:
         rate = Fraction(1 / excerpt.interval_s).limit_denominator(1001)
@@ -193,7 +195,10 @@ def _encoded(excerpt: Excerpt, masks: Sequence[Polygon]) -> Clip | None:
         stream.codec_context.gop_size = max(1, round(2.0 / excerpt.interval_s))
         tick = -1
         for time_s, frame in _chain(begun, frames):
-            picture = VideoFrame.from_ndarray(_planes(frame, width, height, where), format="yuv420p")
+            planes = _planes(frame, width, height)
+            if where is not None and chroma is not None:
+                black_out_planes(planes, where, chroma)
+            picture = VideoFrame.from_ndarray(planes, format="yuv420p")
             tick = max(tick + 1, round((time_s - start_s) / TICK))
             picture.pts, picture.time_base, picture.color_range = tick, TICK, 1
             output.mux(_lasting(stream.encode(picture), excerpt.interval_s))
@@ -215,11 +220,10 @@ def _lasting(packets: list[Packet[Any]], seconds: float) -> list[Packet[Any]]:
     return packets
 
 
-def _planes(frame: VideoFrame, width: int, height: int, where: Hidden | None) -> NDArray[np.uint8]:
-    """4:2:0 planes of that size, limited range, masked; a copy: the decoder still refers to its own."""
+def _planes(frame: VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+    """4:2:0 planes of that size, limited range; a copy: the decoder still refers to its own."""
     fitted = frame.reformat(width=width, height=height, format="yuv420p", dst_color_range=1)
-    planes: NDArray[np.uint8] = fitted.to_ndarray().astype(np.uint8, copy=True)
-    return black_out_planes(planes, where)
+    return fitted.to_ndarray().astype(np.uint8, copy=True)
 
 
 def _even_size(width: int, height: int) -> tuple[int, int]:

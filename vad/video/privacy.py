@@ -45,13 +45,15 @@ def black_out(picture: NDArray[np.uint8], where: Hidden | None) -> NDArray[np.ui
     return picture
 
 
-def black_out_planes(planes: NDArray[np.uint8], where: Hidden | None) -> NDArray[np.uint8]:
-    """4:2:0 planes as PyAV stacks them, (height * 3 / 2, width), limited range, even sides. Changed in place."""
-    if where is None:
-        return planes
+def chroma_of(where: Hidden) -> Hidden:
+    """(height / 2, width / 2) what is hidden of a 4:2:0 picture's chroma: whatever any of its four pixels hides."""
     height, width = where.shape
-    planes[:height][where] = 16
-    coarse = where.reshape(height // 2, 2, width // 2, 2).any(axis=(1, 3))
-    chroma = planes[height:].reshape(2, height // 2, width // 2)
-    chroma[:, coarse] = 128
+    return np.asarray(where.reshape(height // 2, 2, width // 2, 2).any(axis=(1, 3)))
+
+
+def black_out_planes(planes: NDArray[np.uint8], where: Hidden, chroma: Hidden) -> NDArray[np.uint8]:
+    """4:2:0 planes as PyAV stacks them, (height * 3 / 2, width), limited range, even sides. Changed in place."""
+    height, width = where.shape
+    np.copyto(planes[:height], np.uint8(16), where=where)
+    np.copyto(planes[height:].reshape(2, height // 2, width // 2), np.uint8(128), where=chroma)
     return planes
