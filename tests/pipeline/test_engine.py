@@ -193,7 +193,7 @@ def test_a_stage_that_dies_stops_the_engine_with_an_error(
     engine.start()
     with pytest.raises(EngineError, match=r"scoring stage died: ZeroDivisionError: planted"):
         engine.wait(timeout_s=60.0)
-    engine._guarded("publish", broken)  # what dies of the first fault does not hide it
+    engine._stages.guarded("publish", broken)  # what dies of the first fault does not hide it
     with pytest.raises(EngineError, match="the scoring stage"):
         engine.stop()
     assert engine.bus_address.startswith("tcp://")  # the socket is closed by now

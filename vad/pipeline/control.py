@@ -6,6 +6,7 @@ from vad.config import CameraConfig, SiteConfig
 from vad.errors import VadError
 from vad.pipeline.cameras import Cameras
 from vad.pipeline.history import History, Preview
+from vad.pipeline.snapshot import snapshot_of
 
 
 class CameraControl:
@@ -65,6 +66,25 @@ class CameraControl:
     def preview(self, name: str, *, false_alarms_per_day: float, hours: float) -> Preview:
         """What that budget would have raised in the last ``hours``, at most 24, by the threshold it gives today."""
         return self._running_cameras.member(name).preview(false_alarms_per_day, seconds=3600.0 * hours)
+
+    def snapshot(
+        self, name: str, *, width: int | None = None, heat: bool = False, boxes: bool = False, quality: int = 80
+    ) -> bytes | None:
+        """The camera's latest picture as JPEG, its masks burnt in; None while there is none.
+
+        At most ``width`` px wide, ``heat`` and ``boxes`` drawn into it where its last score has some. Costs the caller
+        a conversion and the compression, and the camera's own thread nothing. Raises CameraNotFound.
+        """
+        member = self._running_cameras.member(name)
+        witness = member.stream.witness
+        shown = witness.picture if witness else None
+        if witness is None or shown is None:
+            return None
+        score = member.watch.last_score
+        frame, shape = shown
+        return snapshot_of(
+            frame, shape, masks=witness.masks, score=score, width=width, heat=heat, boxes=boxes, quality=quality
+        )
 
     @property
     def _running_cameras(self) -> Cameras:

@@ -10,10 +10,9 @@
 from __future__ import annotations
 
 import math
-import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -44,8 +43,9 @@ from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
 from vad.pipeline.pacing import Pacing
 from vad.pipeline.scoring import Item, ScoringWorker
-from vad.pipeline.snapshot import snapshot_of
+from vad.pipeline.stages import Stages
 from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
+from vad.pipeline.tap import EventTap
 from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CameraEvent
 from vad.video.hardware import offer
@@ -57,7 +57,6 @@ WATCHDOG_PERIOD_S = 0.25
 STOP_GRACE_S = 2.0
 """Beyond a camera's read_timeout_s: how long a stop waits for its thread before it abandons it."""
 MAPS_CAPACITY = 64
-EVENT_QUEUE_CAPACITY = 10_000
 
 
 class Engine(CameraControl):
@@ -81,11 +80,10 @@ class Engine(CameraControl):
         self._ledger = Ledger()
         self._clips = ClipMailbox(per_camera=config.model.waiting_clips)
         self._maps: Mailbox[Item] = Mailbox(MAPS_CAPACITY)
-        self._threads: list[threading.Thread] = []
+        self._stages = Stages(on_fault=self._release)
         self._stopping = threading.Event()
         self._finished = threading.Event()
-        self._fault: EngineError | None = None
-        self._events: queue.Queue[AnomalyEvent | CameraEvent] = queue.Queue(EVENT_QUEUE_CAPACITY)
+        self._tap = EventTap()
         self._scoring: ScoringWorker | None = None
         self._delivery: Delivery | None = None
         self._bridges: Bridges | None = None
@@ -158,22 +156,21 @@ class Engine(CameraControl):
             if self._cameras is not None:
                 self._cameras.close(grace_s=STOP_GRACE_S)
             self._clips.close()
-            for thread in self._threads:
-                thread.join()
+            self._stages.join()
             if self._bridges is not None:
                 self._bridges.stop()
             if self._delivery is not None:
                 self._delivery.close()
             self._finished.set()
             log.info("engine.stopped", **_frame_counts(self.status()))
-        if self._fault is not None:
-            raise self._fault
+        if self._stages.fault is not None:
+            raise self._stages.fault
 
     def wait(self, *, timeout_s: float | None = None) -> bool:
         """Until ``request_stop``, a fault, or the end of all sources; False after ``timeout_s``. Raises EngineError."""
         stopped = self._stopping.wait(timeout_s)
-        if self._fault is not None:
-            raise self._fault
+        if self._stages.fault is not None:
+            raise self._stages.fault
         return stopped
 
     def request_stop(self) -> None:
@@ -188,18 +185,9 @@ class Engine(CameraControl):
         """Events as they are raised, in this process, until the engine stops or ``timeout_s`` passes without one.
 
         Also while the disk takes none of them. After ``stop`` it gives those raised while draining. A reader that falls
-        EVENT_QUEUE_CAPACITY behind loses the oldest here; the journal and the bus lose none.
+        ten thousand behind loses the oldest here; the journal and the bus lose none.
         """
-        waited_s = 0.0
-        while timeout_s is None or waited_s < timeout_s:
-            step_s = WATCHDOG_PERIOD_S if timeout_s is None else min(WATCHDOG_PERIOD_S, timeout_s - waited_s)
-            try:
-                yield self._events.get(timeout=step_s)
-                waited_s = 0.0
-            except queue.Empty:
-                waited_s += step_s
-                if self._stopping.is_set():
-                    return
+        return self._tap.read(timeout_s=timeout_s, is_over=self._stopping.is_set)
 
     @property
     def bus_address(self) -> str:
@@ -226,25 +214,6 @@ class Engine(CameraControl):
             return [math.nan for _ in shares]
         return [latencies[min(len(latencies) - 1, int(share * len(latencies)))] for share in shares]
 
-    def snapshot(
-        self, name: str, *, width: int | None = None, heat: bool = False, boxes: bool = False, quality: int = 80
-    ) -> bytes | None:
-        """The camera's latest picture as JPEG, its masks burnt in; None while there is none.
-
-        At most ``width`` px wide, ``heat`` and ``boxes`` drawn into it where its last score has some. Costs the caller
-        a conversion and the compression, and the camera's own thread nothing. Raises CameraNotFound.
-        """
-        member = self._running_cameras.member(name)
-        witness = member.stream.witness
-        shown = witness.picture if witness else None
-        if witness is None or shown is None:
-            return None
-        score = member.watch.last_score
-        frame, shape = shown
-        return snapshot_of(
-            frame, shape, masks=witness.masks, score=score, width=width, heat=heat, boxes=boxes, quality=quality
-        )
-
     @property
     def evidence(self) -> EvidenceStore:
         """What was kept of incidents, by their ids."""
@@ -253,10 +222,10 @@ class Engine(CameraControl):
     def readiness(self) -> dict[str, bool]:
         """What must hold before traffic may rely on this engine; a dead camera does not matter here."""
         return {
-            "model_loaded": bool(self._threads),
+            "model_loaded": self._stages.have_started,
             "bus_bound": self._delivery is not None,
             "journal_writable": self._delivery is not None and self._delivery.journal_status.is_writable,
-            "running": bool(self._threads) and self._fault is None and not self._stopping.is_set(),
+            "running": self._stages.have_started and self._stages.fault is None and not self._stopping.is_set(),
         }
 
     def status(self) -> EngineStatus:
@@ -305,7 +274,7 @@ class Engine(CameraControl):
             clock=self._clock,
             calibration_dir=directory,
             weights_sha256=weights_sha256,
-            on_event=self._keep_event,
+            on_event=self._tap.put,
             see=self._evidence.see,
         )
 
@@ -365,36 +334,19 @@ class Engine(CameraControl):
         stages = {"inference": inference, "scoring": score, **delivery.stages, "evidence": self._evidence.run}
         stages["watchdog"] = watch
         try:
-            for name, body in stages.items():
-                thread = threading.Thread(target=self._guarded, args=(name, body), name=f"vad-{name}", daemon=True)
-                thread.start()
-                self._threads.append(thread)
+            self._stages.start(stages)
             cameras.start()
         except RuntimeError as exc:  # the machine or the container limits them
             self.stop()
             raise EngineError(f"{len(cameras.members)} cameras need a thread each; got: {exc}") from None
 
-    def _guarded(self, name: str, body: Callable[[], None]) -> None:
-        """A stage that dies takes the engine with it, loudly; the others must not wait for it."""
-        try:
-            body()
-        except BaseException as exc:
-            foreseen = isinstance(exc, VadError)  # a full disk, say: the message is all there is to know
-            log.error("engine.fault", stage=name, detail=str(exc), exc_info=not foreseen)
-            if self._fault is None:  # what dies later dies of the first
-                self._fault = EngineError(f"the {name} stage died: {type(exc).__name__}: {exc}")
-                self._fault.__cause__ = exc
-            self._clips.close()
-            self._maps.close()
-            if self._delivery is not None:
-                self._delivery.abandon()
-            self._stopping.set()
-
-    def _keep_event(self, event: AnomalyEvent | CameraEvent) -> None:
-        if self._events.full():
-            with suppress(queue.Empty):
-                self._events.get_nowait()
-        self._events.put_nowait(event)
+    def _release(self) -> None:
+        """A stage has died: the others must not wait for it."""
+        self._clips.close()
+        self._maps.close()
+        if self._delivery is not None:
+            self._delivery.abandon()
+        self._stopping.set()
 
 
 def _frame_counts(status: EngineStatus) -> dict[str, int]:
