@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Stages:
-    """``on_fault`` is called in the thread that dies, ``fault`` says of what: the first one, of which later ones die."""
+    """``on_fault`` is called in the thread that dies; ``fault`` says of what, the first one if several do."""
 
     def __init__(self, *, on_fault: Callable[[], None]) -> None:
         self.fault: EngineError | None = None
