@@ -109,6 +109,18 @@ def test_home_assistant_finds_three_sensors_a_camera(
     assert all(message.retain for message in heard)
 
 
+def test_home_assistant_finds_a_camera_that_is_added_while_the_engine_runs(
+    broker: Server, listen: Callable[..., Listener], journal: Journal, tmp_path: Path
+) -> None:
+    listener = listen("homeassistant/binary_sensor/vad_added/#")
+    with running(settings(broker), journal, tmp_path):
+        journal.append([CameraEvent(camera="added", run=0, state="up", wall_s=1_700_000_000.0)])
+        journal.append([CameraEvent(camera="added", run=0, state="stopped", wall_s=1_700_000_001.0)])
+        heard = [listener.messages.get(timeout=DEADLINE_S) for _ in range(3)]
+    assert {message.topic.split("/")[-2] for message in heard} == {"anomaly", "stream", "picture"}
+    assert listener.messages.empty()  # told once
+
+
 def test_sensors_follow_the_events(
     broker: Server, listen: Callable[..., Listener], journal: Journal, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 
 from vad.errors import BridgeError, EventRefused, WireError
 from vad.events.bridges.home_assistant import SensorStates, discovery, state_topic, status_topic
-from vad.events.schema import decode
+from vad.events.schema import CameraMessage, decode
 
 if TYPE_CHECKING:
     from vad.config import MqttBridge as MqttSettings
@@ -41,7 +41,7 @@ class MqttBridge:
 
     def __init__(self, settings: MqttSettings, *, cameras: Sequence[str] = ()) -> None:
         self._settings = settings
-        self._cameras = cameras
+        self._cameras = list(cameras)  # with those that events were about since
         self._states = SensorStates()
         self._client: PahoClient | None = None
         self._fault: str | None = "not connected"
@@ -91,11 +91,14 @@ class MqttBridge:
         """What a broker keeps for whoever comes later, and may have forgotten."""
         prefix, discovery_prefix = self._settings.topic, self._settings.discovery
         for camera in self._cameras if discovery_prefix else ():
-            told = discovery(camera, prefix=prefix, discovery_prefix=discovery_prefix)
-            self._wait_for([self._publish(topic, config, retain=True) for topic, config in told])
+            self._wait_for(self._introduce_camera(camera))
         for state in self._states.shown():
             self._wait_for([self._publish_state(*state)])
         self._wait_for([self._publish(status_topic(prefix), b"online", retain=True)])
+
+    def _introduce_camera(self, camera: str) -> list[int]:
+        told = discovery(camera, prefix=self._settings.topic, discovery_prefix=self._settings.discovery)
+        return [self._publish(topic, config, retain=True) for topic, config in told]
 
     def _new_client(self) -> PahoClient:
         """Of a fixed name: a broker that still has our last connection ends it, will and all, before it takes this."""
@@ -133,6 +136,9 @@ class MqttBridge:
             message = decode(event.body)
         except WireError:  # goes out as it is; no sensor is about it
             return sent
+        if isinstance(message, CameraMessage) and message.camera not in self._cameras:  # added while the engine runs
+            self._cameras.append(message.camera)
+            sent += self._introduce_camera(message.camera)
         return sent + [self._publish_state(*state) for state in self._states.apply(message)]
 
     def _publish_state(self, camera: str, sensor: str, state: str) -> int:
