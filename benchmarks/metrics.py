@@ -14,43 +14,47 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.request import urlopen
 
+import numpy as np
 from prometheus_client import CollectorRegistry
 
 from vad.config import make_config
+from vad.config.overlay import Overlay, write_overlay
 from vad.errors import StreamCode
 from vad.pipeline.engine import Engine
 from vad.pipeline.exposition import encode
-from vad.pipeline.metrics import EngineCollector
 from vad.service.http import HttpServer
-from vad.types import CameraState, DropReason, FrameScore, Stage
+from vad.types import CameraState, DropReason, Frame, FrameScore, Geometry, Stage, WallSource
 
-SCORE = FrameScore(None, score=1.2345678901234, threshold=5.51234567890, p_value=0.06, stage=Stage.CALIBRATED)  # type: ignore[arg-type]
+GRID = Geometry(source_width=8, source_height=8, pool=1, width=8, height=8)
+FRAME = Frame("any", 0, 0, 0.0, 1.7e9, WallSource.ARRIVAL, 0.0, GRID, np.zeros((8, 8), np.uint8))
+SCORE = FrameScore(FRAME, score=1.2345678901234, threshold=5.51234567890, p_value=0.06, stage=Stage.CALIBRATED)
 TARGET_BYTES, TARGET_MS = 2_000_000, 50.0
 
 
 def engine_of(cameras: int, storage: str) -> Engine:
-    """An engine whose cameras look as they do after a day, and whose threads never started."""
+    """An engine whose cameras look as they do after a day, and whose streams rest: all are paused."""
     names = [f"building-{number // 100:02d}-cam{number:04d}" for number in range(cameras)]
-    site = {"cameras": {name: {"url": "none.mp4"} for name in names}, "storage": {"dir": storage}}
-    engine = Engine(make_config(site, source="benchmark"), registry=CollectorRegistry())
-    for name in names:
-        engine._streams[name] = stream = engine._stream(name, model_width=160)
-        stream.status.state, stream.status.fps = CameraState.UP, 25.000123
-        stream.status.reconnects = dict.fromkeys((StreamCode.TIMEOUT, StreamCode.REFUSED), 17)
-        stream.status.errors = dict(stream.status.reconnects)
-        engine._ledger._received[name], engine._ledger._scored[name] = 2_160_000, 691_200
-        engine._ledger._dropped[name] = dict.fromkeys(DropReason, 123_456)
-    engine._scoring = SimpleNamespace(  # type: ignore[assignment]  # all that a status reads of it
-        last_scores=dict.fromkeys(names, SCORE),
-        opened=dict.fromkeys(names, 3),
-        closed=dict.fromkeys(names, 2),
-        judged_s=dict.fromkeys(names, 86_400.125),
-        latencies_s=[],
+    site = make_config(
+        {
+            "cameras": {name: {"url": "none.mp4"} for name in names},
+            "storage": {"dir": storage},
+            "bus": {"bind": "tcp://127.0.0.1:*"},
+        },
+        source="benchmark",
     )
-    engine.registry.register(EngineCollector(engine.status))
+    write_overlay(site.storage.cameras_file, Overlay(paused=names))
+    engine = Engine(site, registry=CollectorRegistry())
+    engine.start()
+    for name, member in engine._running_cameras.members.items():
+        status, watch = member.stream.status, member.watch
+        status.state, status.fps = CameraState.UP, 25.000123
+        status.reconnects = dict.fromkeys((StreamCode.TIMEOUT, StreamCode.REFUSED), 17)
+        status.errors = dict(status.reconnects)
+        watch.last_score, watch.opened, watch.closed, watch.judged_s = SCORE, 3, 2, 86_400.125
+        engine._ledger._received[name], engine._ledger._scored[name] = 2_160_000, 691_200
+        engine._ledger._dropped[name] = {**dict.fromkeys(DropReason, 123_456), DropReason.OVERLOAD_RATE: 0}
     return engine
 
 
@@ -67,6 +71,7 @@ def measure(cameras: int, scrapes: int) -> dict[str, float]:
                 with urlopen(f"{server.address}/metrics") as response:
                     size = len(response.read())
                 scrape_ms.append(1e3 * (time.perf_counter() - began_s))
+        engine.stop()
     return {
         "cameras": cameras,
         "bytes": size,

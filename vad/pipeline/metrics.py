@@ -18,7 +18,7 @@ from vad.config import StorageSettings
 from vad.events.gatekeeper import REASONS
 from vad.pipeline.exposition import Row, Table
 from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
-from vad.types import CameraState, EngineState, EventType, HealthIssue
+from vad.types import CameraState, DropReason, EngineState, EventType, HealthIssue
 
 DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCIES_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0)
@@ -29,6 +29,8 @@ Kind = Literal["counter", "gauge"]
 Family: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
 _STATES = tuple(CameraState)
+_RARE = frozenset({CameraState.PAUSED, DropReason.OVERLOAD_RATE})
+"""Left out while there is nothing to say of them: a line of each camera costs a thousand cameras 60 kB a scrape."""
 
 PER_CAMERA: tuple[tuple[Kind, str, str, Callable[[CameraStatus], float | None]], ...] = (
     ("counter", "vad_frames_received", "Frames that came, decoded or not.", lambda c: c.frames.received),
@@ -85,8 +87,8 @@ PER_CAMERA: tuple[tuple[Kind, str, str, Callable[[CameraStatus], float | None]],
     (
         "gauge",
         "vad_analysis_rate_ratio",
-        "Share of the camera's own analysis rate that is analysed; below 1 while the machine is overloaded.",
-        lambda c: round(c.analysis_ratio, 4),
+        "Share of the camera's own rate at which it is analysed while the machine is overloaded; absent otherwise.",
+        lambda c: round(c.analysis_ratio, 4) if c.analysis_ratio < 1.0 else None,
     ),
 )
 """One value a camera, left out where it is None."""
@@ -97,14 +99,14 @@ PER_CAMERA_AND: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], Iterab
         "vad_frames_dropped",
         "reason",
         "Frames not judged; analysis_rate is by design, overload_rate by a lowered rate.",
-        lambda c: c.frames.dropped.items(),
+        lambda c: [(reason, n) for reason, n in c.frames.dropped.items() if n or reason not in _RARE],
     ),
     (
         "gauge",
         "vad_stream_state",
         "state",
-        "1 for the state the stream is in.",
-        lambda c: [(state, int(state is c.state)) for state in _STATES],
+        "1 for the state the stream is in; paused only while it is.",
+        lambda c: [(state, int(state is c.state)) for state in _STATES if state is c.state or state not in _RARE],
     ),
     (
         "counter",

@@ -166,7 +166,7 @@ class ScoringWorker:
 
     def save(self, camera: str, watch: Watch) -> None:
         """Keep what the camera has learnt. A full disk costs its newest minute, never the engine."""
-        if watch.last_score is None:
+        if watch.last_score is None or watch.judge.scorer.geometry is None:
             return  # nothing learnt
         try:
             path = calibration_path(self.calibration_dir, camera)
