@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vad.config import SiteConfig, load_config
+    from vad.config import CameraConfig, SiteConfig, load_config
     from vad.errors import ConfigError, StreamError, VadError, WeightsError
     from vad.pipeline.engine import Engine
     from vad.pipeline.scan import scan
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AnomalyEvent": "vad.types",
+    "CameraConfig": "vad.config",
     "CameraEvent": "vad.types",
     "ConfigError": "vad.errors",
     "Engine": "vad.pipeline.engine",
@@ -37,6 +38,7 @@ _HOMES = {
 
 __all__ = [
     "AnomalyEvent",
+    "CameraConfig",
     "CameraEvent",
     "ConfigError",
     "Engine",
