@@ -11,6 +11,7 @@ from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.types import Frame
 from vad.video.reader import Reader
+from vad.video.tape import Tape
 
 
 @dataclass
@@ -38,6 +39,7 @@ def read(
     run: int = 0,
     continues: Reader | None = None,
     stop: threading.Event | None = None,
+    tape: Tape | None = None,
     **settings: object,
 ) -> Outcome:
     """Run a Reader until it ends, or is stopped after ``at_most`` decoded frames. Never raises StreamError."""
@@ -51,6 +53,7 @@ def read(
         clock=clock or SystemClock(),
         stop=stop,
         continues=continues,
+        tape=tape,
     )
     try:
         with reader:

@@ -14,6 +14,8 @@ import pytest
 from tests.video.clips import pictures
 from tests.video.reading import read
 from vad.types import WallSource
+from vad.video.clip import decoded, make_clip
+from vad.video.tape import Tape
 
 FPS = 12.5
 
@@ -75,6 +77,19 @@ def test_motion_jpeg_is_timed_by_its_arrival_and_not_by_an_invented_rate(camera)
     assert outcome.reader.measured_fps == pytest.approx(FPS, rel=0.25)
     assert 1.2 < outcome.frames[-1].pts_s < 4.0
     assert outcome.frames[-1].wall_source is WallSource.ARRIVAL
+
+
+def test_motion_jpeg_is_taped_by_its_arrival(camera):
+    tape = Tape(run=0, seconds=60.0, max_bytes=1 << 24)
+    outcome = read(f"http://{camera}/mjpeg", at_most=30, read_timeout_s=5, analysis_fps=60, tape=tape)
+    excerpt = tape.excerpt(0.5, 99.0)
+    clip = make_clip(excerpt, masks=())
+    assert clip.reencoded
+    last_s = outcome.frames[-1].pts_s
+    assert clip.start_s == pytest.approx(0.5, abs=0.15)
+    assert clip.start_s + clip.duration_s == pytest.approx(last_s, abs=0.25)
+    times_s = [time_s for time_s, _ in decoded(tape.excerpt(0.0, 99.0))]
+    assert times_s == pytest.approx([frame.pts_s for frame in outcome.frames][: len(times_s)], abs=1e-3)
 
 
 def test_motion_jpeg_that_falls_silent_times_out(camera):

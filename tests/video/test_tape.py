@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.rtsp.control import RtspServer
 from tests.video.clips import VideoFile
+from tests.video.reading import read
 from tests.video.taping import tape_of
 from vad.types import Geometry
 from vad.video.clip import decoded
@@ -125,6 +126,41 @@ def test_an_ended_tape_takes_nothing_more(clip_h264: Path) -> None:
     tape.show(other.picture[0], pts_s=0.0, at_s=0.0)
     assert tape.picture is None
     assert tape.size_bytes == size > 0
+
+
+def new_tape(run: int) -> Tape:
+    return Tape(run=run, seconds=60.0, max_bytes=1 << 24)
+
+
+@pytest.mark.parametrize("change", ["resolution", "forth", "back"])
+def test_a_run_that_takes_over_an_open_stream_begins_with_the_frame_that_ended_the_one_before(
+    change: str, tmp_path: Path, video_file: VideoFile
+) -> None:
+    size = {"width": 320, "height": 180} if change == "resolution" else {}
+    jump = {"resolution": 0, "forth": 200, "back": -20}[change]
+    first = video_file("first.ts", frames=25, **size)
+    rest = video_file("second.ts", frames=30, pts=lambda index: 25 + jump + index)
+    both = tmp_path / "both.ts"
+    both.write_bytes(first.read_bytes() + rest.read_bytes())
+    before, after = new_tape(0), new_tape(1)
+    one = read(both, analysis_fps=60, tape=before)
+    two = read(both, analysis_fps=60, run=1, continues=one.reader, tape=after)
+    for tape, outcome in ((before, one), (after, two)):
+        excerpt = tape.excerpt(0.0, 99.0)
+        assert excerpt is not None
+        assert excerpt.keys[0]
+        shown = list(decoded(excerpt))
+        assert [time_s for time_s, _ in shown] == pytest.approx([f.pts_s for f in outcome.frames], abs=1e-3)
+        grid = outcome.frames[0].geometry
+        assert {(frame.width, frame.height) for _, frame in shown} == {(grid.source_width, grid.source_height)}
+
+
+def test_a_raw_stream_without_times_is_taped_at_its_announced_rate(video_file: VideoFile) -> None:
+    tape, frames = tape_of(video_file("raw.h264", container="h264", frames=50))
+    excerpt = tape.excerpt(0.0, 99.0)
+    assert excerpt is not None
+    assert len(list(decoded(excerpt))) == len(frames) == 50
+    assert excerpt.times_s[-1] == pytest.approx(frames[-1].pts_s, abs=0.05)
 
 
 @pytest.mark.rtsp
