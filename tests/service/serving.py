@@ -58,7 +58,7 @@ def serve(
             journal.append(events)
     tokens_path = storage / "tokens.jsonl"
     tokens = make_tokens(tokens_path) if with_tokens else {}
-    settings = HttpSettings(bind=bind, tokens=tokens_path if with_tokens else None, **http)
+    settings = HttpSettings(**{"bind": bind, "tokens": tokens_path if with_tokens else None, **http})
     engine = Engine(make_site(storage, cameras))
     with closing(AppState(engine, settings=settings)) as state:
         server = HttpServer(bind, registry=engine.registry, readiness=engine.readiness, routes=http_routes(state))

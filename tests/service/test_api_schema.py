@@ -1,0 +1,81 @@
+"""The OpenAPI document against the server that it describes: schemathesis, with all of its checks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.service.serving import Service, serve
+from tests.service.test_api import CLIP, HISTORY
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+SECONDS = {"admin": 40, "operator": 15, "viewer": 15}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, footage: Path) -> Iterator[Service]:
+    camera = {"url": str(footage), "loop": True}
+    storage = tmp_path_factory.mktemp("storage")
+    with pytest.MonkeyPatch.context() as patient:
+        patient.setattr("vad.service.api.gate.FAILURES_AT_ONCE", 1_000_000)  # it tries many tokens that are none
+        cameras = {"cam1": camera, "entrance": camera}
+        with serve(storage, cameras, events=HISTORY, with_tokens=True, rate_per_s=100_000) as service:
+            service.engine.evidence.put("cam1", "i1", {"clip.mp4": CLIP, "evidence.json": b"{}"})
+            yield service
+
+
+@pytest.fixture(scope="module")
+def document(service: Service) -> dict[str, Any]:
+    answer = service.client("viewer").get("openapi.json")
+    assert answer.status_code == 200
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_operation_says_what_it_does_and_how_it_can_fail(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        assert operation["summary"], name
+        responses = operation["responses"]
+        assert {"401", "403", "429", "500", "503"} <= set(responses), name
+        for status, response in responses.items():
+            assert response["description"], (name, status)
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"], (name, status)
+        if "requestBody" in operation:
+            assert {"400", "408", "413", "415", "422"} <= set(responses), name
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "session"}
+
+
+def test_examples_are_valid(document: dict[str, Any]) -> None:
+    found = 0
+    for name, schema in document["components"]["schemas"].items():
+        for example in [schema["example"]] if "example" in schema else []:
+            whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+            jsonschema.Draft202012Validator(whole).validate(example)
+            found += 1
+    assert found >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", SECONDS)
+def test_schemathesis_finds_nothing(service: Service, tmp_path: Path, role: str) -> None:
+    command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
+    command += ["--config-file", str(CONFIG), "run", f"{service.address}/api/v1/openapi.json"]
+    command += ["--url", f"{service.address}/api/v1", "--header", f"Authorization: Bearer {service.tokens[role]}"]
+    command += ["--checks", "all", "--max-examples", "10", "--max-time", str(SECONDS[role]), "--no-shrink"]
+    command += ["--continue-on-failure", "--no-color", "--generation-database", "none"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
+    assert " passed" in run.stdout
