@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vad.evaluation.judged import JudgedClip
 from vad.evaluation.regions import Boxes
 from vad.video.labels import intervals_of
+from vad.video.overlay import spread_heat
 from vad.video.recording import pictures_at
 
 WIDTH = 440
@@ -111,9 +112,7 @@ def _heated(clip: JudgedClip, index: int, picture: Picture) -> Picture:
     heat = clip.heats[index]
     if heat is None:
         return np.asarray(grey, np.uint8)
-    across, down = clip.heat_extent
-    full = (max(width, round(width * across)), max(height, round(height * down)))
-    spread = cv2.resize(heat, full, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    spread = spread_heat(heat, clip.heat_extent, width=width, height=height)
     threshold = float(clip.thresholds[index])
     top = max(float(clip.scores[index]), threshold if np.isfinite(threshold) else 0.0, 1e-6)
     share = np.clip(spread / top, 0.0, 1.0)

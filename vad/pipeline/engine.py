@@ -149,7 +149,7 @@ class Engine(CameraControl):
         """Stop the readers, drain, close open incidents, flush the journal, close the sockets. Idempotent.
 
         Takes at most the longest read_timeout_s plus STOP_GRACE_S for the readers, and some seconds for bridges whose
-        other side does not answer. Raises EngineError if a stage died.
+        other side does not answer and for evidence that waits. Raises EngineError if a stage died.
         """
         self._stopping.set()
         if not self._finished.is_set():

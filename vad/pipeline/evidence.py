@@ -39,8 +39,8 @@ SEEN_WIDTH = 1280
 POLL_S = 0.5
 RETAIN_EVERY_S = 60.0
 REMIND_S = 60.0
-CLOSE_WITHIN_S = 10.0
-"""How long a stop goes on writing what waits."""
+CLOSE_WITHIN_S = 5.0
+"""How long a stop goes on writing what waits; what is in hand then is finished."""
 NICENESS = 10
 
 
