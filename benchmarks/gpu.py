@@ -28,7 +28,7 @@ from benchmarks.gpu_model import agreement, model_figures
 from vad.model.device import why_no_cuda
 from vad.video.hardware import offer
 
-GPU_TESTS = ("tests/model", "tests/video/test_hardware.py", "tests/pipeline/test_exposition.py")
+GPU_TESTS = ("tests/model", "tests/video/test_hardware.py", "tests/pipeline/test_decoders.py")
 PARTS = ("tests", "model", "agreement", "decode", "engine")
 CODECS = ("libx264", "libx265")
 DECODERS = ("cuda", "cpu")

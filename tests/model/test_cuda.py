@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -213,7 +214,7 @@ def test_convolutions_in_half_precision_keep_the_maps_close(dtype: torch.dtype, 
 
 
 def test_auto_takes_the_cpu_and_says_why_when_the_device_cannot_do_the_work(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object, **__: object) -> CudaRunner:
         raise EngineError("device cuda:0 failed: CUDA error: no kernel image is available for execution on the device")
@@ -221,9 +222,10 @@ def test_auto_takes_the_cpu_and_says_why_when_the_device_cannot_do_the_work(
     monkeypatch.setattr(making_module, "why_no_cuda", lambda: "")
     monkeypatch.setattr(making_module, "CudaRunner", broken)
     monkeypatch.setattr(making_module, "find_device", lambda _: torch.device("cuda", 0))
-    runner = make_runner(random_weights(), device="auto")
-    assert runner.device == CPU
-    assert "no kernel image" in capsys.readouterr().out
+    with structlog.testing.capture_logs() as said:
+        assert make_runner(random_weights(), device="auto").device == CPU
+    assert [entry["event"] for entry in said] == ["model.on_cpu"]
+    assert "no kernel image" in said[0]["detail"]
     with pytest.raises(EngineError, match="no kernel image"):
         make_runner(random_weights(), device="cuda")
 

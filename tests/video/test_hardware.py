@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+import structlog
 import torch
 from av import VideoFrame
 
@@ -25,12 +28,19 @@ TRIANGLE = Polygon(points=[(0.1, 0.1), (0.9, 0.3), (0.4, 0.95)])
 
 
 @pytest.fixture
-def offered() -> object:
+def offered() -> Iterator[None]:
     """As if the network ran on a CUDA device."""
     hardware.offer("cuda:0")
     yield
     hardware.offer("cpu")
     hardware._told.clear()
+
+
+@pytest.fixture
+def said() -> Iterator[list[Any]]:
+    """What is logged meanwhile."""
+    with structlog.testing.capture_logs() as entries:
+        yield entries
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +87,15 @@ def test_an_unknown_layout_on_a_device_is_refused() -> None:
 
 
 @no_cuda
-def test_without_a_device_auto_decodes_on_the_cpu_and_says_so_once(
-    film: Path, offered: object, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_device_auto_decodes_on_the_cpu_and_says_so_once(film: Path, offered: None, said: list[Any]) -> None:
     expected = read(film, decoder="cpu")
     for _ in range(2):
         outcome = read(film, decoder="auto")
         assert outcome.code == "ended"
         assert_same(outcome.frames, expected.frames)
         assert outcome.reader.info.decoder == "cpu"
-    said = [line for line in capsys.readouterr().out.splitlines() if "decoder_fallback" in line]
-    assert len(said) == 1
-    assert "torch finds no CUDA device 0; the CPU decodes" in said[0]
+    assert [entry["event"] for entry in said] == ["stream.decoder_fallback"]
+    assert said[0]["detail"] == "torch finds no CUDA device 0; the CPU decodes"
 
 
 @no_cuda
@@ -98,11 +105,9 @@ def test_without_a_device_cuda_is_refused_with_what_is_allowed(film: Path) -> No
     assert str(outcome.error) == "cam1: decoder cuda: torch finds no CUDA device 0; allowed: decoder auto or cpu"
 
 
-def test_where_the_network_runs_on_the_cpu_auto_asks_for_no_device(
-    film: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_where_the_network_runs_on_the_cpu_auto_asks_for_no_device(film: Path, said: list[Any]) -> None:
     assert read(film, decoder="auto", at_most=3).reader.info.decoder == "cpu"
-    assert "decoder_fallback" not in capsys.readouterr().out
+    assert not said
 
 
 def test_a_folder_of_pictures_is_not_for_the_gpu(tmp_path: Path) -> None:
@@ -128,9 +133,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("how", ["at once", "after a few key frames"])
-def test_a_gpu_that_fails_leaves_the_stream_to_the_cpu(
-    film: Path, how: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_gpu_that_fails_leaves_the_stream_to_the_cpu(film: Path, how: str, said: list[Any]) -> None:
     kind = (av.error.MemoryError, 12) if how == "at once" else (av.error.ExternalError, 542398533)
     path = write_video(film.parent / "short.mp4", frames=40, key_every=5)
     pictures, corrupt = [], 0
@@ -149,13 +152,13 @@ def test_a_gpu_that_fails_leaves_the_stream_to_the_cpu(
         assert corrupt == 5 * (MOST_FAILURES - 1) + 1
         assert len(pictures) == 40 - 5 * MOST_FAILURES
     assert not decoder._context.is_hwaccel
-    assert capsys.readouterr().out.count("the GPU fails to decode: CUDA_ERROR_UNKNOWN; the CPU decodes") == 1
+    assert [entry["detail"] for entry in said] == ["the GPU fails to decode: CUDA_ERROR_UNKNOWN; the CPU decodes"]
 
 
 @pytest.mark.gpu
 @needs_cuda
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_frames_of_the_gpu_are_those_of_the_cpu(codec: str, video_file: VideoFile, offered: object) -> None:
+def test_frames_of_the_gpu_are_those_of_the_cpu(codec: str, video_file: VideoFile, offered: None) -> None:
     path = video_file("film.mp4", codec=codec, width=1280, height=718, frames=60, options={"bf": "2"})
     masks = [TRIANGLE.model_dump()]
     expected = read(path, decoder="cpu", masks=masks)
@@ -168,7 +171,7 @@ def test_frames_of_the_gpu_are_those_of_the_cpu(codec: str, video_file: VideoFil
 
 @pytest.mark.gpu
 @needs_cuda
-def test_what_the_gpu_does_not_decode_the_cpu_does(video_file: VideoFile, offered: object) -> None:
+def test_what_the_gpu_does_not_decode_the_cpu_does(video_file: VideoFile, offered: None) -> None:
     path = video_file("deep.mp4", codec="libx264", pixel_format="yuv444p", frames=20)
     outcome = read(path, decoder="auto")
     assert outcome.reader.info.decoder == "cpu"

@@ -1,0 +1,51 @@
+"""Cameras through the whole engine, where the network and the decoders run on a GPU and where they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.video.clips import VideoFile
+from vad.config import make_config
+from vad.pipeline.engine import Engine
+from vad.video.hardware import offer
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda:0",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_every_frame_is_accounted_for_and_the_status_says_who_decoded(
+    device: str, video_file: VideoFile, tmp_path: Path
+) -> None:
+    """On a GPU the network's graphs are captured while other threads decode on the same device."""
+    cameras = {
+        f"cam{k}": {"url": str(video_file(f"{k}.mp4", frames=60 + k, width=640 + 64 * k)), "realtime": False}
+        for k in range(4)
+    }
+    site = {
+        "cameras": cameras,
+        "model": {"device": device, "clip_length": 2},
+        "bus": {"bind": "tcp://127.0.0.1:*"},
+        "storage": {"dir": str(tmp_path / "storage")},
+    }
+    try:
+        with Engine(make_config(site, source="test")) as engine:
+            assert engine.wait(timeout_s=120.0)
+        status = engine.status()
+    finally:
+        offer("cpu")
+    assert engine.device == device
+    assert status.frames.is_balanced
+    assert (status.frames.received, status.frames.in_flight, status.frames.lost) == (4 * 60 + 6, 0, 0)
+    assert {camera.decoder for camera in status.cameras.values()} == {device.partition(":")[0]}
