@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.events.disks import fill, small_disk
+from tests.pipeline.runners import watch_runners
 from tests.pipeline.sites import check_ledger, make_site, wait_for, wait_for_frames
 from tests.rtsp.control import RtspServer
 from vad.config import CameraConfig, Polygon, SiteConfig
@@ -142,15 +143,11 @@ def test_removing_a_camera_takes_its_metrics_with_it(tmp_path: Path, footage: Pa
 def test_a_removed_camera_leaves_nothing_in_the_runner(
     tmp_path: Path, footage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forgotten: list[str] = []
-    from vad.model.runner import Runner
-
-    forget = Runner.forget
-    monkeypatch.setattr(Runner, "forget", lambda self, camera: (forgotten.append(camera), forget(self, camera)))
+    runners = watch_runners(monkeypatch)
     with Engine(site(tmp_path, footage, "cam", "other")) as engine:
         wait_for_frames(engine, "cam", 3)
         engine.remove_camera("cam")
-        wait_for(lambda: forgotten == ["cam"])
+        wait_for(lambda: runners[0].forgotten == ["cam"])
 
 
 def test_a_reader_that_hangs_holds_up_neither_its_removal_nor_the_others(

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.pipeline.runners import watch_runners
 from tests.pipeline.sites import check_ledger, make_site, wait_for, wait_for_frames
 from tests.video.clips import VideoFile
 from vad.events import EngineMessage, decode, read_journal
-from vad.model.making import make_runner
 from vad.pipeline.engine import Engine
 from vad.pipeline.exposition import encode
 from vad.pipeline.window import Thinning
-from vad.types import CellMap, Clip, DropReason
-
-
-class SlowRunner:
-    """The real network, and ``frame_s`` more for each frame."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        self._runner = make_runner(*args, **settings)
-        self.device, self.card = self._runner.device, self._runner.card
-        self.frame_s = 0.0
-
-    def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]:
-        frames = sum(len(clip.frames) for clip in clips)
-        time.sleep(self.frame_s * frames)
-        return self._runner(clips)
-
-    def forget(self, camera: str) -> None:
-        self._runner.forget(camera)
+from vad.types import DropReason
 
 
 def test_cameras_are_slowed_down_by_priority_and_get_their_rate_back(
     tmp_path: Path, video_file: VideoFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runners: list[SlowRunner] = []
-    monkeypatch.setattr(
-        "vad.pipeline.engine.make_runner", lambda *a, **k: runners.append(SlowRunner(*a, **k)) or runners[0]
-    )
+    runners = watch_runners(monkeypatch)
     monkeypatch.setattr("vad.pipeline.pacing.STARTING_S", 0.5)
     video = str(video_file("cam.mp4", width=160, height=96, frames=500))
     camera = {"url": video, "loop": True}
