@@ -19,6 +19,7 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}$"
 EVENT_PATTERN = r"^[0-9a-f\-]{8,36}-[0-9]{1,10}$"
 WORD_PATTERN = r"^[a-z0-9_.]{1,128}$"
 NO_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
+EXAMPLE_INCIDENT = "0d9f1c52-5c0e-4d8b-9a37-2f4f7b7c9e11"
 LATEST_S = 253_402_300_799.0  # the year 9999
 
 NOT_OVER_HTTP = frozenset({"password_file", "calibration"})
@@ -28,7 +29,14 @@ OF_OPERATORS = frozenset({"masks", "zones", "false_alarms_per_day"})
 CameraPath = Annotated[
     str, Path(pattern=CAMERA_PATTERN, description="the camera's id", openapi_examples={"one": {"value": "entrance"}})
 ]
-EventPath = Annotated[str, Path(pattern=ID_PATTERN, description="an event's id, or an incident's")]
+EventPath = Annotated[
+    str,
+    Path(
+        pattern=ID_PATTERN,
+        description="an event's id, or an incident's",
+        openapi_examples={"incident": {"value": EXAMPLE_INCIDENT}},
+    ),
+]
 CameraQuery = Annotated[str | None, Query(pattern=CAMERA_PATTERN, description="of this camera alone")]
 ReasonQuery = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,64}$", description="with this reason alone")]
 TypeQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="of this type alone")]
