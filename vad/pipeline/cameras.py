@@ -153,6 +153,7 @@ class Cameras:
             member = self.member(name)
             self._keep(self._overlay.without(name, site=self._site), undo)
             self._halt(name, member.stream, CameraState.STOPPED, why="removed", drop=True)
+            member.stream.rest()  # also of one that was not being read: who follows its state is told
             self._scoring.ask(lambda: self._unwatch(name))
             self._scoring.save(name, member.watch)  # ours from here on
             self._evidence.forget(name)

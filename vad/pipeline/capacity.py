@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vad.config import CameraConfig, ModelSettings, SiteConfig
+from vad.config.overlay import read_overlay
 from vad.model.making import make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.scan import Scan
@@ -64,9 +65,11 @@ def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
 def too_many(site: SiteConfig) -> str | None:
     """What to tell whoever configured more cameras than the machine holds; None when it holds them.
 
-    Measures only where there are enough cameras to make it doubtful (``measure_capacity`` says what it raises).
+    Those added and removed at run time count as they are. Measures only where there are enough cameras to make it
+    doubtful (``measure_capacity`` says what it raises).
     """
-    paced = [camera for camera in site.cameras.values() if camera.realtime or not camera.is_file]
+    cameras = read_overlay(site.storage.cameras_file).cameras_of(site).values()
+    paced = [camera for camera in cameras if camera.realtime or not camera.is_file]
     if len(paced) <= SURE_PER_CORE * _cores():
         return None
     analysis_fps = sum(camera.analysis_fps for camera in paced) / len(paced)
