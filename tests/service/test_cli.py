@@ -114,6 +114,22 @@ def test_a_password_on_the_command_line_does_not_show_in_the_process_list(tmp_pa
     assert "hunter2" not in log
 
 
+def test_check_tells_what_was_changed_at_run_time(tmp_path: Path, footage: Path) -> None:
+    config = site_file(tmp_path, footage)
+    (tmp_path / "data").mkdir()
+    overlay = tmp_path / "data" / "cameras.json"
+    overlay.write_text('{"cameras": {"yard": {"url": "rtsp://me:hush@host/1"}}, "disarmed": ["cam"]}')
+    done = vad("check", str(config))
+    assert done.returncode == 0, done.stderr
+    assert f"{overlay}, changed at run time: added: yard" in done.stdout
+    assert f"{overlay}, changed at run time: disarmed: cam" in done.stdout
+    assert "hush" not in done.stdout
+    overlay.write_text('{"cameras": {"yard"')
+    broken = vad("check", str(config))
+    assert broken.returncode == 2
+    assert f"{overlay}: 1 fault" in broken.stderr
+
+
 def test_ten_faults_are_all_printed(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text(TEN_FAULTS)
