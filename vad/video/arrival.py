@@ -12,6 +12,9 @@ from vad.clock import Clock
 from vad.types import WallSource
 
 _HELD_BACK = 64  # packets that a decoder may hold before it gives their frames (reordering, frame threads)
+ASK_EVERY = 8
+"""Packets from one look for the sender's time to the next, while there is none."""
+
 _OLDEST_BELIEVED_WALL_S = 1e9  # a camera whose clock was never set sends RTCP times in 1970 or 1900
 
 
@@ -31,13 +34,14 @@ class Arrivals:
         self._clock = clock
         self._live = live
         self._by_pts: dict[int, Arrival] = {}
+        self._unasked = 0  # packets yet to come without a look for the sender's time
 
     def note(self, packet: Packet[VideoStream]) -> Arrival:
         """A packet came just now."""
         arrived_s = self._clock.monotonic_s()
         if not self._live:
             return Arrival(arrived_s, None, WallSource.FILE)
-        wall_s = sender_wall_s(packet)
+        wall_s = self._sender_wall_s(packet)
         if wall_s is None:
             arrival = Arrival(arrived_s, self._clock.wall_s(), WallSource.ARRIVAL)
         else:
@@ -47,6 +51,15 @@ class Arrivals:
             if len(self._by_pts) > _HELD_BACK:
                 del self._by_pts[next(iter(self._by_pts))]
         return arrival
+
+    def _sender_wall_s(self, packet: Packet[VideoStream]) -> float | None:
+        """Cameras without sender reports are asked for one now and then: PyAV takes long to look."""
+        if self._unasked > 0:
+            self._unasked -= 1
+            return None
+        wall_s = sender_wall_s(packet)
+        self._unasked = ASK_EVERY - 1 if wall_s is None else 0
+        return wall_s
 
     def of(self, frame: VideoFrame, *, latest: Arrival) -> Arrival:
         """When the frame's own packet came; ``latest`` where its time stamp does not tell."""

@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 MOST_FAILURES = 2
 """Key frames that a GPU may fail at before it has given a picture; then the CPU decodes."""
 
+LOOKS_IN_VAIN = 50
+"""Pictures without one that might be left out, after which only one in so many is looked at."""
+
 _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 
 
@@ -32,6 +35,7 @@ class Decoder:
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
         self._failures = 0 if context.is_hwaccel else None  # None: not, or no longer, in doubt
         self._references = References(context.name, context.extradata)
+        self._in_vain = 0
         self._trial: VideoCodecContext | None = None
 
     @property
@@ -50,7 +54,13 @@ class Decoder:
         """Is it a whole picture that no other refers to, so that the others come out the same without it?"""
         if self._trial is not None or not self._references.can_tell or packet.is_keyframe or packet.is_discard:
             return False
-        return self._references.none_to(bytes(packet))
+        self._in_vain += 1
+        if self._in_vain > LOOKS_IN_VAIN and self._in_vain % LOOKS_IN_VAIN:
+            return False  # most cameras never send such a picture
+        found = self._references.none_to(bytes(packet))
+        if found:
+            self._in_vain = 0
+        return found
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """Raises one of ``CORRUPT`` at a damaged packet."""

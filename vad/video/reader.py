@@ -87,6 +87,7 @@ class Reader:
         self._selector = Selector(config.analysis_fps)
         self._corrupt = 0
         self._decoded_frames = 0
+        self._unit: tuple[int, int] | None = None  # of the stream's stamps, seconds as a quotient
         self._next_index = 0
         self._info: StreamInfo | None = None
         self._mask: NDArray[np.uint8] | None = None
@@ -180,7 +181,8 @@ class Reader:
             latest = self._arrivals.note(packet)
             if self._tape is not None:
                 self._tape.add(packet, self._packet_s(packet, latest))
-            if self._sparing.spares(packet, latest, feed=feed, media=self._media, selector=self._selector):
+            stamp_s = self._in_seconds(packet.pts, packet) if packet.pts is not None and feed.stamped else None
+            if self._sparing.spares(packet, stamp_s, latest, feed=feed, media=self._media, selector=self._selector):
                 continue
             try:
                 frames = feed.decode(packet)
@@ -284,17 +286,22 @@ class Reader:
     def _stamp_s(self, frame: VideoFrame) -> float | None:
         """The frame's own time stamp, if it has one that is not FFmpeg's invention."""
         stamp = frame.pts if frame.pts is not None else frame.dts
-        unit = frame.time_base
-        if stamp is None or unit is None or not self._open_feed.stamped:
+        if stamp is None or not self._open_feed.stamped:
             return None
-        return stamp * unit.numerator / unit.denominator  # a Fraction's own product takes twenty times as long
+        return self._in_seconds(stamp, frame)
 
     def _packet_s(self, packet: Packet[VideoStream], arrival: Arrival) -> float | None:
         """``_stamp_s`` of a packet; when it came where stamps are FFmpeg's invention."""
         if not self._open_feed.stamped:
             return arrival.arrived_s
-        stamp, unit = packet.pts if packet.pts is not None else packet.dts, packet.time_base
-        return stamp * unit.numerator / unit.denominator if stamp is not None and unit is not None else None
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        return self._in_seconds(stamp, packet) if stamp is not None else None
+
+    def _in_seconds(self, stamp: int, of: VideoFrame | Packet[VideoStream]) -> float | None:
+        """PyAV makes a Fraction each time it is asked for the unit, and its product takes twenty times a float's."""
+        if self._unit is None and of.time_base is not None:
+            self._unit = of.time_base.as_integer_ratio()
+        return stamp * self._unit[0] / self._unit[1] if self._unit is not None else None
 
     def _go_on_taping(self, before: Reader) -> None:
         if self._tape is not None and before._tape is not None and self._pending and self._feed is not None:

@@ -41,13 +41,18 @@ class Sparing:
         self._spared: list[Spared] = []
 
     def spares(
-        self, packet: Packet[VideoStream], arrival: Arrival, *, feed: Feed, media: MediaClock, selector: Selector
+        self,
+        packet: Packet[VideoStream],
+        stamp_s: float | None,
+        arrival: Arrival,
+        *,
+        feed: Feed,
+        media: MediaClock,
+        selector: Selector,
     ) -> bool:
-        """True when the packet need not be decoded; it is kept as a ``Spared`` then."""
-        unit = packet.time_base
-        if packet.pts is None or unit is None or not feed.stamped:
+        """True when the packet need not be decoded; it is kept as a ``Spared`` then. Without a stamp it is decoded."""
+        if stamp_s is None:
             return False
-        stamp_s = packet.pts * unit.numerator / unit.denominator
         if self._may_spare(packet, stamp_s, feed=feed, media=media, selector=selector):
             self._spared.append(Spared(stamp_s, arrival))
             self.count += 1
