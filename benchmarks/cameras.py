@@ -1,27 +1,37 @@
 """Many RTSP cameras from a real server on this machine through the whole engine: drops, latency, memory over time.
 
     python -m benchmarks.cameras [--cameras 16] [--minutes 10] [--analysis-fps 8] [--json OUT]
+    python -m benchmarks.cameras --find [--codec h264|hevc] [--size 640x360] [--seconds 8] [--most 128]
+                                 [--json OUT] [--png OUT]
 
-Cameras are 640x360 H.264 at 25 fps, played by GStreamer's RTSP server (Debian packages; see tests/rtsp/control.py), so
-the server's own work is on the same cores. The engine runs in a process of its own; memory is its resident set.
+The first watches a given number for long; ``--find`` searches for the largest number that is held and compares it with
+what decoding alone holds (``cameras_search``). Cameras are H.264 (or HEVC) at 25 fps, played by GStreamer's RTSP server
+(Debian packages; see tests/rtsp/control.py), so the server's own work is on the same cores. The engine runs in a
+process of its own; memory is its resident set.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks import cameras_search
+from benchmarks.cameras_search import Held
 from tests.rtsp.control import RtspServer, why_unavailable
 
 FLAT = 1.05
 MOST_MIB_A_CAMERA = 40.0
 MOST_P95_S = 1.0
 SCENES = 4
+MOUNTS = [f"scene{seed}" for seed in range(SCENES)]
+ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class Sample:
     lost: int
     p50_s: float
     p95_s: float
+    stages_s: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -44,14 +55,54 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--analysis-fps", type=float, default=8.0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--find", action="store_true", help="search for the largest number of cameras that is held")
+    parser.add_argument("--codec", choices=sorted(ENCODERS), default="h264")
+    parser.add_argument("--size", default="640x360", help="WIDTHxHEIGHT of the cameras")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement of --find")
+    parser.add_argument("--most", type=int, default=128, help="cameras that --find tries at most")
+    parser.add_argument("--png", type=Path, help="cost a camera over their number, of --find")
     options = parser.parse_args()
     if why_unavailable():
         sys.exit(why_unavailable())
-    with tempfile.TemporaryDirectory() as folder, RtspServer(footage(Path(folder))) as server:
-        one = measure(server, cameras=1, seconds=60.0, analysis_fps=options.analysis_fps)
-        many = measure(
-            server, cameras=options.cameras, seconds=60.0 * options.minutes, analysis_fps=options.analysis_fps
-        )
+    width, height = (int(side) for side in options.size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        mounts = footage(Path(folder), codec=options.codec, width=width, height=height)
+        with RtspServer(mounts) as server:
+            find(server, options) if options.find else watch(server, options)
+
+
+def find(server: RtspServer, options: argparse.Namespace) -> None:
+    """The largest number that is held, by the engine and by decoding alone."""
+
+    def measured(what: str) -> Callable[[int], Held]:
+        def once(cameras: int) -> Held:
+            held = cameras_search.measure(
+                server, mounts=list(MOUNTS), cameras=cameras, seconds=options.seconds, what=what
+            )
+            print(f"{what:<12}{held.line()}", flush=True)
+            return held
+
+        return once
+
+    print(f"{options.size} {options.codec} at 25 fps, analysed at {options.analysis_fps:g}, {os.cpu_count()} cores")
+    engine = cameras_search.search(measured(str(options.analysis_fps)), first=1, most=options.most)
+    first = max(1, cameras_search.most_held(engine))
+    decode = cameras_search.search(measured("decode-only"), first=first, most=4 * options.most)
+    report = cameras_search.report(engine, decode)
+    for name, value in report.items():
+        print(f"{name:<42} {value}")
+    if options.png:
+        cameras_search.draw(engine, decode, options.png)
+    if options.json:
+        runs = {"engine": [asdict(one) for one in engine], "decode_only": [asdict(one) for one in decode]}
+        costs = {f"cpu_ms_a_camera_at_{one.cameras}": one.intervals_ms for one in engine}
+        options.json.write_text(json.dumps({"report": report, **runs, "repetitions": costs}, indent=2))
+
+
+def watch(server: RtspServer, options: argparse.Namespace) -> None:
+    """A given number of cameras for long; the exit code says whether all figures are met."""
+    one = measure(server, cameras=1, seconds=60.0, analysis_fps=options.analysis_fps)
+    many = measure(server, cameras=options.cameras, seconds=60.0 * options.minutes, analysis_fps=options.analysis_fps)
     report = judge(one, many, cameras=options.cameras)
     for name, value in report.items():
         print(f"{name:<34} {value}")
@@ -60,15 +111,16 @@ def main() -> None:
     sys.exit(0 if report["passed"] else 1)
 
 
-def footage(folder: Path) -> dict[str, Path]:
-    """A few different scenes, a minute each, that all cameras share."""
+def footage(folder: Path, *, codec: str = "h264", width: int = 640, height: int = 360) -> dict[str, Path]:
+    """A few different scenes, twenty seconds each (ten above 640x360, which take long to draw), that all share."""
     from vad.video.synthetic import Scene, encode
 
-    mounts = {}
-    for seed in range(SCENES):
-        mounts[f"scene{seed}"] = folder / f"scene{seed}.mp4"
-        encode(Scene(seed=seed, fps=25.0), mounts[f"scene{seed}"], seconds=20.0)
-    return mounts
+    seconds = 20.0 if width * height <= 640 * 360 else 10.0
+    paths = {mount: folder / f"{mount}.mp4" for mount in MOUNTS}
+    for seed, path in enumerate(paths.values()):
+        scene = Scene(seed=seed, fps=25.0, width=width, height=height)
+        encode(scene, path, seconds=seconds, codec=ENCODERS[codec])
+    return paths
 
 
 def measure(server: RtspServer, *, cameras: int, seconds: float, analysis_fps: float) -> list[Sample]:

@@ -1,24 +1,78 @@
-"""The engine of ``benchmarks.cameras``, in a process of its own: prints a JSON line every few seconds."""
+"""The engine of ``benchmarks.cameras``, in a process of its own: prints a JSON line every few seconds.
+
+python -m benchmarks.cameras_engine ANALYSIS_FPS SECONDS URL...              the whole engine
+python -m benchmarks.cameras_engine decode-only SECONDS URL...               a thread a camera that decodes, no more
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 from vad.config import make_config
 from vad.pipeline.engine import Engine
 
-SAMPLE_S = 5.0
+SAMPLE_S = 2.0
 MIB = 2**20
 
 
-def main() -> None:
-    analysis_fps, seconds, urls = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
+class Stages:
+    """CPU seconds by stage: what the wrapped calls take of their thread's time, and what else each thread does."""
+
+    def __init__(self) -> None:
+        self.called_s: Counter[str] = Counter()
+        self._threads_s: dict[tuple[str, int], float] = {}
+
+    def watch(self, owner: Any, name: str, stage: str) -> None:
+        """Replace ``owner.name`` by the same, timed."""
+        call: Callable[..., Any] = getattr(owner, name)
+
+        @functools.wraps(call)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            began_s = time.thread_time()
+            try:
+                return call(*arguments, **options)
+            finally:
+                self.called_s[stage] += time.thread_time() - began_s
+
+        setattr(owner, name, timed)
+
+    def seconds(self, process_s: float) -> dict[str, float]:
+        """decode, pool, motion, network, score and the rest, which together are ``process_s``."""
+        for thread in threading.enumerate():
+            spent = Path(f"/proc/self/task/{thread.native_id}/schedstat")
+            if spent.exists():
+                self._threads_s[thread.name, thread.native_id or 0] = int(spent.read_text().split()[0]) / 1e9
+        score_s = sum(s for (name, _), s in self._threads_s.items() if name == "vad-scoring")
+        called = {stage: self.called_s[stage] for stage in ("decode", "pool", "motion", "network")}
+        return {**called, "score": score_s, "rest": process_s - sum(called.values()) - score_s}
+
+
+def watched_stages() -> Stages:
+    """The engine's stages, timed where they are called."""
+    from vad.model import cell_runner, features
+    from vad.video import decoding, reader
+
+    stages = Stages()
+    stages.watch(decoding.Decoder, "decode", "decode")
+    stages.watch(reader, "luma_of", "pool")
+    stages.watch(features, "look", "motion")
+    stages.watch(cell_runner.CellNetwork, "__call__", "network")
+    return stages
+
+
+def run_engine(analysis_fps: float, seconds: float, urls: list[str]) -> None:
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory() as storage:
         site = {
@@ -28,24 +82,60 @@ def main() -> None:
         }
         process = psutil.Process()
         with Engine(make_config(site, source="benchmark")) as engine:
+            stages = watched_stages()
             started_s, started_cpu_s = time.monotonic(), sum(process.cpu_times()[:2])
+            stages.seconds(0.0)
             while time.monotonic() - started_s < seconds:
-                engine.wait(timeout_s=SAMPLE_S)
+                engine.wait(timeout_s=min(SAMPLE_S, max(0.1, started_s + seconds - time.monotonic())))
                 frames = engine.status().frames
                 p50_s, p95_s = engine.latency_quantiles_s((0.5, 0.95))
+                cpu_s = sum(process.cpu_times()[:2]) - started_cpu_s
                 sample = {
                     "at_s": time.monotonic() - started_s,
                     "rss_mib": process.memory_info().rss / MIB,
-                    "cpu_s": sum(process.cpu_times()[:2]) - started_cpu_s,
+                    "cpu_s": cpu_s,
                     "received": frames.received,
                     "scored": frames.scored,
                     "lost": frames.lost,
                     "p50_s": p50_s,
                     "p95_s": p95_s,
+                    "stages_s": stages.seconds(cpu_s),
                 }
                 print(json.dumps(sample), flush=True)
         assert engine.status().frames.is_balanced
         assert engine.status().frames.in_flight == 0
+
+
+def run_decoders(seconds: float, urls: list[str]) -> None:
+    """Every frame decoded by its camera's thread, nothing else done with it."""
+    import av
+
+    received = [0] * len(urls)
+
+    def decode(number: int, url: str) -> None:
+        with av.open(url, options={"rtsp_transport": "tcp"}) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            stream.codec_context.thread_type = "NONE"
+            for _ in container.decode(stream):
+                received[number] += 1
+
+    process = psutil.Process()
+    started_s = time.monotonic()
+    for number, url in enumerate(urls):
+        threading.Thread(target=decode, args=(number, url), daemon=True).start()
+    while (at_s := time.monotonic() - started_s) < seconds:
+        time.sleep(min(SAMPLE_S, max(0.1, seconds - at_s)))
+        sample = {"cpu_s": sum(process.cpu_times()[:2]), "rss_mib": process.memory_info().rss / MIB}
+        sample |= {"at_s": time.monotonic() - started_s, "received": sum(received), "scored": 0, "lost": 0}
+        print(json.dumps({**sample, "p50_s": 0.0, "p95_s": 0.0}), flush=True)
+
+
+def main() -> None:
+    if sys.argv[1] == "decode-only":
+        run_decoders(float(sys.argv[2]), sys.argv[3:])
+    else:
+        run_engine(float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
 
 
 if __name__ == "__main__":
