@@ -56,6 +56,7 @@ REASONS_MEAN = {
 DROPS = {
     DropReason.ANALYSIS_RATE: "above the analysis rate",
     DropReason.OVERLOAD: "overload",
+    DropReason.OVERLOAD_RATE: "rate lowered under overload",
     DropReason.RUN_ENDED: "run ended",
     DropReason.SHUTDOWN: "shutdown",
 }

@@ -41,10 +41,11 @@ export async function send(method, path, { body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new NoConnection(String(error));
   }
-  if (response.ok) return response;
-  const problem = new Problem(response.status, await response.json().catch(() => ({})));
+  const isLogin = response.redirected && new URL(response.url).pathname === "/login"; // what a page asks of is sent there
+  if (response.ok && !isLogin) return response;
+  const problem = isLogin ? new Problem(401, {}) : new Problem(response.status, await response.json().catch(() => ({})));
   problem.retryAfterS = Number(response.headers.get("retry-after")) || null;
-  if (response.status === 401) document.dispatchEvent(new CustomEvent("vad:signed-out"));
+  if (problem.status === 401) document.dispatchEvent(new CustomEvent("vad:signed-out"));
   throw problem;
 }
 

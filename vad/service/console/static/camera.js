@@ -107,7 +107,7 @@ async function curveNow() {
 }
 
 function bindCurve() {
-  let last = 0;
+  let last = -Infinity;
   turn = every(1, async () => {
     if (performance.now() - last < CURVE_S[seconds] * 1000 - 50) return;
     last = performance.now();
@@ -117,7 +117,7 @@ function bindCurve() {
     button.addEventListener("click", () => {
       seconds = Number(button.dataset.seconds);
       for (const one of document.querySelectorAll("[data-seconds]")) one.setAttribute("aria-pressed", one === button);
-      last = 0;
+      last = -Infinity;
       turn();
     });
   }
@@ -143,9 +143,13 @@ function fill({ card, camera: now, pulse }) {
   if (changed) watch();
 }
 
+let stateAsked = 0;
+
 async function stateNow() {
+  const mine = (stateAsked += 1);
   try {
-    fill(await get(`/console/cameras/${encodeURIComponent(id)}`));
+    const now = await get(`/console/cameras/${encodeURIComponent(id)}`);
+    if (mine === stateAsked) fill(now); // an answer from before a command must not undo what it shows
   } catch (error) {
     if (error.status === 404) say(`${id} has been removed.`, { kind: "problem" });
     else if (error.status === undefined || error.status >= 500) lostTouch();

@@ -13,12 +13,10 @@ const list = () => document.querySelector("ol#incidents");
 const rows = () => [...document.querySelectorAll(".incident")];
 const swap = () => document.getElementById("swap");
 
-let asked = null;
+let asked = null; // what the reader has asked for: it goes before what only keeps the list current
 
-async function rendered(path) {
-  asked?.abort();
-  asked = new AbortController();
-  const response = await send("GET", path, { signal: asked.signal });
+async function rendered(path, options) {
+  const response = await send("GET", path, options);
   return parse(await response.text());
 }
 
@@ -37,8 +35,11 @@ function finish() {
 // ---- filters ----
 
 async function show(path, { push = true } = {}) {
+  asked?.abort();
+  const mine = new AbortController();
+  asked = mine;
   try {
-    const page = await rendered(path);
+    const page = await rendered(path, { signal: mine.signal });
     swap().replaceWith(document.adoptNode(page.getElementById("swap")));
     morph(document.getElementById("clear"), page.getElementById("clear"));
     for (const name of ["range", "since", "until"]) form.elements[name].value = page.querySelector(`[name="${name}"]`).value;
@@ -47,6 +48,8 @@ async function show(path, { push = true } = {}) {
     finish();
   } catch (error) {
     sayProblem(error, "The list of incidents");
+  } finally {
+    if (asked === mine) asked = null;
   }
 }
 
@@ -102,7 +105,9 @@ function mayInsert() {
 
 async function refresh({ insert = mayInsert() } = {}) {
   try {
-    const page = await rendered(location.pathname + location.search);
+    const path = location.pathname + location.search;
+    const page = await rendered(path);
+    if (asked || path !== location.pathname + location.search) return;
     const next = page.querySelector("ol#incidents");
     if (!next) return;
     morph(document.querySelector(".timeline"), page.querySelector(".timeline"));

@@ -1,6 +1,7 @@
 // Live: cards kept current, pictures fetched only while somebody can see them, filters without a reload.
 
 import { camera as cameraPath, get, query, send } from "./api.js";
+import { morph, parse } from "./morph.js";
 import { every, lostTouch, sayProblem, shortcut, startShell, touch } from "./shell.js";
 import { icon, localise, make, reasons, score, timeElement } from "./words.js";
 
@@ -127,7 +128,7 @@ async function fleet() {
       const state = known.get(card.dataset.camera);
       if (state) fill(card, state);
     }
-    if (known.size < shown.length || (!shown.length && now.pulse.cameras && !location.search)) reload();
+    if (now.pulse.cameras !== Number(document.getElementById("matching").dataset.total)) reload(); // some came or went
   } catch (error) {
     if (error.status === undefined || error.status >= 500) lostTouch();
     else if (error.status !== 401) sayProblem(error, "The cameras' state");
@@ -147,9 +148,15 @@ async function reload() {
   const search = query({ q: wanted.q, state: wanted.state === "all" ? "" : wanted.state, page: page === "1" ? "" : page });
   try {
     const response = await send("GET", `/${search}`, { signal: asked.signal });
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    document.getElementById("cameras").replaceWith(document.adoptNode(page.getElementById("cameras")));
-    document.getElementById("matching").textContent = page.getElementById("matching").textContent;
+    const page = parse(await response.text());
+    const fresh = document.adoptNode(page.getElementById("cameras"));
+    const there = new Map(cards().map((card) => [card.dataset.camera, card]));
+    for (const card of fresh.querySelectorAll(".card")) {
+      const same = there.get(card.dataset.camera);
+      if (same) card.replaceWith(same); // with its picture
+    }
+    document.getElementById("cameras").replaceWith(fresh);
+    morph(document.getElementById("matching"), page.getElementById("matching"));
     history.replaceState(null, "", `/${search}`);
     adopt();
   } catch (error) {
@@ -160,7 +167,6 @@ async function reload() {
 function adopt() {
   localise();
   visible.clear();
-  due.clear();
   observer.disconnect();
   for (const card of cards()) observer.observe(card);
   if (grid()) setView(localStorage.getItem("vad-live-view") ?? "grid");

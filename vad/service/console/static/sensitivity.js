@@ -10,7 +10,7 @@ const PAUSE_MS = 200;
 const by = (id) => document.getElementById(id);
 
 const toSlider = (value) => Math.round((Math.log(Math.min(MOST, Math.max(LEAST, value)) / LEAST) / Math.log(MOST / LEAST)) * 1000);
-const fromSlider = (position) => Number((LEAST * (MOST / LEAST) ** (position / 1000)).toPrecision(2));
+const fromSlider = (position) => (position >= 1000 ? MOST : Number((LEAST * (MOST / LEAST) ** (position / 1000)).toPrecision(2)));
 
 /** `onTrial(preview or null)`: what a value that is not saved yet would mean. */
 export function sensitivity({ id, value, onTrial, threshold }) {
@@ -63,7 +63,7 @@ export function sensitivity({ id, value, onTrial, threshold }) {
   }
 
   slider.addEventListener("input", () => {
-    number.value = fromSlider(slider.value);
+    number.value = fromSlider(Number(slider.value));
     show(Number(number.value));
     later();
   });
