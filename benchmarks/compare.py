@@ -51,9 +51,7 @@ def repetitions(path: Path) -> dict[str, list[float]]:
     except (OSError, ValueError, AttributeError) as exc:
         sys.exit(f"{path}: {exc}; allowed: what a benchmark wrote with --json")
     if not kept:
-        sys.exit(
-            f"{path}: keeps no repetitions; allowed: the JSON of file_throughput, still, latency, model or cameras"
-        )
+        sys.exit(f"{path}: keeps no repetitions; allowed: the JSON of file_throughput, still, latency or cameras")
     return {name: [float(value) for value in values] for name, values in kept.items()}
 
 

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vad.model import Runner, load_weights
+from vad.model.cell_runner import CellRunner
+from vad.model.weights import load_weights
 from vad.types import Clip, Frame, Geometry, WallSource
 
 CLASSIC_CLIP = 10
@@ -85,7 +86,7 @@ def classic_seconds_per_clip(seconds: float) -> float:
 
 def carried_seconds_per_frame(cameras: int, seconds: float) -> float:
     """Median time of one frame of ``cameras`` cameras served together, cell maps on the host included."""
-    runner = Runner(load_weights("base"), device="cpu", threads=torch.get_num_threads())
+    runner = CellRunner(load_weights("base"), threads=torch.get_num_threads())
     random = np.random.default_rng(0)
     geometry = Geometry(4 * WIDTH, 4 * HEIGHT, 4, WIDTH, HEIGHT)
     pictures = random.integers(0, 256, (CLIP_LENGTH, HEIGHT, WIDTH), dtype=np.uint8)
@@ -108,6 +109,20 @@ def carried_seconds_per_frame(cameras: int, seconds: float) -> float:
     return _median_s(score, seconds) / (cameras * CLIP_LENGTH)
 
 
+def sliding_seconds_per_frame(seconds: float) -> float:
+    """Median time of one new frame where nothing is carried: our network, a clip of CLASSIC_CLIP from the start."""
+    runner = CellRunner(load_weights("base"), threads=torch.get_num_threads(), skip_still=False)
+    shape = Geometry(4 * WIDTH, 4 * HEIGHT, 4, WIDTH, HEIGHT)
+    pictures = np.random.default_rng(0).integers(0, 256, (CLASSIC_CLIP, HEIGHT, WIDTH), dtype=np.uint8)
+    frames = [Frame("camera", 1, t, 0.1 * t, 0.0, WallSource.FILE, 0.0, shape, p) for t, p in enumerate(pictures)]
+
+    def score() -> None:
+        runner.forget("camera")
+        runner([Clip(tuple(frames))])
+
+    return _median_s(score, seconds)
+
+
 def _median_s(work: Callable[[], None], seconds: float) -> float:
     work()
     times: list[float] = []
@@ -128,12 +143,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     clip_s = classic_seconds_per_clip(options.seconds)
     carried = {cameras: 1.0 / carried_seconds_per_frame(cameras, options.seconds) for cameras in CAMERAS}
+    sliding = 1.0 / sliding_seconds_per_frame(options.seconds)
     live, batch = 1.0 / clip_s, CLASSIC_CLIP / clip_s
     result = {
         "threads": options.threads,
         "classic_live_frames_per_second": live,
         "classic_batch_frames_per_second": batch,
         "carried_frames_per_second": {str(cameras): rate for cameras, rate in carried.items()},
+        "sliding_frames_per_second": sliding,
         "ratio_live": carried[1] / live,
         "ratio_batch": carried[8] / batch,
     }
@@ -141,6 +158,7 @@ def main() -> None:
     print(f"Chong and Tay 2017, clips that do not overlap:    {batch:8.1f} frames/s")
     for cameras, rate in carried.items():
         print(f"carried state, {cameras:3d} cameras, clips of {CLIP_LENGTH} frames:  {rate:8.1f} frames/s")
+    print(f"our network without a carried state, sliding clip: {sliding:7.1f} frames/s")
     print(f"live: {result['ratio_live']:.0f} times as fast; batched: {result['ratio_batch']:.1f} times (target: 10)")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
