@@ -50,21 +50,27 @@ def decode_rate(film: Path, *, decoder: str, streams: int, seconds: float) -> di
     """Frames/s of that many unpaced readers together (decoded, and pooled at 8 a second), and who decoded."""
     from vad.clock import SystemClock
     from vad.config import CameraConfig
-    from vad.errors import StreamError
+    from vad.errors import StreamCode, StreamError
     from vad.video.reader import Reader
 
     stop, counts, who = threading.Event(), [0] * streams, Counter[str]()
     config = CameraConfig(url=str(film), realtime=False, decoder=decoder)
 
+    def read_once(index: int) -> None:
+        with Reader(f"c{index}", config=config, run=0, model_width=160, clock=SystemClock(), stop=stop) as reader:
+            for _ in reader:
+                counts[index] += 1
+                if counts[index] == 1 and reader.info is not None:
+                    who[reader.info.decoder] += 1
+
     def read(index: int) -> None:
-        try:
-            with Reader(f"c{index}", config=config, run=0, model_width=160, clock=SystemClock(), stop=stop) as reader:
-                for _ in reader:
-                    counts[index] += 1
-                    if counts[index] == 1 and reader.info is not None:
-                        who[reader.info.decoder] += 1
-        except StreamError as exc:
-            who[str(exc)] += 1
+        while not stop.is_set():
+            try:
+                read_once(index)
+            except StreamError as exc:
+                if exc.code is not StreamCode.ENDED:
+                    who[str(exc)] += 1
+                    return
 
     threads = [threading.Thread(target=read, args=(index,), daemon=True) for index in range(streams)]
     for thread in threads:
