@@ -176,21 +176,22 @@ class Tape:
         size = len(packet.data) + PACKET_OVERHEAD_BYTES
         with self._lock:
             number, self._count = self._count, self._count + 1
+            groups = self._groups
             if packet.is_key:
-                self._groups.append(_Group(number))
-            elif not self._groups or self._groups[-1].is_cut:
+                groups.append(_Group(number))
+            elif not groups or groups[-1].is_cut:
                 return  # nothing to decode it from
-            while len(self._groups) > 1 and (
-                self._size_bytes + size > self._max_bytes or self._length_s(1) >= self._seconds
-            ):
-                self._size_bytes -= self._groups.popleft().size_bytes
-            group = self._groups[-1]
+            while self._size_bytes + size > self._max_bytes and len(groups) > 1:
+                self._size_bytes -= groups.popleft().size_bytes
+            group = groups[-1]
             if self._size_bytes + size > self._max_bytes:
                 group.is_cut = True
                 return
             group.packets.append(packet)
             group.size_bytes += size
             self._size_bytes += size
+            while packet.is_key and len(groups) > 1 and self._length_s(1) >= self._seconds:
+                self._size_bytes -= groups.popleft().size_bytes
 
     def _length_s(self, index: int) -> float:
         """From that group's key frame to the newest packet."""
