@@ -1,0 +1,20 @@
+"""Looking at changed cells alone must not cost detection: UCSD Ped2, live protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vad.config import ModelSettings
+from vad.evaluation.evaluate import Request, evaluate
+from vad.evaluation.figures import Figures
+
+
+def test_detection_on_ped2_does_not_suffer(shared_data: Path) -> None:
+    found = {}
+    for skip_still in (False, True):
+        model = ModelSettings(weights="base", device="cpu", skip_still=skip_still)
+        request = Request(dataset=shared_data / "ped2", model=model, calibrate_on="train")
+        found[skip_still] = Figures.of(evaluate(request)).live["auroc_micro"]
+    assert isinstance(found[True], float)
+    assert found[True] > 0.97
+    assert found[True] >= found[False] - 0.002
