@@ -35,8 +35,8 @@ def make_runner(
     """The runner for ``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     ``auto`` is a CUDA device that can do the work, else the CPU, with ``threads`` threads, and the log says why. One
-    that is named must be able to: EngineError otherwise. ``max_batch`` is how many cameras share a call. On a CPU cells that
-    stand still are left out where ``skip_still``; a GPU gains nothing by that.
+    that is named must be able to: EngineError otherwise. ``max_batch`` is how many cameras share a call. On a CPU cells
+    that stand still are left out where ``skip_still``; a GPU gains nothing by that.
     """
     if device == "cpu":
         return CellRunner(weights, threads=threads, skip_still=skip_still)

@@ -36,7 +36,8 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
     """What ``av.open`` needs in order to decode on the device; None where the CPU decodes.
 
     ``decoder`` is ``auto`` (the device that the network runs on, if it is one), ``cpu`` or ``cuda``. Where the device
-    cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the thread that will decode.
+    cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the thread that will
+    decode.
     """
     if decoder == "cpu" or (decoder == "auto" and not _offered):
         return None
