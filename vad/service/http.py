@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 import threading
@@ -55,6 +57,7 @@ class HttpServer:
     def start(self) -> None:
         """Bind (BindError if that cannot be) and serve; answers requests when this returns."""
         self._socket = _listen(self._bind)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         config = uvicorn.Config(
             self._app,
             http=Protocol,
@@ -122,6 +125,12 @@ def application(*, registry: CollectorRegistry, readiness: Readiness, routes: Se
         routes=[Route("/metrics", metrics), Route("/livez", livez), Route("/readyz", readyz), *routes],
         exception_handlers=HANDLERS,
     )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Answers without an end are cut off when the server stops, which uvicorn takes for errors."""
+    is_cut_off = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not is_cut_off and "timeout graceful shutdown exceeded" not in record.getMessage()
 
 
 def _listen(bind: str) -> socket.socket:

@@ -17,7 +17,7 @@ from vad.service.api.body import StrictRoute
 from vad.service.api.models import Camera, Cameras, LastEvent
 from vad.service.api.openapi import problems
 from vad.service.api.requests import OF_OPERATORS, CameraPatch, CameraPath, NewCamera
-from vad.service.api.state import AppState, Caller, Role, State, caller_of, check_role, needs
+from vad.service.api.state import AppState, Asking, Caller, Role, State, check_role, needs
 
 router = APIRouter(tags=["cameras"], route_class=StrictRoute)
 
@@ -60,7 +60,7 @@ async def change(
     camera: CameraPath,
     body: CameraPatch,  # type: ignore[valid-type]
     state: State,
-    caller: Annotated[Caller, Depends(caller_of)],
+    caller: Asking,
 ) -> Camera:
     """Masks, zones and `false_alarms_per_day` are an operator's to set, all others an admin's.
 

@@ -7,10 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from vad.errors import VadError
 from vad.service.api.problems import Problem
+
+log = structlog.get_logger(__name__)
 
 SEND_TIMEOUT_S = 15.0
 """A reader that takes nothing for so long is gone, or as good as that."""
@@ -49,6 +53,7 @@ class PushedResponse(Response):
         super().__init__(media_type=media_type)
         del self.headers["content-length"]
         self._chunks, self._places = chunks, places
+        self._has_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._places.take()
@@ -62,15 +67,22 @@ class PushedResponse(Response):
             results = await asyncio.gather(pusher, leaving, return_exceptions=True)
             self._places.leave()
         fault = results[0]
-        if isinstance(fault, Exception) and not isinstance(fault, TimeoutError | OSError):
+        if isinstance(fault, VadError) and self._has_begun:
+            log.warning("http.stream_ended", path=scope["path"], detail=str(fault))
+        elif isinstance(fault, Exception) and not isinstance(fault, TimeoutError | OSError):
             raise fault
 
     async def _push(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        """What goes wrong before the first chunk can still be answered with a problem."""
         async with contextlib.aclosing(self._chunks) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
+                if not self._has_begun:
+                    self._has_begun = True
+                    await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 async with asyncio.timeout(SEND_TIMEOUT_S):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if not self._has_begun:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with suppress(TimeoutError):
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})

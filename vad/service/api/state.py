@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from vad.service.api.readers import Readers
 from vad.service.api.tail import Tail
 from vad.service.tokens import Role
 
-__all__ = ["AppState", "Caller", "Role", "State", "app_state", "caller_of", "check_role", "needs"]
+__all__ = ["AppState", "Asking", "Caller", "Role", "State", "caller_of", "check_role", "needs"]
 
 PICTURES_AT_ONCE = 4
 
@@ -58,15 +58,20 @@ class AppState:
         self.verdicts.close()
 
 
-def app_state(connection: HTTPConnection) -> AppState:
-    state: AppState = connection.app.state.vad
-    return state
-
-
 def caller_of(connection: HTTPConnection) -> Caller:
     """Who sent this request: the gate has put it there."""
     caller: Caller = connection.state.caller
     return caller
+
+
+async def _state(connection: HTTPConnection) -> AppState:
+    """Asynchronous, as all dependencies are: others are called in a thread, which costs more than they do."""
+    state: AppState = connection.app.state.vad
+    return state
+
+
+async def _caller(connection: HTTPConnection) -> Caller:
+    return caller_of(connection)
 
 
 def check_role(caller: Caller, needed: Role, what: str) -> None:
@@ -82,10 +87,10 @@ def check_role(caller: Caller, needed: Role, what: str) -> None:
         )
 
 
-def needs(role: Role, what: str) -> Callable[[HTTPConnection], Caller]:
+def needs(role: Role, what: str) -> Callable[[HTTPConnection], Coroutine[None, None, Caller]]:
     """A dependency: the caller, who may do that."""
 
-    def check(connection: HTTPConnection) -> Caller:
+    async def check(connection: HTTPConnection) -> Caller:
         caller = caller_of(connection)
         check_role(caller, role, what)
         return caller
@@ -93,5 +98,8 @@ def needs(role: Role, what: str) -> Callable[[HTTPConnection], Caller]:
     return check
 
 
-State = Annotated[AppState, Depends(app_state)]
+State = Annotated[AppState, Depends(_state)]
 """A route's parameter: the application's state."""
+
+Asking = Annotated[Caller, Depends(_caller)]
+"""A route's parameter: who asks."""
