@@ -13,6 +13,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_TIMEOUT_S = 20.0
 """How long a connection may take to send the head of a request, its first or its next."""
 
+SEND_BUFFER_BYTES = 131_072
+"""What the system keeps for one that does not read, twice that on Linux; left to itself it takes megabytes."""
+
 
 class Protocol(H11Protocol):
     """Made by uvicorn for each connection."""
@@ -21,9 +24,11 @@ class Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
         # asyncio leaves this out for a socket that was made without naming its protocol; a body that goes out after its
         # head would then wait for the other side's delayed acknowledgement, 40 ms
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
