@@ -52,6 +52,20 @@ def test_what_cannot_be_done_is_said_without_a_traceback(tmp_path: Path) -> None
         assert "Traceback" not in done.stderr
 
 
+def test_check_says_who_may_use_the_api(tmp_path: Path) -> None:
+    def check(http: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "site.yaml").write_text(f"cameras: {{a: {{url: x.mp4}}}}\nhttp: {http}\n")
+        command = [sys.executable, "-m", "vad", "check", "site.yaml"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+
+    vad("new", "night", folder=tmp_path)
+    assert "http: who may use API and console: night" in check("{tokens: tokens.jsonl}").stdout
+    assert "API and console are shut" in check("{bind: '0.0.0.0:8590'}").stdout
+    assert "http:" not in check("{}").stdout
+    missing = check("{tokens: none.jsonl}")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (1, False)
+
+
 def test_the_file_is_private_whatever_the_umask_says_and_refused_when_it_is_not(path: Path) -> None:
     before = os.umask(0)
     try:

@@ -73,8 +73,10 @@ def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:
     """Validate a site file without starting; prints every fault at once."""
     site = site_of(config, None)
     from vad.config.overlay import overlay_lines
+    from vad.service import token_lines
     from vad.service.keys import site_lines
 
     typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
     print_lines(site_lines(site))
+    print_lines(token_lines.site_lines(site))
     print_lines(overlay_lines(site))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from vad.config import SiteConfig
 from vad.service import tokens
 
 
@@ -27,6 +28,15 @@ def list_tokens(file: Path) -> Iterator[str]:
         yield f"{word:<8} {token.role.name.lower():<8} {token.id}  {token.name}  {since}"
     if not known:
         yield f"there is no token in {file}"
+
+
+def site_lines(site: SiteConfig) -> Iterator[str]:
+    """What ``vad check`` says about who may use API and console. Raises TokenFileError as ``vad run`` would."""
+    if site.http.tokens is not None:
+        good = [token.name for token in tokens.load_tokens(site.http.tokens).values() if token.revoked is None]
+        yield f"http: who may use API and console: {', '.join(sorted(good)) or 'nobody'}"
+    elif site.http.bind and not site.http.is_loopback:
+        yield f"http: API and console are shut: {site.http.bind} is reached by others and http.tokens names no file"
 
 
 def revoke_token(file: Path, name: str) -> Iterator[str]:
