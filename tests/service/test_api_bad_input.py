@@ -6,13 +6,20 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.events.factory import anomaly
+from tests.pipeline.sites import make_site
 from tests.service.serving import Service, serve
+from vad.errors import VerdictError
+from vad.pipeline.engine import Engine
+from vad.service.api.app import http_routes
+from vad.service.api.state import AppState
+from vad.service.http import HttpServer
 
 JSON = {"content-type": "application/json"}
 
@@ -228,3 +235,37 @@ def test_a_defect_is_told_without_its_inside(
     assert response.json()["status"] == 500
     assert "secret" not in response.text
     assert api.get("status").status_code == 200
+
+
+def test_before_the_engine_has_started_the_answer_is_not_now(tmp_path: Path, footage: Path) -> None:
+    engine = Engine(make_site(tmp_path, {"cam1": {"url": str(footage)}}))
+    with closing(AppState(engine)) as state:
+        routes = http_routes(state)
+        with HttpServer("127.0.0.1:0", registry=engine.registry, readiness=engine.readiness, routes=routes) as server:
+            for path in (
+                "cameras",
+                "cameras/cam1/snapshot",
+                "cameras/cam1/live",
+                "events",
+                "incidents",
+                "events/stream",
+            ):
+                response = httpx.get(f"{server.address}/api/v1/{path}", timeout=20.0)
+                assert response.status_code == 503, (path, response.text)
+                assert response.headers["retry-after"]
+                assert response.headers["content-type"] == "application/problem+json"
+            assert httpx.get(f"{server.address}/api/v1/status").json()["is_ready"] is False
+
+
+def test_a_full_disk_is_told_and_nothing_is_said_of_the_incident(
+    service: Service, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise VerdictError("verdicts.sqlite: database or disk is full", is_full=True)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(service.state.verdicts, "give", full)
+        response = api.put("events/i1/verdict", json={"verdict": "true"})
+    assert (response.status_code, response.json()["type"]) == (507, "urn:vad:problem:disk-full")
+    assert response.headers["retry-after"]
+    assert api.get("events/i1").json()["verdict"] is None

@@ -126,6 +126,8 @@ def of_vad(request: Request, error: Exception) -> Response:
             problem = _later(503, "the journal cannot be read now", kind="journal")
         case TokenFileError():
             problem = _later(503, "the file of tokens cannot be used now: nobody is let in", kind="tokens")
+        case _ if type(error) is VadError:  # the engine has not started yet
+            problem = _later(503, str(error), kind="not-now")
         case _:
             return unforeseen(request, error)
     if problem.status_code >= 500:
