@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from tests.events.disks import fill, small_disk
 from tests.pipeline.sites import make_site, wait_for, wait_for_frames
 from tests.rtsp.control import RtspServer
-from tests.video.taping import boxes_of, pictures_of
+from tests.video.clips import VideoFile
+from tests.video.taping import boxes_of, pictures_of, tape_of
 from vad.config import SiteConfig
 from vad.errors import VadError
 from vad.pipeline.engine import Engine
@@ -211,6 +212,35 @@ def test_a_mask_drawn_while_it_runs_hides_what_was_filmed_before_it(footage: Pat
         data = engine.snapshot("cam")
         assert data is not None
         assert masked_part(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).max() <= BLACK
+
+
+def test_many_may_look_at_a_camera_while_it_is_analysed(video_file: VideoFile, tmp_path: Path) -> None:
+    """Ten bits a pixel: analysis converts each frame too."""
+    source = video_file("deep.mp4", codec="libx265", pixel_format="yuv420p10le", frames=60)
+    plain = [frame.luma for frame in tape_of(source)[1]]
+    site = make_site(tmp_path, {"cam": {"url": str(source), "loop": True, "realtime": False, "analysis_fps": 60}})
+    with Engine(site) as engine:
+        wait_for(lambda: engine.snapshot("cam") is not None, what="a picture")
+        over, counts = threading.Event(), [0] * 4
+
+        def look(number: int) -> None:
+            while not over.is_set():
+                counts[number] += engine.snapshot("cam", width=320, heat=True, boxes=True) is not None
+
+        lookers = [threading.Thread(target=look, args=(number,), daemon=True) for number in range(len(counts))]
+        for looker in lookers:
+            looker.start()
+        lumas: list[NDArray[np.uint8]] = []
+        while len(lumas) < 200:
+            score = engine._running_cameras.member("cam").watch.last_score
+            lumas += [] if score is None or any(score.frame.luma is luma for luma in lumas) else [score.frame.luma]
+        over.set()
+        for looker in lookers:
+            looker.join(timeout=30.0)
+            assert not looker.is_alive()
+    assert min(counts) > 5
+    known = {luma.tobytes() for luma in plain}
+    assert all(luma.tobytes() in known for luma in lumas)
 
 
 def test_an_unknown_camera_has_no_picture_and_that_is_an_error(footage: Path, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_an_ended_tape_takes_nothing_more(clip_h264: Path) -> None:
     assert tape.picture is None
     other, _ = tape_of(clip_h264, frames=30)
     assert other.picture is not None
-    tape.show(other.picture[0], pts_s=0.0, at_s=0.0)
+    tape.show(other.picture, pts_s=0.0, at_s=0.0)
     assert tape.picture is None
     assert tape.size_bytes == size > 0
 

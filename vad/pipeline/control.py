@@ -77,14 +77,12 @@ class CameraControl:
         """
         member = self._running_cameras.member(name)
         witness = member.stream.witness
-        shown = witness.picture if witness else None
+        shown = witness.look(most_width=width) if witness else None
         if witness is None or shown is None:
             return None
+        picture, shape = shown
         score = member.watch.last_score
-        frame, shape = shown
-        return snapshot_of(
-            frame, shape, masks=witness.masks, score=score, width=width, heat=heat, boxes=boxes, quality=quality
-        )
+        return snapshot_of(picture, shape, masks=witness.masks, score=score, heat=heat, boxes=boxes, quality=quality)
 
     @property
     def _running_cameras(self) -> Cameras:

@@ -55,9 +55,8 @@ def missing_of(request: Request, clip: Clip | None) -> list[str]:
     if clip.start_s > max(from_s, 0.0) + slack_s:
         missing.append("the beginning: it is not in memory (any more); ring_mib may be too small")
     if clip.start_s + clip.duration_s < to_s - slack_s:
-        missing.append(
-            "the end: a group of pictures does not fit ring_mib" if excerpt.is_cut else "the end: it stopped"
-        )
+        why = "a group of pictures does not fit ring_mib" if excerpt.is_cut else "the run ended"
+        missing.append(f"the end: {why}")
     if not _shows_peak(request, clip):
         missing.append("the peak")
     return missing

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from av import VideoFrame
-
 from vad.config import Polygon
 from vad.types import FrameScore
-from vad.video.overlay import colour_picture, draw_boxes, draw_heat, heat_extent, jpeg
+from vad.video.overlay import Picture, draw_boxes, draw_heat, heat_extent, jpeg
 from vad.video.privacy import black_out, hidden
 from vad.video.tape import Format
 
 
 def snapshot_of(
-    frame: VideoFrame,
+    picture: Picture,
     shape: Format,
     *,
     masks: Sequence[Polygon],
     score: FrameScore | None,
-    width: int | None,
     heat: bool,
     boxes: bool,
     quality: int,
 ) -> bytes:
-    """``score`` is the newest there is, of a picture up to a second older; what it says of another view is left out."""
-    picture = colour_picture(frame, most_width=width)
+    """``picture`` is drawn into. ``score`` is the newest there is, of a picture up to a second older; what it says of
+    another view is left out.
+    """
     grid = shape.geometry
     where = hidden((*shape.masks, *masks), grid, width=picture.shape[1], height=picture.shape[0])
     if heat and score is not None and score.heat is not None and score.frame.geometry == grid:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from av import VideoFrame
-
 from vad.config import EvidenceSettings, Polygon
+from vad.video.overlay import Picture
 from vad.video.samples import Samples
 from vad.video.tape import Format, Tape
 
@@ -64,10 +63,7 @@ class Witness:
     def size_bytes(self) -> int:
         return sum(tape.size_bytes for tape in self._tapes)
 
-    @property
-    def picture(self) -> tuple[VideoFrame, Format] | None:
-        """The last picture decoded, while the stream runs."""
-        for tape in reversed(self._tapes):
-            if (shown := tape.picture) is not None and tape.format is not None:
-                return shown[0], tape.format
-        return None
+    def look(self, *, most_width: int | None) -> tuple[Picture, Format] | None:
+        """The last picture decoded, while the stream runs: (height, width, 3) BGR, not masked yet. A new array."""
+        looks = (tape.look(most_width=most_width) for tape in reversed(self._tapes))
+        return next((seen for seen in looks if seen is not None), None)

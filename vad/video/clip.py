@@ -222,7 +222,7 @@ def _lasting(packets: list[Packet[Any]], seconds: float) -> list[Packet[Any]]:
 
 def _planes(frame: VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
     """4:2:0 planes of that size, limited range; a copy: the decoder still refers to its own."""
-    fitted = frame.reformat(width=width, height=height, format="yuv420p", dst_color_range=1)
+    fitted = frame.reformat(width=width, height=height, format="yuv420p", dst_color_range=1, threads=1)
     return fitted.to_ndarray().astype(np.uint8, copy=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from av import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from vad.types import CELL_PX, Geometry, Region
@@ -57,10 +58,15 @@ def draw_boxes(picture: Picture, regions: Sequence[Region]) -> Picture:
 
 
 def colour_picture(frame: VideoFrame, *, most_width: int | None = None) -> Picture:
-    """A decoded frame as (height, width, 3) BGR, scaled down to ``most_width`` where it is wider. A new array."""
+    """A decoded frame as (height, width, 3) BGR, scaled down to ``most_width`` where it is wider. A new array.
+
+    Nobody else may look at the frame meanwhile. (``frame.reformat`` would share a converter, and its threads, with
+    whoever converted the frame before: two at a time wait for each other for ever.)
+    """
     width = min(frame.width, most_width or frame.width)
     height = max(1, round(frame.height * width / frame.width))
-    return frame.reformat(width=width, height=height, format="bgr24").to_ndarray().astype(np.uint8, copy=True)
+    converted = VideoReformatter().reformat(frame, width=width, height=height, format="bgr24", threads=1)
+    return converted.to_ndarray().astype(np.uint8, copy=True)
 
 
 def jpeg(picture: Picture, *, quality: int = 85) -> bytes:

@@ -222,13 +222,14 @@ class Reader:
         pts_s = self._media.accept(step_s, stamp_s, arrived_s=arrival.arrived_s)
         self._decoded_frames += 1
         self._rate.push(pts_s)
-        if self._tape is not None:
-            self._tape.show(frame, pts_s=pts_s, at_s=stamp_s if self._open_feed.stamped else arrival.arrived_s)
+        at_s = stamp_s if self._open_feed.stamped else arrival.arrived_s
         if self.config.realtime and not info.live:
             arrival = self._await_due(pts_s)
-        if not self._selector.wants(pts_s, step_s=step_s):
-            return None
-        return self._analysed(frame, info.geometry, pts_s, arrival)
+        due = self._selector.wants(pts_s, step_s=step_s)
+        analysed = self._analysed(frame, info.geometry, pts_s, arrival) if due else None
+        if self._tape is not None:
+            self._tape.show(frame, pts_s=pts_s, at_s=at_s)  # last: from here on it is for others to look at
+        return analysed
 
     def _pass(self, spared: Spared) -> None:
         """Let the clocks see a frame that was not decoded. One that is due after all leaves that to the next frame."""

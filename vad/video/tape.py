@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from vad.config import Polygon
 from vad.types import Geometry
+from vad.video.overlay import Picture, colour_picture
 from vad.video.samples import Samples
 from vad.video.timing import longest_gap_s
 
@@ -93,7 +94,7 @@ class Tape:
     def __init__(self, *, run: int, seconds: float, max_bytes: int, samples: Samples | None = None) -> None:
         self.run = run
         self.format: Format | None = None
-        self.picture: tuple[VideoFrame, float] | None = None  # the last one decoded, and its media time
+        self.picture: VideoFrame | None = None  # the last one decoded; to be looked at under ``_looking`` alone
         self._seconds, self._max_bytes, self._samples = seconds, max_bytes, samples
         self._groups: deque[_Group] = deque()
         self._size_bytes = 0
@@ -101,6 +102,7 @@ class Tape:
         self._origin_s: float | None = None  # ``at_s`` of media time 0
         self._ended = False
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
@@ -125,15 +127,24 @@ class Tape:
         self._add(TapedPacket(bytes(packet), at_s, packet.is_keyframe))
 
     def show(self, frame: VideoFrame, *, pts_s: float, at_s: float | None) -> None:
-        """A picture was decoded: it has media time ``pts_s``, and ``at_s`` by its packet's clock."""
+        """A picture was decoded: it has media time ``pts_s``, and ``at_s`` by its packet's clock.
+
+        Who shows it must not look at it again: a conversion changes a frame's description while it lasts.
+        """
         if self._ended:
             return
-        self.picture = (frame, pts_s)
         if at_s is not None:
             self._origin_s = at_s - pts_s
         if self._samples is not None and self._samples.is_due(self.run, pts_s) and self.format is not None:
             grid, masks = self.format.geometry, self.format.masks
             self._samples.take(frame, run=self.run, pts_s=pts_s, grid=grid, masks=masks)
+        self.picture = frame
+
+    def look(self, *, most_width: int | None) -> tuple[Picture, Format] | None:
+        """The last picture, converted now, by one thread at a time; None when there is none. A new array."""
+        with self._looking:
+            frame, shape = self.picture, self.format
+            return (colour_picture(frame, most_width=most_width), shape) if frame and shape else None
 
     def go_on_from(self, before: Tape, *, at_s: float | None) -> None:
         """The run before ended with the frame of ``at_s``, this one's first: the packets from there on move here.
