@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
+
 from vad.errors import VadError
 from vad.events.archive import Archive, Incident
 from vad.pipeline.engine import Engine
@@ -17,11 +19,13 @@ from vad.types import CameraState, Stage
 
 PAGE_CARDS = 64
 SPARK_S = 300.0
-SPARK_COLUMNS = 100
-SPARK_HEIGHT = 30.0
-LIMIT_HEIGHT = 20.0
+SPARK_WIDTH, SPARK_HEIGHT = 60, 300
+SPARK_LIMIT = 200
 """Every card has its threshold at the same height, so that cameras compare at a glance."""
+SPARKS_AT_FIRST = 20
+"""Curves that a page comes with: what is further down gets its own when it is looked at."""
 UNJUDGED_TOP = 6.0
+LATE_S = 30.0
 OPEN_SHOWN = 50
 
 Card = dict[str, Any]
@@ -87,13 +91,24 @@ def fleet_view(
     return FleetView(q, state, page, pages, len(status.cameras), len(names), shown, card_of(shown))
 
 
-def cards(engine: Engine, status: EngineStatus, names: Sequence[str], *, archive: Archive, now_s: float) -> list[Card]:
-    """A card for each name that is a camera, in that order."""
+def cards(
+    engine: Engine,
+    status: EngineStatus,
+    names: Sequence[str],
+    *,
+    archive: Archive,
+    now_s: float,
+    sparks: int = PAGE_CARDS,
+) -> list[Card]:
+    """A card for each name that is a camera, in that order, the first ``sparks`` of them with their curves."""
     known = [name for name in names if name in status.cameras]
     last = archive.last_incidents(known)
     return [
-        {**camera_card(name, status.cameras[name], last.get(name)), "spark": spark(engine, name, now_s=now_s)}
-        for name in known
+        {
+            **camera_card(name, status.cameras[name], last.get(name)),
+            "spark": spark(engine, name, now_s=now_s) if number < sparks else "",
+        }
+        for number, name in enumerate(known)
     ]
 
 
@@ -141,21 +156,25 @@ def _condition(camera: CameraStatus) -> tuple[str, str, str]:
 
 
 def spark(engine: Engine, name: str, *, now_s: float) -> str:
-    """The last minutes of score over threshold as points of a polyline in 100 x 30, the highest of each column."""
+    """The last minutes of score over threshold as points of a polyline, the highest of each column."""
     try:
         history = engine.history(name, seconds=SPARK_S)
     except VadError:  # removed meanwhile, or the engine is only starting
         return ""
     if not history.points:
         return ""
-    newest_s = history.points[-1][0]
-    end_s = newest_s if abs(newest_s - now_s) < 30.0 else max(newest_s, now_s)
-    columns: dict[int, float] = {}
-    for wall_s, height, threshold in history.points:
-        column = round((wall_s - end_s + SPARK_S) / SPARK_S * SPARK_COLUMNS)
-        share = height / threshold * LIMIT_HEIGHT if math.isfinite(threshold) else height / UNJUDGED_TOP * LIMIT_HEIGHT
-        columns[column] = max(columns.get(column, 0.0), min(SPARK_HEIGHT, share))
-    return " ".join(f"{column},{SPARK_HEIGHT - height:.1f}" for column, height in columns.items() if column >= 0)
+    points = np.array(history.points)  # (n, 3): wall_s, score, threshold
+    newest_s = float(points[-1, 0])
+    end_s = newest_s if abs(newest_s - now_s) < LATE_S else max(newest_s, now_s)
+    columns = ((points[:, 0] - end_s + SPARK_S) * (SPARK_WIDTH / SPARK_S)).astype(np.int64)
+    limits = np.where(np.isfinite(points[:, 2]), points[:, 2], UNJUDGED_TOP)
+    heights = np.minimum(points[:, 1] / limits * SPARK_LIMIT, SPARK_HEIGHT)
+    highest = np.full(SPARK_WIDTH + 1, -1.0)
+    shown = (columns >= 0) & (columns <= SPARK_WIDTH)
+    np.maximum.at(highest, columns[shown], heights[shown])
+    there = np.flatnonzero(highest >= 0.0)
+    depths = (SPARK_HEIGHT - highest[there]).astype(np.int64)
+    return " ".join(f"{x},{y}" for x, y in zip(there.tolist(), depths.tolist(), strict=True))
 
 
 def open_incidents(archive: Archive) -> list[Mapping[str, Any]]:

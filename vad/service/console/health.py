@@ -37,10 +37,12 @@ class Tile:
 
 
 def tiles(engine: Engine, status: EngineStatus) -> list[Tile]:
-    return [_engine(engine), _latency(engine), _frames(status), _journal(status), _bus(status), _disk(engine)]
+    return [_engine(engine, status), _latency(engine), _frames(status), _journal(status), _bus(status), _disk(engine)]
 
 
-def _engine(engine: Engine) -> Tile:
+def _engine(engine: Engine, status: EngineStatus) -> Tile:
+    if status.is_overloaded:
+        return Tile("Engine", "Overloaded", f"{status.analysis_share:.0%} of what is asked for is analysed", "trouble")
     failing = [name.replace("_", " ") for name, holds in engine.readiness().items() if not holds]
     note = f"not: {', '.join(failing)}" if failing else f"version {__version__} on {engine.device}"
     return Tile("Engine", "Not ready" if failing else "Ready", note, "trouble" if failing else "")

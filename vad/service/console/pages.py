@@ -10,7 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from vad.config import CameraSettings
 from vad.errors import JournalError, VerdictError
@@ -21,7 +21,7 @@ from vad.service.api.models import Camera
 from vad.service.api.state import AppState, caller_of
 from vad.service.console import fleet, health
 from vad.service.console.incidents import PAGE_ROWS, Filters, neighbours, timeline
-from vad.service.console.rendering import STATIC, render, static_files
+from vad.service.console.rendering import STATIC, render, static_file
 from vad.service.console.words import VERDICTS
 from vad.types import DropReason
 
@@ -54,7 +54,7 @@ class Pages:
             Route("/console/pulse", self.pulse),
             Route("/console/fleet", self.fleet),
             Route("/console/cameras/{id}", self.camera_now),
-            Mount(STATIC, static_files()),
+            Route(f"{STATIC}/{{name}}", static_file),
         ]
 
     # ---- pages ----
@@ -62,13 +62,16 @@ class Pages:
     def live(self, request: Request) -> Response:
         query = request.query_params
         status, now_s = self.state.engine.status(), self.state.clock.wall_s()
+        sparks = fleet.SPARKS_AT_FIRST
         with self.state.readers.lend() as archive:
             view = fleet.fleet_view(
                 status,
                 q=query.get("q", "")[:64],
                 state=query.get("state", "all"),
                 page=_whole(query.get("page", "")),
-                card_of=lambda names: fleet.cards(self.state.engine, status, names, archive=archive, now_s=now_s),
+                card_of=lambda names: fleet.cards(
+                    self.state.engine, status, names, archive=archive, now_s=now_s, sparks=sparks
+                ),
             )
             open_incidents = fleet.open_incidents(archive)
         choices = [(key, name) for key, name, _ in fleet.CHOICES]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from vad.service.api.state import Caller, Role
 from vad.service.console.words import TABLES, word
@@ -35,31 +35,26 @@ SECURITY_HEADERS = {
 }
 
 
-def _version() -> str:
-    """Changes with any static file: it stands in their path, so that a browser may keep them for ever."""
-    digest = hashlib.sha256()
-    for path in sorted((HERE / "static").iterdir()):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-STATIC = f"/static/{_version()}"
+def _files() -> dict[str, bytes]:
+    """All static files, some 90 kB, read once: from memory they need no thread of a pool that has better to do."""
+    return {path.name: path.read_bytes() for path in sorted((HERE / "static").iterdir()) if path.suffix in TYPES}
 
 
-class KeptFiles(StaticFiles):
-    """The static files, under a path that changes with them."""
+_STATIC_FILES = _files()
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        if response.status_code in (200, 304):
-            response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        response.headers["x-content-type-options"] = "nosniff"
-        return response
+STATIC = f"/static/{hashlib.sha256(repr(_STATIC_FILES).encode()).hexdigest()[:12]}"
+"""Where they are. It changes with any of them, so that a browser may keep them for ever."""
 
 
-def static_files() -> KeptFiles:
-    return KeptFiles(directory=HERE / "static")
+async def static_file(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _STATIC_FILES:
+        raise HTTPException(404)
+    headers = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
+    return Response(_STATIC_FILES[name], media_type=TYPES[Path(name).suffix], headers=headers)
 
 
 def render(
@@ -79,6 +74,7 @@ def render(
     return HTMLResponse(html, status_code=status, headers={**SECURITY_HEADERS, "cache-control": "no-store"})
 
 
+@cache
 def icon(name: str) -> Markup:
     return Markup('<svg class="icon" aria-hidden="true"><use href="#i-{}"/></svg>').format(name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vad.errors import StreamCode
-from vad.types import CameraState, DropReason, HealthIssue, Reason, Stage
+from vad.types import DropReason, HealthIssue, Reason, Stage
 
 STATES = {
     "connecting": "Connecting",
@@ -88,8 +88,3 @@ TABLES: dict[str, dict[str, str]] = {
 def word(kind: str, value: str) -> str:
     """``word("states", "up")`` is "Live"; a word of a newer engine is shown as it came, without underscores."""
     return TABLES[kind].get(value) or value.replace("_", " ")
-
-
-def known_states() -> set[str]:
-    """For the test that no state of the engine lacks a word."""
-    return {state.value for state in CameraState}

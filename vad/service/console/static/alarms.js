@@ -3,6 +3,7 @@
 import { icon, make, reasons, score, timeElement } from "./words.js";
 
 const MOST_BANNERS = 3;
+const BANNER_S = 90; // what is open is listed on the live page as long as it is open
 const RETRY_S = 5;
 const OPENED = "io.vad.anomaly.opened";
 
@@ -70,6 +71,7 @@ function banner({ camera, incident, why, height, threshold, wallS }) {
   );
   close.addEventListener("click", () => notice.remove());
   place.append(notice);
+  setTimeout(() => notice.matches(":hover, :focus-within") || notice.remove(), BANNER_S * 1000);
   while (place.children.length > MOST_BANNERS) place.firstElementChild.remove();
 }
 

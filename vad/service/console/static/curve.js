@@ -6,6 +6,7 @@ const LEFT = 34;
 const RIGHT = 10;
 const TOP = 8;
 const BOTTOM = 20;
+const MOST_OVER = 3;
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400];
 
 export class Curve {
@@ -94,12 +95,15 @@ class Frame {
     this.bottom = height - BOTTOM;
     this.from = from;
     this.to = to;
-    let top = 4;
+    let [highest, limit] = [4, trial ?? 0];
     for (const [, height, threshold] of points) {
-      if (height > top) top = height;
-      if (threshold !== null && threshold * 1.25 > top) top = threshold * 1.25;
+      if (height > highest) highest = height;
+      if (threshold !== null && threshold > limit) limit = threshold;
     }
-    this.top = Math.max(top, (trial ?? 0) * 1.1) * 1.04;
+    // What lies far above the threshold is cut off, so that what happens around it can be seen; a reading tells it.
+    const most = limit ? Math.max(MOST_OVER * limit, 4) : Infinity;
+    this.isCut = highest > most;
+    this.top = Math.max(Math.min(highest, most), 1.25 * limit) * 1.04;
   }
 
   x(t) {
@@ -107,7 +111,7 @@ class Frame {
   }
 
   y(value) {
-    return this.bottom - (Math.max(0, value) / this.top) * (this.bottom - TOP);
+    return this.bottom - (Math.min(this.top, Math.max(0, value)) / this.top) * (this.bottom - TOP);
   }
 }
 
@@ -167,6 +171,7 @@ function axes(g, frame, ink, clock) {
     g.stroke();
     g.fillText(String(value), LEFT - 6, y);
   }
+  if (frame.isCut) g.fillText("▲", LEFT - 6, TOP + 4);
   const spanS = frame.to - frame.from;
   const room = Math.max(2, Math.floor((frame.right - LEFT) / 84));
   const tick = TICKS.find((seconds) => spanS / seconds <= room) ?? 86_400;

@@ -23,6 +23,7 @@ const observer = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     if (isIntersecting) {
       visible.add(target);
+      if (!target.dataset.filled) soon();
       if (!due.has(target)) due.set(target, performance.now() + Math.random() * 400); // staggered
     } else visible.delete(target);
   }
@@ -75,6 +76,7 @@ function noPicture(card, error) {
 const grid = () => document.getElementById("grid");
 
 function fill(card, now) {
+  card.dataset.filled = "true";
   card.dataset.tone = now.tone;
   card.dataset.over = now.over;
   card.dataset.hasPicture = now.has_picture;
@@ -116,8 +118,16 @@ function fillOpen(open) {
   strip.replaceChildren(make("h2", {}, title), links.length ? make("ul", {}, ...links) : "");
 }
 
+let later = null;
+
+/** Shortly, once for all cards that a scroll brings into view. */
+function soon() {
+  clearTimeout(later);
+  later = setTimeout(() => fleetNow(), 150);
+}
+
 async function fleet() {
-  const shown = cards();
+  const shown = [...visible].filter((card) => card.isConnected); // the others are filled when they come into view
   const ids = shown.map((card) => card.dataset.camera);
   try {
     const now = await get(`/console/fleet${query({ ids: ids.join(",") })}`);
