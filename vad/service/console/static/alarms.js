@@ -66,7 +66,7 @@ function banner({ camera, incident, why, height, threshold, wallS }) {
   const notice = make(
     "div", { class: "notice", "data-kind": "alarm" }, icon("alarm"),
     make("div", {}, make("div", { class: "title" }, `Incident at ${camera}`),
-      make("div", {}, `${reasons(why)}, score ${score(height)} over ${score(threshold)}, `, timeElement(wallS, "time")), link),
+      make("div", {}, `${reasons(why)}, score ${score(height)} over ${score(threshold)}, `, timeElement(wallS, "time"), " ", link ?? "")),
     close,
   );
   close.addEventListener("click", () => notice.remove());

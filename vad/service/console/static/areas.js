@@ -93,7 +93,7 @@ async function save(drawing, path, onSaved) {
   try {
     const camera = await call("PATCH", path, { body: { masks: drawing.of("mask"), zones: drawing.of("zone") } });
     drawing.settle(areasOf(camera));
-    say("Saved. Masks are blackened from now on; another mask or zone makes the camera learn anew what is normal.");
+    say("Saved. Masks are blackened from now on, and only what lies in a zone is judged if there are any.");
     onSaved();
   } catch (error) {
     sayProblem(error, "The areas were not saved");
