@@ -17,7 +17,7 @@ from vad.errors import CalibrationError, DatasetError
 from vad.evaluation.evaluate import Evaluation, Request, evaluate
 from vad.evaluation.figures import Figures
 from vad.evaluation.measures import Undefined
-from vad.model.runner import Runner
+from vad.model.making import make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
 from vad.pipeline.engine import Engine
@@ -42,7 +42,7 @@ def copied(small_dataset: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def calibration(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the train clips teach, as the file that a camera named ``gate`` would have."""
-    runner = Runner(load_weights(MODEL.weights), device="cpu")
+    runner = make_runner(load_weights(MODEL.weights), device="cpu")
     videos = [str(small_dataset / "train" / name) for name in ("1.mp4", "2.mp4")]
     learnt = calibrate(videos, camera=CameraConfig(url="x", analysis_fps=10.0), runner=runner)
     path = calibration_path(tmp_path_factory.mktemp("site") / "calibration", "gate")
