@@ -199,3 +199,12 @@ def test_what_is_open_what_was_last_and_how_many_an_hour(journal: Journal) -> No
         assert archive.incidents_by_step(Wanted(limit=0), step_s=3600.0) == {hour: 1, hour + 1: 2}
         later = Wanted(limit=0, camera="cam1", since_wall_s=WALL_S + 3600.0)
         assert archive.incidents_by_step(later, step_s=3600.0) == {hour + 1: 1}
+
+
+def test_a_journal_that_is_too_large_forgets_no_more_than_it_must(tmp_path: Path) -> None:
+    with Journal(tmp_path / "events.sqlite") as journal:
+        for _ in range(6):
+            journal.append(anomalies(1_000))
+        while journal.forget(older_than_s=1e9, max_bytes=2**20):
+            pass
+        assert 0.9 * 2**20 < journal.used_bytes <= 2**20

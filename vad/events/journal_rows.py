@@ -136,13 +136,15 @@ def forget(db: sqlite3.Connection, *, before_wall_s: float, max_bytes: int, limi
     Always from the old end, also where the clock went back, so that what is left has no hole. Room comes back to the
     file system bit by bit once a quarter of the file is unused.
     """
-    too_many = used_bytes(db) - max_bytes
-    last, size = 0, 0
-    oldest = "SELECT sequence, stored_wall_s, length(body) FROM events ORDER BY sequence LIMIT ?"
-    for sequence, stored_wall_s, length in db.execute(oldest, (limit,)).fetchall():
-        if stored_wall_s >= before_wall_s and size >= too_many:
+    used = used_bytes(db)
+    kept = db.execute("SELECT max(sequence) - min(sequence) + 1 FROM events").fetchone()[0] or 1
+    size = used / kept  # of an event with all that is listed of it
+    last, freed = 0, 0.0
+    oldest = "SELECT sequence, stored_wall_s FROM events ORDER BY sequence LIMIT ?"
+    for sequence, stored_wall_s in db.execute(oldest, (limit,)).fetchall():
+        if stored_wall_s >= before_wall_s and freed >= used - max_bytes:
             break
-        last, size = sequence, size + length
+        last, freed = sequence, freed + size
     deleted = 0
     if last:
         with transaction(db):
