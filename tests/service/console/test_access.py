@@ -80,8 +80,11 @@ def test_a_session_that_ends_is_told_and_leads_back_to_the_login(visit: Callable
     page.wait_for_url(site.guarded + "/")
     page.locator(".card").first.wait_for()
     visitor.context.clear_cookies()
-    page.get_by_text("Your session has ended").wait_for(timeout=20_000)
+    ended = page.get_by_text("Your session has ended")
+    ended.wait_for(timeout=20_000)
     keep_picture(page, "session-ended")
+    page.evaluate("document.getElementById('lost').hidden = true")  # as an answer does that was under way
+    ended.wait_for(timeout=20_000)
     page.get_by_role("link", name="Sign in again").click()
     page.wait_for_url("**/login?next=**")
     visitor.forget("401")

@@ -168,9 +168,9 @@ async function pulse() {
 
 document.addEventListener("vad:signed-out", () => {
   const element = document.getElementById("lost");
-  if (!element || element.dataset.signedOut) return;
-  element.dataset.signedOut = "true";
-  element.hidden = false;
+  if (!element) return;
+  element.hidden = false; // an answer that was under way may have hidden it again
+  if (element.querySelector("a")) return;
   const next = encodeURIComponent(location.pathname + location.search);
   element.replaceChildren("Your session has ended. ", make("a", { href: `/login?next=${next}` }, "Sign in again"));
 });
