@@ -126,8 +126,18 @@ def test_check_tells_what_was_changed_at_run_time(tmp_path: Path, footage: Path)
     assert "hush" not in done.stdout
     overlay.write_text('{"cameras": {"yard"')
     broken = vad("check", str(config))
-    assert broken.returncode == 2
+    assert (broken.returncode, broken.stdout) == (2, "")
     assert f"{overlay}: 1 fault" in broken.stderr
+
+
+def test_check_says_fine_of_nothing_that_run_would_refuse(tmp_path: Path, footage: Path) -> None:
+    tokens = tmp_path / "tokens.jsonl"
+    tokens.write_text("damaged\n")
+    tokens.chmod(0o600)
+    config = site_file(tmp_path, footage, http={"tokens": str(tokens)})
+    done = vad("check", str(config))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(tokens) in done.stderr
 
 
 def test_ten_faults_are_all_printed(tmp_path: Path) -> None:

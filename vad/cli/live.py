@@ -76,7 +76,6 @@ def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:
     from vad.service import token_lines
     from vad.service.keys import site_lines
 
+    told = [*overlay_lines(site), *site_lines(site), *token_lines.site_lines(site)]  # all of it, before "fine" is said
     typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
-    print_lines(site_lines(site))
-    print_lines(token_lines.site_lines(site))
-    print_lines(overlay_lines(site))
+    print_lines(told)
