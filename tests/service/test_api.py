@@ -15,6 +15,7 @@ import pytest
 from tests.events.factory import CAMERA, WALL_S, anomaly
 from tests.pipeline.sites import wait_for
 from tests.service.serving import Service, serve
+from vad.service.console.rendering import STATIC
 from vad.types import AnomalyEvent, EventType, Reason, Region
 
 CORNER = {"name": "corner", "points": [[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]]}
@@ -325,6 +326,34 @@ def test_no_path_leads_out_of_the_evidence(service: Service, path: str) -> None:
         response = client.send(request)
     assert response.status_code in (404, 422)
     assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/metrics", "/livez", "/readyz", "/", "/events", "/health", "/login", "/add-camera", "/cameras/cam1"),
+        *("/events/i1", "/console/pulse", f"{STATIC}/base.css"),
+        *("/api/v1/status", "/api/v1/cameras", "/api/v1/events?limit=2", "/api/v1/incidents", "/api/v1/openapi.json"),
+        *("/api/v1/cameras/cam1/snapshot", "/api/v1/events/i1", "/api/v1/events/i1/evidence/clip.mp4"),
+        *("/api/v1/cameras/none", "/api/v1/events?limit=0", "/nothing"),
+    ],
+)
+def test_head_answers_as_get_without_a_body(service: Service, path: str) -> None:
+    head, got = (httpx.request(method, service.address + path, timeout=20.0) for method in ("HEAD", "GET"))
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    changing = {"date", "content-length", "ratelimit"}
+    assert {k: v for k, v in head.headers.items() if k not in changing} == {
+        k: v for k, v in got.headers.items() if k not in changing
+    }
+    assert int(head.headers["content-length"]) > 0
+
+
+def test_head_of_what_has_no_end_has_one(service: Service, api: httpx.Client) -> None:
+    for path, kind in (("events/stream", "text/event-stream"), ("cameras/cam1/live", "multipart/x-mixed-replace")):
+        response = api.head(path)
+        assert (response.status_code, response.content) == (200, b"")
+        assert response.headers["content-type"].startswith(kind)
+    assert service.state.live.taken == service.state.listeners.taken == 0
 
 
 def test_every_answer_says_what_browsers_must_know(api: httpx.Client) -> None:

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vad import __version__
 from vad.service.api import cameras, events, evidence, incidents, pictures, status
@@ -24,7 +25,7 @@ def http_routes(state: AppState) -> list[BaseRoute]:
     inside = Starlette(exception_handlers=HANDLERS)
     inside.state.vad = state
     gate = Gate(inside, settings=state.settings, door=state.door)
-    inside.router.routes += [Mount(PREFIX, api(state)), *session_routes(state, gate), *console_routes(state)]
+    inside.router.routes += [Mount(PREFIX, Headed(api(state))), *session_routes(state, gate), *console_routes(state)]
     return [Mount("", gate)]
 
 
@@ -41,7 +42,6 @@ def api(state: AppState) -> FastAPI:
     )
     app.state.vad = state
     routers = [module.router for module in (status, cameras, pictures, events, incidents, evidence)]
-    app.state.routes = [route for router in routers for route in router.routes]
     for router in routers:
         app.include_router(router)
 
@@ -49,4 +49,20 @@ def api(state: AppState) -> FastAPI:
     async def openapi(_: Request) -> Response:
         return JSONResponse(document(app))
 
+    app.state.routes = [*(route for router in routers for route in router.routes), app.routes[-1]]
     return app
+
+
+class Headed:
+    """HEAD is answered as GET is; the server leaves the body out. ``wants_body`` tells those who would make a long one.
+
+    FastAPI does not do so by itself, and routes that name HEAD would be told of twice in the document.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET", "wants_body": False}
+        await self._app(scope, receive, send)

@@ -97,7 +97,8 @@ class KeptFile(FileResponse):
 
         headers = [(name, value) for name, value in scope["headers"] if name != b"range" or _is_range(value)]
         try:
-            await super().__call__({**scope, "headers": headers}, receive, watching)
+            method = "GET" if scope.get("wants_body", True) else "HEAD"
+            await super().__call__({**scope, "headers": headers, "method": method}, receive, watching)
         except (FileNotFoundError, RuntimeError):
             raise _nothing(self._part) from None
         if unsatisfiable:

@@ -84,7 +84,8 @@ def _methods(request: Request) -> set[str]:
     scope = {**request.scope, "path_params": {}}
     routes = getattr(request.app.state, "routes", request.app.routes)
     matching = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
-    return {method for route in matching for method in getattr(route, "methods", None) or ()}
+    methods = {method for route in matching for method in getattr(route, "methods", None) or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def invalid(request: Request, error: Exception) -> Response:

@@ -56,6 +56,10 @@ class PushedResponse(Response):
         self._has_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope.get("wants_body", True):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         self._places.take()
         pusher = asyncio.create_task(self._push(send))
         leaving = asyncio.create_task(_until_gone(receive))
