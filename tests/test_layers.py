@@ -78,3 +78,11 @@ def test_every_public_name_exists() -> None:
         assert getattr(vad, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         vad.nonsense  # noqa: B018
+
+
+def test_weights_load_without_the_compiler_of_torch() -> None:
+    """It takes seconds and 70 MB."""
+    code = "import sys; from vad.model.weights import load_weights as load; load('base'); print(sorted(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "'torch.nn'" in run.stdout
+    assert "torch._dynamo" not in run.stdout

@@ -126,7 +126,8 @@ class Network(nn.Module):
         self.mix = nn.Conv2d(arch.look + arch.features + arch.hidden, arch.mixed, 1)
         self.head = nn.Conv2d(arch.mixed, sum(HEAD), 1)
         self.reconstruct_head = nn.Conv2d(arch.hidden, CELL_PX * CELL_PX, 1)
-        self._initialise()
+        if not self.near.weight.is_meta:  # which has no values; to draw some there would load torch's compiler
+            self._initialise()
 
     def _initialise(self) -> None:
         for layer in self.modules():
