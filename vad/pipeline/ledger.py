@@ -30,71 +30,68 @@ class Account:
         return self.received == self.scored + sum(self.dropped.values()) + self.in_flight and self.in_flight >= 0
 
 
+@dataclass(slots=True)
+class _Books:
+    """One camera's counts, each with its own lock: cameras do not wait for each other."""
+
+    received: int = 0
+    scored: int = 0
+    in_flight: int = 0
+    dropped: dict[DropReason, int] = field(default_factory=lambda: dict.fromkeys(DropReason, 0))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def account(self) -> Account:
+        with self.lock:
+            return Account(self.received, self.scored, self.in_flight, dict(self.dropped))
+
+
 class Ledger:
-    """Accounts of all cameras under one lock.
+    """Accounts of all cameras.
 
     ``in_flight`` is kept by the stages' own reports, not computed from the others: frames that are lost without a
     word stay in flight after the drain, and a frame that is counted twice makes it negative.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._received: dict[str, int] = {}
-        self._scored: dict[str, int] = {}
-        self._in_flight: dict[str, int] = {}
-        self._dropped: dict[str, dict[DropReason, int]] = {}
+        self._books: dict[str, _Books] = {}
 
     def open(self, camera: str) -> None:
         """Start a camera's account at zero (an existing one goes on)."""
-        with self._lock:
-            if camera not in self._received:
-                self._received[camera] = self._scored[camera] = self._in_flight[camera] = 0
-                self._dropped[camera] = dict.fromkeys(DropReason, 0)
+        self._books.setdefault(camera, _Books())
 
     def close(self, camera: str) -> None:
         """The camera is no more, and its account with it."""
-        with self._lock:
-            for books in (self._received, self._scored, self._in_flight):
-                del books[camera]
-            del self._dropped[camera]
+        del self._books[camera]
 
     def received(self, camera: str) -> None:
         """One frame was decoded."""
-        with self._lock:
-            self._received[camera] += 1
-            self._in_flight[camera] += 1
+        books = self._books[camera]
+        with books.lock:
+            books.received += 1
+            books.in_flight += 1
 
     def dropped(self, camera: str, reason: DropReason, frames: int = 1) -> None:
-        with self._lock:
-            self._dropped[camera][reason] += frames
-            self._in_flight[camera] -= frames
+        books = self._books[camera]
+        with books.lock:
+            books.dropped[reason] += frames
+            books.in_flight -= frames
 
     def scored(self, camera: str, frames: int = 1) -> None:
-        with self._lock:
-            self._scored[camera] += frames
-            self._in_flight[camera] -= frames
+        books = self._books[camera]
+        with books.lock:
+            books.scored += frames
+            books.in_flight -= frames
 
     def lost_to(self, reason: DropReason) -> int:
         """Frames dropped for that reason, over all cameras that there are."""
-        with self._lock:
-            return sum(dropped[reason] for dropped in self._dropped.values())
+        return sum(books.dropped[reason] for books in list(self._books.values()))
 
     def account(self, camera: str) -> Account:
-        with self._lock:
-            return self._account(camera)
+        return self._books[camera].account()
 
     def accounts(self) -> dict[str, Account]:
-        """All cameras at the same instant."""
-        with self._lock:
-            return {camera: self._account(camera) for camera in self._received}
-
-    def _account(self, camera: str) -> Account:
-        return Account(
-            received=self._received[camera],
-            scored=self._scored[camera],
-            in_flight=self._in_flight[camera],
-            dropped=dict(self._dropped[camera]),
-        )
+        """All cameras, each at one instant."""
+        return {camera: books.account() for camera, books in list(self._books.items())}
 
 
 def total(accounts: dict[str, Account]) -> Account:
