@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vad.model import motion, network
+from vad.model import lanes, motion, network
 from vad.types import CELL_PX
 
 
@@ -35,6 +35,10 @@ def test_loops_and_tensor_code_agree(height: int, width: int, by: tuple[int, int
         off = (expected - got).abs() > 2e-3 + 1e-3 * expected.abs()
         # A tie between two candidates may fall either way.
         assert float(off.float().mean()) < 4e-3
+
+
+def test_loops_check_the_window_that_the_tensor_code_checks() -> None:
+    assert lanes.SIDE == motion.CHECK_PX
 
 
 def test_a_still_picture_has_no_flow() -> None:

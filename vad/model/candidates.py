@@ -1,17 +1,116 @@
 """Which of its candidates a block's flow is: each is checked by warping the picture before (``motion.measure``).
 
 Loops for a CPU. The limits come as ``motion.Rules`` and not as globals, which Numba would freeze into the machine code
-that it keeps on disk.
+that it keeps on disk; only the side of the window is that of ``lanes``. The pictures get a margin in which their edge
+repeats, so that no window leaves them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vad.model.compiling import Planes, kernel
+from vad.model.lanes import SIDE, load, spread, store, total
 from vad.model.motion import Rules
+
+
+class _Pair(NamedTuple):
+    """Two pictures, each within a margin of that many pixels."""
+
+    now: Planes
+    before: Planes
+    margin: int
+
+
+@kernel
+def choose(
+    now: Planes,
+    before: Planes,
+    rules: Rules,
+    spans: Any,
+    rows: Any,
+    change: Planes,
+    flows: Planes,
+    flow: Planes,
+    traits: Planes,
+) -> None:
+    """The choice among ``flows`` (scales, 2, h, w) and a match, into ``flow`` (2, h, w) and ``traits`` (3, h, w).
+
+    Only for the cells that have a row (``features.Rows``), all of them within ``spans``. ``change`` (h, w) is each
+    block's mean squared difference.
+    """
+    height, width = change.shape
+    one, block = np.float32(1.0), rules.block
+    margin = block * max(rules.up, rules.left) + rules.refinements + SIDE
+    pair = _Pair(_within_margin(now, margin), _within_margin(before, margin), margin)
+    means, means_before = _block_means(now, block), _block_means(before, block)
+    errors, matched = np.empty(width, np.float32), np.empty((3, width), np.float32)
+    slopes = np.empty((2, SIDE, SIDE), np.float32)
+    inset = margin - (SIDE - block) // 2
+    for i in range(height):
+        first, last = width, 0  # blocks whose finest flow is in doubt
+        y = i * block + inset
+        for j in range(spans[i, 0], spans[i, 1]):
+            u, v = flows[0, 0, i, j], flows[0, 1, i, j]
+            flow[0, i, j], flow[1, i, j], traits[2, i, j] = u, v, one
+            errors[j] = np.float32(-1.0)
+            if rows[i // 2, j // 2] >= 0 and change[i, j] > np.float32(rules.still_change):
+                errors[j] = _error_of(pair, y, j * block + inset, u, v)
+                if errors[j] > rules.good_fit or max(abs(u), abs(v)) > rules.within_reach_px:
+                    first, last = min(first, j), j + 1
+        if first < last:
+            _match(means, means_before, i, first, last, rules, matched)
+        for j in range(spans[i, 0], spans[i, 1]):
+            u, v, x, error = flow[0, i, j], flow[1, i, j], j * block + inset, errors[j]
+            if error >= np.float32(0.0):
+                if error > rules.good_fit or max(abs(u), abs(v)) > rules.within_reach_px:
+                    u, v, error = _best_of(pair, rules, flows, matched, i, j, y, x, error, slopes)
+                    flow[0, i, j], flow[1, i, j] = u, v
+                still = _error_of(pair, y, x, np.float32(0.0), np.float32(0.0))
+                traits[2, i, j] = error / (still + np.float32(rules.contrast_floor))
+            traits[0, i, j], traits[1, i, j] = u / (one + abs(u)), v / (one + abs(v))
+
+
+@kernel
+def _best_of(
+    pair: Any, rules: Rules, flows: Planes, matched: Planes, i: int, j: int, y: int, x: int, error: Any, slopes: Planes
+) -> tuple[Any, Any, Any]:
+    """Flow (u, v) and error of block (i, j): what fits best, refined where that is not the finest, of ``error``."""
+    u, v, best, finest = flows[0, 0, i, j], flows[0, 1, i, j], error, True
+    within = max(abs(u), abs(v)) <= rules.within_reach_px
+    weighed = best * np.float32(rules.clearly_better) if within else best
+    for s in range(1, rules.scales + 1):
+        if s < rules.scales:
+            other_u, other_v = flows[s, 0, i, j], flows[s, 1, i, j]
+        else:
+            other_u, other_v = -rules.block * matched[2, j], -rules.block * matched[1, j]
+        error = _error_of(pair, y, x, other_u, other_v)
+        if error < weighed:
+            best, weighed, finest, u, v = error, error, False, other_u, other_v
+    if not finest:
+        _slopes(pair, y, x, slopes)
+        for _ in range(rules.refinements):
+            other_u, other_v = _refined(pair, slopes, np.float32(rules.gradient_floor), y, x, u, v)
+            error = _error_of(pair, y, x, other_u, other_v)
+            if error < best:
+                best, u, v = error, other_u, other_v
+    return u, v, best
+
+
+@kernel
+def _within_margin(picture: Planes, margin: int) -> Planes:
+    height, width = picture.shape
+    out = np.empty((height + 2 * margin, width + 2 * margin), np.float32)
+    for y in range(len(out)):
+        row, source = out[y], picture[min(max(y - margin, 0), height - 1)]
+        for x in range(margin):
+            row[x], row[margin + width + x] = source[0], source[width - 1]
+        inner = row[margin:]
+        for x in range(width):
+            inner[x] = source[x]
+    return out
 
 
 @kernel
@@ -26,150 +125,114 @@ def _block_means(picture: Planes, block: int) -> Planes:
             for x in range(width * block):
                 sums[x] += picture[y, x]
         for j in range(width):
-            total = np.float32(0.0)
+            part = np.float32(0.0)
             for x in range(j * block, j * block + block):
-                total += sums[x]
-            out[i, j] = total * share
+                part += sums[x]
+            out[i, j] = part * share
     return out
 
 
 @kernel
-def _best_match(now: Planes, before: Planes, i: int, j: int, up: int, left: int) -> tuple[int, int]:
-    """The shift (y, x) in blocks at which block (i, j) of the block means and its neighbours fit ``before`` best."""
+def _match(now: Planes, before: Planes, i: int, first: int, last: int, rules: Rules, matched: Planes) -> None:
+    """The shifts at which blocks ``first`` to ``last`` of row i, with their neighbours, fit ``before`` best.
+
+    Pictures are block means. Into ``matched`` (3, w): the misfit, and the shift (y, x) in blocks.
+    """
     height, width = now.shape
-    best, best_y, best_x = np.float32(np.inf), 0, 0
-    for y in range(-up, up + 1):
-        for x in range(-left, left + 1):
-            misfit = np.float32(0.0)
-            for di in range(-1, 2):
-                row = min(max(i + di, 0), height - 1)
-                source = min(max(row + y, 0), height - 1)
-                for dj in range(-1, 2):
-                    column = min(max(j + dj, 0), width - 1)
-                    misfit += abs(before[source, min(max(column + x, 0), width - 1)] - now[row, column])
-            if misfit < best:
-                best, best_y, best_x = misfit, y, x
-    return best_y, best_x
+    left, right = max(first - 1, 0), min(last + 1, width)
+    wide = np.empty((height, width + 2 * rules.left), np.float32)  # the edge repeated
+    misfits = np.empty(width + 2, np.float32)  # of columns of three blocks, from -1 on
+    matched[0, first:last] = np.float32(np.inf)
+    for row in range(max(i - 1 - rules.up, 0), min(i + 2 + rules.up, height)):
+        wide[row, : rules.left] = before[row, 0]
+        wide[row, rules.left : rules.left + width] = before[row]
+        wide[row, rules.left + width :] = before[row, width - 1]
+    for y in range(-rules.up, rules.up + 1):
+        for x in range(-rules.left, rules.left + 1):
+            misfits[:] = np.float32(0.0)
+            for near in range(i - 1, i + 2):
+                row = min(max(near, 0), height - 1)
+                here, there = now[row, left:], wide[min(max(row + y, 0), height - 1), rules.left + x + left :]
+                sums = misfits[left + 1 :]
+                for j in range(right - left):
+                    sums[j] += abs(there[j] - here[j])
+            misfits[0], misfits[width + 1] = misfits[1], misfits[width]
+            around, best, best_y, best_x = misfits[first:], matched[0, first:], matched[1, first:], matched[2, first:]
+            for j in range(last - first):
+                misfit = around[j] + around[j + 1] + around[j + 2]
+                better = misfit < best[j]
+                best[j] = misfit if better else best[j]
+                best_y[j] = np.float32(y) if better else best_y[j]
+                best_x[j] = np.float32(x) if better else best_x[j]
 
 
 @kernel
-def _bilinear(picture: Planes, y: Any, x: Any) -> Any:
-    """The picture between its pixels, the edge repeated beyond them."""
-    height, width = picture.shape
-    y = min(max(y, np.float32(0.0)), np.float32(height - 1))
-    x = min(max(x, np.float32(0.0)), np.float32(width - 1))
-    top, left = int(y), int(x)
-    below, beside = min(top + 1, height - 1), min(left + 1, width - 1)
-    upper = picture[top, left] + (x - left) * (picture[top, beside] - picture[top, left])
-    lower = picture[below, left] + (x - left) * (picture[below, beside] - picture[below, left])
-    return upper + (y - top) * (lower - upper)
+def _error_of(pair: Any, y: int, x: int, u: Any, v: Any) -> Any:
+    """``motion.check`` of one flow (u, v) for the window whose first pixel is (y, x), the margin counted in."""
+    came = _source(pair, y, x, u, v)
+    off = spread(np.float32(0.0))
+    for i in range(SIDE):
+        off += abs(_off(pair, came, i))
+    return total(off) * np.float32(1.0 / (SIDE * SIDE))
 
 
 @kernel
-def _error_of(now: Planes, before: Planes, top: int, left: int, size: int, u: Any, v: Any) -> Any:
-    """``motion.check`` of one flow (u, v) for one window whose first pixel is (top, left)."""
-    height, width = now.shape
-    down, right = int(np.floor(-v)), int(np.floor(-u))
-    fy, fx = np.float32(-v - down), np.float32(-u - right)
-    a, b = (np.float32(1.0) - fy) * (np.float32(1.0) - fx), (np.float32(1.0) - fy) * fx
-    c, d = fy * (np.float32(1.0) - fx), fy * fx
-    total = np.float32(0.0)
-    y0, x0 = top + down, left + right
-    inside = top >= 0 and left >= 0 and top + size <= height and left + size <= width
-    if inside and y0 >= 0 and x0 >= 0 and y0 + size < height and x0 + size < width:
-        for i in range(size):
-            for j in range(size):
-                y, x = y0 + i, x0 + j
-                was = a * before[y, x] + b * before[y, x + 1] + c * before[y + 1, x] + d * before[y + 1, x + 1]
-                total += abs(now[top + i, left + j] - was)
-        return total / (size * size)
-    for i in range(size):
-        y = min(max(top + i, 0), height - 1)
-        for j in range(size):
-            x = min(max(left + j, 0), width - 1)
-            total += abs(now[y, x] - _bilinear(before, np.float32(top + i - v), np.float32(left + j - u)))
-    return total / (size * size)
+def _source(pair: Any, y: int, x: int, u: Any, v: Any) -> Any:
+    """Where the window is and where it came from, both as flat indices, and the shares of four pixels there."""
+    one, reach, width = np.float32(1.0), pair.margin - SIDE, pair.now.shape[1]
+    down, right = np.floor(-v), np.floor(-u)
+    fy, fx = -v - down, -u - right
+    shares = ((one - fy) * (one - fx), (one - fy) * fx, fy * (one - fx), fy * fx)
+    to_y, to_x = y + min(max(int(down), -reach), reach), x + min(max(int(right), -reach), reach)
+    return y * width + x, to_y * width + to_x, shares
 
 
 @kernel
-def _refined(
-    now: Planes, before: Planes, top: int, left: int, size: int, floor: float, u: Any, v: Any
-) -> tuple[Any, Any]:
-    """``motion._refined`` of one flow (u, v) for one window whose first pixel is (top, left)."""
-    height, width = now.shape
-    half = np.float32(0.5)
-    xx = xy = yy = xo = yo = np.float32(0.0)
-    for i in range(top, top + size):
-        y = min(max(i, 0), height - 1)
-        for j in range(left, left + size):
-            x = min(max(j, 0), width - 1)
-            across = (now[y, min(x + 1, width - 1)] - now[y, max(x - 1, 0)]) * half
-            down = (now[min(y + 1, height - 1), x] - now[max(y - 1, 0), x]) * half
-            off = now[y, x] - _bilinear(before, np.float32(i - v), np.float32(j - u))
-            xx += across * across
-            xy += across * down
-            yy += down * down
-            xo += across * off
-            yo += down * off
-    share = np.float32(1.0 / (size * size))
-    xx, xy, yy, xo, yo = xx * share + floor, xy * share, yy * share + floor, xo * share, yo * share
+def _off(pair: Any, came: Any, i: int) -> Any:
+    """Row i of the window less that row of the picture before, where it came from."""
+    here, there, (a, b, c, d) = came
+    width = pair.now.shape[1]
+    k = there + i * width
+    upper = spread(a) * load(pair.before, k) + spread(b) * load(pair.before, k + 1)
+    lower = spread(c) * load(pair.before, k + width) + spread(d) * load(pair.before, k + width + 1)
+    return load(pair.now, here + i * width) - (upper + lower)
+
+
+@kernel
+def _slopes(pair: Any, y: int, x: int, out: Planes) -> None:
+    """Half differences in x and y of a window's pixels, into ``out`` (2, SIDE, SIDE); they repeat in the margin."""
+    height, width = pair.now.shape
+    half = spread(np.float32(0.5))
+    for i in range(SIDE):
+        k = min(max(y + i, pair.margin), height - pair.margin - 1) * width + x
+        store(out, SIDE * i, (load(pair.now, k + 1) - load(pair.now, k - 1)) * half)
+        store(out, SIDE * (SIDE + i), (load(pair.now, k + width) - load(pair.now, k - width)) * half)
+    before, beyond = pair.margin - x, x + SIDE - (width - pair.margin)
+    for i in range(SIDE):
+        for j in range(before):
+            out[0, i, j] = out[0, i, before]
+        for j in range(SIDE - beyond, SIDE):
+            out[0, i, j] = out[0, i, SIDE - beyond - 1]
+
+
+@kernel
+def _refined(pair: Any, slopes: Planes, floor: Any, y: int, x: int, u: Any, v: Any) -> tuple[Any, Any]:
+    """``motion._refined`` of one flow (u, v) for one window."""
+    came = _source(pair, y, x, u, v)
+    nothing = spread(np.float32(0.0))
+    all_xx, all_xy, all_yy, all_xo, all_yo = nothing, nothing, nothing, nothing, nothing
+    for i in range(SIDE):
+        across, down = load(slopes, SIDE * i), load(slopes, SIDE * (SIDE + i))
+        off = _off(pair, came, i)
+        all_xx += across * across
+        all_xy += across * down
+        all_yy += down * down
+        all_xo += across * off
+        all_yo += down * off
+    share = np.float32(1.0 / (SIDE * SIDE))
+    xx, xy, yy = total(all_xx) * share + floor, total(all_xy) * share, total(all_yy) * share + floor
+    xo, yo = total(all_xo) * share, total(all_yo) * share
     determinant = xx * yy - xy * xy
     step_u, step_v = (xy * yo - yy * xo) / determinant, (xy * xo - xx * yo) / determinant
     length = max(np.sqrt(step_u * step_u + step_v * step_v), np.float32(1.0))
     return u + step_u / length, v + step_v / length
-
-
-@kernel
-def choose(
-    now: Planes, before: Planes, rules: Rules, spans: Any, rows: Any, flows: Planes, flow: Planes, traits: Planes
-) -> None:
-    """The choice among ``flows`` (scales, 2, h, w) and a match, into ``flow`` (2, h, w) and ``traits`` (3, h, w).
-
-    Only for the cells that have a row (``features.Rows``), all of them within ``spans``.
-    """
-    block, one = rules.block, np.float32(1.0)
-    means, means_before = _block_means(now, block), _block_means(before, block)
-    for i in range(len(spans)):
-        for j in range(spans[i, 0], spans[i, 1]):
-            if rows[i // 2, j // 2] < 0:
-                continue
-            u, v, fit = flows[0, 0, i, j], flows[0, 1, i, j], one
-            change = np.float32(0.0)
-            for y in range(i * block, i * block + block):
-                for x in range(j * block, j * block + block):
-                    change += (now[y, x] - before[y, x]) ** 2
-            if change > np.float32(rules.still_change * block * block):
-                u, v, fit = _best_of(now, before, means, means_before, rules, flows, i, j)
-            flow[0, i, j], flow[1, i, j] = u, v
-            traits[0, i, j], traits[1, i, j] = u / (one + abs(u)), v / (one + abs(v))
-            traits[2, i, j] = fit
-
-
-@kernel
-def _best_of(
-    now: Planes, before: Planes, means: Planes, means_before: Planes, rules: Rules, flows: Planes, i: int, j: int
-) -> tuple[Any, Any, Any]:
-    """Flow (u, v) and fit of block (i, j): the finest while it fits, else what fits best, refined where it points."""
-    block, size = rules.block, rules.window
-    y, x = i * block - (size - block) // 2, j * block - (size - block) // 2
-    u, v = flows[0, 0, i, j], flows[0, 1, i, j]
-    best, finest = _error_of(now, before, y, x, size, u, v), True
-    within = max(abs(u), abs(v)) <= rules.within_reach_px
-    weighed = best * rules.clearly_better if within else best
-    for s in range(1, rules.scales + 1 if best > rules.good_fit or not within else 1):
-        if s < rules.scales:
-            other_u, other_v = flows[s, 0, i, j], flows[s, 1, i, j]
-        else:
-            shift_y, shift_x = _best_match(means, means_before, i, j, rules.up, rules.left)
-            other_u, other_v = np.float32(-block * shift_x), np.float32(-block * shift_y)
-        error = _error_of(now, before, y, x, size, other_u, other_v)
-        if error < weighed:
-            best, weighed, finest, u, v = error, error, False, other_u, other_v
-    if not finest:
-        for _ in range(rules.refinements):
-            other_u, other_v = _refined(now, before, y, x, size, rules.gradient_floor, u, v)
-            error = _error_of(now, before, y, x, size, other_u, other_v)
-            if error < best:
-                best, u, v = error, other_u, other_v
-    still = _error_of(now, before, y, x, size, np.float32(0.0), np.float32(0.0))
-    return u, v, best / (still + rules.contrast_floor)

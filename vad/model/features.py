@@ -121,9 +121,12 @@ def _smoothed(planes: Planes, spans: Spans, out: Planes) -> None:
 
 @kernel
 def _differential_flow(
-    now: Planes, before: Planes, block: int, flat: float, spans: Spans, flows: Planes, traits: Planes
+    now: Planes, before: Planes, block: int, flat: float, spans: Spans, change: Planes, flows: Planes, traits: Planes
 ) -> None:
-    """``motion.differential_flow`` of one picture (H, W): ``flows`` (scales, 2, h, w), ``traits`` (4, h, w)."""
+    """``motion.differential_flow`` of one picture (H, W): ``flows`` (scales, 2, h, w), ``traits`` (4, h, w).
+
+    ``change`` (h, w) is each block's mean squared difference.
+    """
     scales, _, height, width = flows.shape
     floor, most, unit = np.float32(flat), np.float32(2.0), np.float32(0.2)
     raw = np.empty((6, height, width), np.float32)
@@ -134,6 +137,8 @@ def _differential_flow(
         if s > 0:
             now, before = _halved(now), _halved(before)
         _structure(now, before, block // 2**s, around, raw)
+        if s == 0:
+            change[:] = raw[5]
         _smoothed(raw, spans, smooth)
         for i in range(height):
             for j in range(spans[i, 0], spans[i, 1]):
@@ -216,6 +221,7 @@ def look(now: Planes, before: Planes, rules: Rules, rows: Rows, flow: Planes, se
     count, gh, gw = rows.shape
     flows = np.empty((rules.scales, 2, 2 * gh, 2 * gw), np.float32)
     best = np.empty((2, 2 * gh, 2 * gw), np.float32)
+    change = np.empty((2 * gh, 2 * gw), np.float32)
     traits = np.empty((7, 2 * gh, 2 * gw), np.float32)
     values = 2 * rules.block * rules.block
     for n in range(count):
@@ -223,8 +229,8 @@ def look(now: Planes, before: Planes, rules: Rules, rows: Rows, flow: Planes, se
         if not spans.any():
             continue
         a, b = now[n], before[n]
-        _differential_flow(a, b, rules.block, rules.gradient_floor, spans, flows, traits[3:])
-        choose(a, b, rules, spans, rows[n], flows, best, traits[:3])
+        _differential_flow(a, b, rules.block, rules.gradient_floor, spans, change, flows, traits[3:])
+        choose(a, b, rules, spans, rows[n], change, flows, best, traits[:3])
         _normalised(a, b, rules.block, rules.contrast_floor, spans, rows[n], seen)
         for i in range(2 * gh):
             for j in range(spans[i, 0], spans[i, 1]):

@@ -65,7 +65,6 @@ class Rules(NamedTuple):
     """The limits above, as one value for the loops of ``features`` and ``candidates``."""
 
     block: int = BLOCK_PX
-    window: int = CHECK_PX
     up: int = REACH[0]
     left: int = REACH[1]
     scales: int = len(SCALES)
