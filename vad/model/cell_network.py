@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vad.model.network import BLOCK_VALUES, CELL_BLOCKS, FAINT, HEAD, Network
+from vad.model import cell_kernels
+from vad.model.compiling import Planes
+from vad.model.network import CELL_BLOCKS, FAINT, Network
 from vad.model.tables import Places
-from vad.types import BLOCK_PX, CELL_PX
+from vad.types import CELL_PX
 
 PIECE_ROWS = 512
 """Rows that go through a convolution together: their neighbourhoods stay in the cache."""
@@ -32,8 +35,8 @@ class Held(NamedTuple):
 class Said(NamedTuple):
     """What the network says of R cells, and what the C cameras hold afterwards."""
 
-    flow: Tensor  # (R, 2) px a frame
-    surprise: Tensor  # (R,)
+    flow: Planes  # (R, 2) px a frame
+    surprise: Planes  # (R,)
     activity: Tensor  # (F, n, 1) of every cell, newest value
     hidden: Tensor  # (F, n, hidden) likewise
     held: list[Held]
@@ -53,7 +56,6 @@ class CellNetwork:
         self._mix16 = _Layer(network.mix16.weight, network.mix16.bias)
         self._drive = _Layer(network.gates.weight[:, : arch.features], network.gates.bias)
         self._recurrent = _Layer(network.gates.weight[:, arch.features :], None)
-        self._block_means = _block_means()
         self._mix = _Layer(network.mix.weight, network.mix.bias)
         self._head = _Layer(network.head.weight, network.head.bias)
 
@@ -67,7 +69,7 @@ class CellNetwork:
         return activity, hidden
 
     def __call__(
-        self, places: Places, held: Sequence[Held], seen: Tensor, pictures: Tensor, flow: Tensor, steps: Sequence[int]
+        self, places: Places, held: Sequence[Held], seen: Tensor, pictures: Planes, flow: Planes, steps: Sequence[int]
     ) -> Said:
         """``seen`` (R, SEEN), ``pictures`` (R, 64) and ``flow`` (R, 2, 4) of the cells looked at, as ``features.look``
         gives them; ``steps`` the first row of each time step, and R."""
@@ -83,20 +85,13 @@ class CellNetwork:
         drive = self._drive.convolve(coarse, at.near, out=torch.empty(len(seen), 4 * self.hidden), rectified=False)
         for begin, end in pairwise(steps):
             if begin < end:
-                self._step(drive, at.past, hidden, cell, slice(begin, end), first)
+                self._step(drive[begin:end], at.past[begin:end], hidden, cell, first + begin)
         known = torch.cat((near[first:], coarse[first:], hidden[first:]), dim=1)
         mixed = functional.relu_(torch.addmm(self._mix.bias, known, self._mix.weight))
-        said = torch.addmm(self._head.bias, mixed, self._head.weight)
-        foreground, log_spread, change = torch.split(said, list(HEAD), dim=1)
-        torch.add(pictures, change, out=prediction[first:])
-        torch.clamp(log_spread, -7.0, 3.0, out=spread[first:])
-        own = at.past[:, 4]
-        error = torch.mm((pictures - prediction.index_select(0, own)).abs_(), self._block_means)
-        surprise = (error * torch.exp(-spread.index_select(0, own))).mean(dim=1)
-        share = torch.sigmoid(foreground)
-        torch.mean(share, dim=1, keepdim=True, out=activity[first:])
-        weight = share.add_(FAINT)
-        mean_flow = (flow * weight.unsqueeze(1)).sum(dim=2) / weight.sum(dim=1, keepdim=True)
+        heads = torch.addmm(self._head.bias, mixed, self._head.weight)
+        mean_flow, surprise = np.empty((len(seen), 2), np.float32), np.empty(len(seen), np.float32)
+        told = prediction.numpy(), spread.numpy(), activity.numpy()
+        cell_kernels.say(heads.numpy(), pictures, places.past, first, flow, FAINT, *told, mean_flow, surprise)
         held_now = _held(tables, wide, at)
         return Said(mean_flow, surprise, _newest(activity, at.seen), _newest(hidden, at.seen), held_now)
 
@@ -108,16 +103,11 @@ class CellNetwork:
         self._mix16.convolve(down, at.wide, out=wide[first:])
         return down, wide
 
-    def _step(self, drive: Tensor, past: Tensor, hidden: Tensor, cell: Tensor, rows: slice, first: int) -> None:
-        """``Network.step`` for the rows of one time step, into the tables ``hidden`` and ``cell``."""
-        around = hidden.index_select(0, past[rows].reshape(-1)).view(rows.stop - rows.start, -1)
-        gates = torch.addmm(drive[rows], around, self._recurrent.weight)
-        size = self.hidden
-        keep_in, forget, out = torch.sigmoid(gates[:, : 3 * size]).chunk(3, dim=1)
-        new = slice(first + rows.start, first + rows.stop)
-        was = cell.index_select(0, past[rows, 4])
-        torch.addcmul(forget * was, keep_in, torch.tanh(gates[:, 3 * size :]), out=cell[new])
-        torch.mul(out, torch.tanh(cell[new]), out=hidden[new])
+    def _step(self, drive: Tensor, past: Tensor, hidden: Tensor, cell: Tensor, first: int) -> None:
+        """``Network.step`` for the rows of one time step, from ``first`` on in the tables ``hidden`` and ``cell``."""
+        around = hidden.index_select(0, past.reshape(-1)).view(len(past), -1)
+        gates = drive.addmm_(around, self._recurrent.weight)
+        cell_kernels.step(gates.numpy(), past.numpy(), first, hidden.numpy(), cell.numpy())
 
 
 class Index(NamedTuple):
@@ -157,13 +147,6 @@ def _table(held: Tensor, rows: int) -> Tensor:
     table[0] = 0.0
     table[1 : 1 + len(held)] = held
     return table
-
-
-def _block_means() -> Tensor:
-    """(64, 4): the pixels of cells times this are the means of their blocks."""
-    block = torch.arange(CELL_PX) // BLOCK_PX
-    which = block[:, None] * (CELL_PX // BLOCK_PX) + block  # (8, 8)
-    return functional.one_hot(which.flatten(), CELL_BLOCKS).float() / BLOCK_VALUES
 
 
 def _newest(table: Tensor, seen: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from vad.model import features, motion
+from vad.model.cell_kernels import warm_cells
 from vad.model.cell_network import CellNetwork, Held
 from vad.model.compiling import Planes
 from vad.model.layout import Layout, Rows, cell_maps, layouts
@@ -65,6 +66,7 @@ class CellRunner:
         self._still = still
         self._cameras: dict[str, _Camera] = {}
         features.warm_features()
+        warm_cells()
         _warm(still)
 
     def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]:
@@ -129,12 +131,12 @@ class CellRunner:
                 places,
                 [held[column] for column in busy],
                 torch.from_numpy(seen),
-                torch.from_numpy(batch.pictures(frames[which], i, j)),
-                torch.from_numpy(blocks_flow),
+                batch.pictures(frames[which], i, j),
+                blocks_flow,
                 steps=np.searchsorted(which, np.searchsorted(frames, batch.starts)).tolist(),
             )
-            flow[frames[which], :, i, j] = said.flow.numpy()
-            surprise[frames[which], i, j] = said.surprise.numpy()
+            flow[frames[which], :, i, j] = said.flow
+            surprise[frames[which], i, j] = said.surprise
             activity[frames], hidden[frames] = said.activity.numpy(), said.hidden.numpy()
             for column, kept in zip(busy, said.held, strict=True):
                 held[column] = kept
