@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 
 from vad.config import StorageSettings
 from vad.errors import StreamCode
-from vad.pipeline.exposition import encode
+from vad.pipeline.exposition import Family, encode
 from vad.pipeline.gpu import GpuCollector
 from vad.pipeline.ledger import Account
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
@@ -65,11 +69,15 @@ STATUSES = st.builds(
 )
 
 
-def registry_of(status: EngineStatus) -> CollectorRegistry:
+def registry_of(status: Callable[[], EngineStatus]) -> CollectorRegistry:
     registry = CollectorRegistry()
     StageMetrics(registry).observe("model", 0.01)
-    registry.register(EngineCollector(lambda: status))
+    registry.register(EngineCollector(status))
     return registry
+
+
+def of_cameras(page: bytes) -> tuple[str, ...]:
+    return tuple(line for line in page.decode().splitlines() if '{camera="' in line)
 
 
 def samples(families: object) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -84,22 +92,55 @@ def samples(families: object) -> dict[tuple[str, tuple[tuple[str, str], ...]], f
     return found
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.dictionaries(CAMERAS, STATUSES, max_size=4))
-def test_the_page_says_what_prometheus_client_would(cameras: dict[str, CameraStatus]) -> None:
-    registry = registry_of(EngineStatus(cameras=cameras, bridges={"hook": BridgeStatus(sent=3)}, queues={"clips": 2}))
-    expected = samples(parse_classic(generate_latest(registry).decode()))
-    page, content_type = encode(registry, "")
-    assert content_type.startswith("text/plain; version=0.0.4")
-    assert samples(parse_classic(page.decode())) == expected
-    page, content_type = encode(registry, "application/openmetrics-text; version=1.0.0")
-    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
-    assert samples(parse_openmetrics(page.decode())) == expected
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["a", "cam1", "cam2"]) | CAMERAS, STATUSES, max_size=3), min_size=1, max_size=3
+    )
+)
+def test_each_page_says_what_prometheus_client_would(seen: list[dict[str, CameraStatus]]) -> None:
+    """One after the other, from the same collector: cameras come, go, change and stay as they are."""
+    now = EngineStatus(bridges={"hook": BridgeStatus(sent=3)}, queues={"clips": 2})
+    registry = registry_of(lambda: now)
+    for cameras in [*seen, seen[-1]]:
+        now = dataclasses.replace(now, cameras=cameras)
+        expected = samples(parse_classic(generate_latest(registry).decode()))
+        page, content_type = encode(registry, "")
+        assert content_type.startswith("text/plain; version=0.0.4")
+        assert samples(parse_classic(page.decode())) == expected
+        page, content_type = encode(registry, "application/openmetrics-text; version=1.0.0")
+        assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+        assert samples(parse_openmetrics(page.decode())) == expected
+
+
+def test_only_what_has_changed_is_written_anew() -> None:
+    written = []
+
+    def members(number: int) -> list[tuple[str, float]]:
+        written.append(number)
+        return [("x", number)]
+
+    family = Family("counter", "n", "N.", label="camera", read=int, second="of", members=members)
+    assert family.lines({"a": 1, "b": 2}) == 'n_total{camera="a",of="x"} 1\nn_total{camera="b",of="x"} 2\n'
+    assert family.lines({"a": 1, "b": 3}) == 'n_total{camera="a",of="x"} 1\nn_total{camera="b",of="x"} 3\n'
+    assert family.lines({"a": 1, "b": 3}) == 'n_total{camera="a",of="x"} 1\nn_total{camera="b",of="x"} 3\n'
+    assert written == [1, 2, 3]
+    assert family.lines({"b": 3, "a": 1}) == 'n_total{camera="b",of="x"} 3\nn_total{camera="a",of="x"} 1\n'
+
+
+def test_pages_that_are_asked_for_at_once_are_whole() -> None:
+    status = [EngineStatus(cameras={"a": camera(score=1.0)}), EngineStatus(cameras={"b": camera(), "c": camera()})]
+    wanted = {encode(registry_of(lambda: one), "")[0] for one in status}  # noqa: B023 it is called at once
+    turns = cycle(status)
+    registry = registry_of(lambda: next(turns))
+    with ThreadPoolExecutor(4) as threads:
+        pages = threads.map(lambda _: encode(registry, "")[0], range(400))
+    assert {of_cameras(page) for page in pages} == {of_cameras(page) for page in wanted}
 
 
 def test_every_family_says_what_it_is_and_holds_no_address() -> None:
     cameras = {"cam1": camera(detail="rtsp://user:hunter2@host/x", health=HealthIssue.FROZEN)}
-    page = encode(registry_of(EngineStatus(cameras=cameras)), "")[0].decode()
+    page = encode(registry_of(lambda: EngineStatus(cameras=cameras)), "")[0].decode()
     for family in parse_classic(page):
         assert family.documentation, family.name
         for sample in family.samples:
@@ -116,7 +157,8 @@ def test_every_family_says_what_it_is_and_holds_no_address() -> None:
 def test_what_is_not_known_is_left_out() -> None:
     cameras = {"cam1": camera(fps=None, threshold=float("inf"), budget_ratio=None)}
     names = {
-        key[0] for key in samples(parse_classic(encode(registry_of(EngineStatus(cameras=cameras)), "")[0].decode()))
+        key[0]
+        for key in samples(parse_classic(encode(registry_of(lambda: EngineStatus(cameras=cameras)), "")[0].decode()))
     }
     assert names.isdisjoint(
         {"vad_stream_fps", "vad_score_threshold", "vad_false_alarm_budget_ratio", "vad_camera_issue"}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from vad.config import StorageSettings
 from vad.events.gatekeeper import REASONS
-from vad.pipeline.exposition import Row, Table
+from vad.pipeline.exposition import Family, Kind, Members, Table
 from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
 from vad.types import CameraState, DropReason, EngineState, EventType, HealthIssue
 
@@ -25,115 +25,135 @@ LATENCIES_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MIB = 2**20
 
-Kind = Literal["counter", "gauge"]
-Family: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
+One: TypeAlias = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
 _STATES = tuple(CameraState)
 _RARE = frozenset({CameraState.PAUSED, DropReason.OVERLOAD_RATE})
 """Left out while there is nothing to say of them: a line of each camera costs a thousand cameras 60 kB a scrape."""
 
-PER_CAMERA: tuple[tuple[Kind, str, str, Callable[[CameraStatus], float | None]], ...] = (
-    ("counter", "vad_frames_received", "Frames that came, decoded or not.", lambda c: c.frames.received),
-    ("counter", "vad_frames_scored", "Frames judged.", lambda c: c.frames.scored),
+PER_CAMERA: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], float | None]], ...] = (
+    ("counter", "vad_frames_received", "", "Frames that came, decoded or not.", lambda c: c.frames.received),
+    ("counter", "vad_frames_scored", "", "Frames judged.", lambda c: c.frames.scored),
     (
         "counter",
         "vad_frames_spared",
+        "",
         "Frames above the analysis rate that were never decoded, since no other refers to them; none without any.",
         lambda c: c.frames_spared or None,
     ),
-    ("gauge", "vad_frames_in_flight", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
-    ("gauge", "vad_stream_up", "1 while frames arrive.", lambda c: int(c.state is CameraState.UP)),
-    ("gauge", "vad_stream_fps", "Frames a second, measured from the media clock.", lambda c: c.fps and round(c.fps, 3)),
+    ("gauge", "vad_frames_in_flight", "", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
+    ("gauge", "vad_stream_up", "", "1 while frames arrive.", lambda c: int(c.state is CameraState.UP)),
+    ("gauge", "vad_stream_fps", ".3f", "Frames a second, measured from the media clock.", lambda c: c.fps),
     (
         "gauge",
         "vad_stream_decoded_by_gpu",
+        "",
         "1 where a GPU decodes the stream; none where the CPU does.",
         lambda c: 1 if c.decoder == "cuda" else None,
     ),
-    ("counter", "vad_stream_corrupt_packets", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
+    ("counter", "vad_stream_corrupt_packets", "", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
     (
         "counter",
         "vad_stream_abandoned_readers",
+        "",
         "Readers that hung in native code and were given up.",
         lambda c: c.abandoned_readers,
     ),
-    ("gauge", "vad_anomaly_score", "Last score, -log10 of the p-value.", lambda c: _finite(c.score)),
+    ("gauge", "vad_anomaly_score", ".4f", "Last score, -log10 of the p-value.", lambda c: _finite(c.score)),
     (
         "gauge",
         "vad_score_threshold",
+        ".4f",
         "Score that the false-alarm budget allows; none while nothing is judged.",
         lambda c: _finite(c.threshold),
     ),
-    ("counter", "vad_incidents_opened", "Incidents raised.", lambda c: c.incidents_opened),
-    ("gauge", "vad_incidents_open", "Incidents that are not over.", lambda c: c.incidents_open),
+    ("counter", "vad_incidents_opened", "", "Incidents raised.", lambda c: c.incidents_opened),
+    ("gauge", "vad_incidents_open", "", "Incidents that are not over.", lambda c: c.incidents_open),
     (
         "counter",
         "vad_judged_seconds",
+        ".3f",
         "Seconds of video in which an incident could have been raised.",
-        lambda c: round(c.judged_s, 3),
+        lambda c: c.judged_s,
     ),
     (
         "gauge",
         "vad_false_alarm_budget_per_day",
+        "",
         "False alarms that the camera may raise in a day: false_alarms_per_day.",
         lambda c: c.false_alarms_per_day,
     ),
     (
         "gauge",
         "vad_false_alarm_budget_ratio",
+        ".4f",
         "Incidents opened a day over false_alarms_per_day.",
-        lambda c: c.budget_ratio and round(c.budget_ratio, 4),
+        lambda c: c.budget_ratio,
     ),
     (
         "gauge",
         "vad_analysis_rate_ratio",
+        ".4f",
         "Share of the camera's own rate at which it is analysed while the machine is overloaded; absent otherwise.",
-        lambda c: round(c.analysis_ratio, 4) if c.analysis_ratio < 1.0 else None,
+        lambda c: c.analysis_ratio if c.analysis_ratio < 1.0 else None,
     ),
 )
-"""One value a camera, left out where it is None."""
+"""Name, how it is written, text, and one value a camera, left out where it is None."""
 
-PER_CAMERA_AND: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], Iterable[tuple[str, float]]]], ...] = (
+PER_CAMERA_AND: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], Any], Callable[[Any], Members]], ...] = (
     (
         "counter",
         "vad_frames_dropped",
         "reason",
         "Frames not judged; analysis_rate is by design, overload_rate by a lowered rate.",
-        lambda c: [(reason, n) for reason, n in c.frames.dropped.items() if n or reason not in _RARE],
+        lambda c: c.frames.dropped,
+        lambda dropped: [(reason, n) for reason, n in dropped.items() if n or reason not in _RARE],
     ),
     (
         "gauge",
         "vad_stream_state",
         "state",
         "1 for the state the stream is in; paused only while it is.",
-        lambda c: [(state, int(state is c.state)) for state in _STATES if state is c.state or state not in _RARE],
+        lambda c: c.state,
+        lambda now: [(state, int(state is now)) for state in _STATES if state is now or state not in _RARE],
     ),
     (
         "counter",
         "vad_stream_reconnects",
         "reason",
         "New runs by the error code that ended the one before.",
-        lambda c: c.reconnects.items(),
+        lambda c: c.reconnects,
+        lambda reconnects: reconnects.items(),
     ),
-    ("counter", "vad_stream_errors", "code", "What ended runs, by error code.", lambda c: c.errors.items()),
+    (
+        "counter",
+        "vad_stream_errors",
+        "code",
+        "What ended runs, by error code.",
+        lambda c: c.errors,
+        lambda errors: errors.items(),
+    ),
     (
         "gauge",
         "vad_calibration_stage",
         "stage",
         "1 for the stage that the camera's calibration is in; the others are absent.",
-        lambda c: [(c.stage, 1)],
+        lambda c: c.stage,
+        lambda stage: [(stage, 1)],
     ),
     (
         "gauge",
         "vad_camera_issue",
         "issue",
         "1 for what is wrong with the camera's picture, and absent when nothing is.",
-        lambda c: [(c.health, 1)] if c.health else [],
+        lambda c: c.health,
+        lambda issue: [(issue, 1)] if issue else [],
     ),
 )
-"""Name, the second label, text: any number of values a camera, each under a member of a small enumeration."""
+"""Name, the second label, text, what the numbers come from, and any number of them, each under a member of a small
+enumeration."""
 
-OF_THE_ENGINE: tuple[tuple[Family, str, str, Callable[[EngineStatus], float]], ...] = (
+OF_THE_ENGINE: tuple[tuple[One, str, str, Callable[[EngineStatus], float]], ...] = (
     (GaugeMetricFamily, "vad_overload", "1 while the machine cannot keep up.", lambda s: float(s.is_overloaded)),
     (GaugeMetricFamily, "vad_event_last_sequence", "Newest event in the journal.", lambda s: s.last_sequence),
     (GaugeMetricFamily, "vad_event_first_sequence", "Oldest event kept.", lambda s: s.journal.first_sequence),
@@ -153,7 +173,7 @@ OF_THE_ENGINE: tuple[tuple[Family, str, str, Callable[[EngineStatus], float]], .
 )
 """One value each."""
 
-PER_BRIDGE: tuple[tuple[Family, str, str, Callable[[BridgeStatus], float]], ...] = (
+PER_BRIDGE: tuple[tuple[One, str, str, Callable[[BridgeStatus], float]], ...] = (
     (GaugeMetricFamily, "vad_bridge_up", "1 while the last contact went well.", lambda b: float(b.up)),
     (GaugeMetricFamily, "vad_bridge_lag_events", "Stored and not yet delivered.", lambda b: b.behind),
     (CounterMetricFamily, "vad_bridge_sent", "Events delivered.", lambda b: b.sent),
@@ -213,6 +233,16 @@ class EngineCollector(Collector):
 
     def __init__(self, status: Callable[[], EngineStatus]) -> None:
         self._status = status
+        self._of_cameras: list[Family[CameraStatus, Any]] = [
+            *(
+                Family(kind, name, text, label="camera", read=value, form=form)
+                for kind, name, form, text, value in PER_CAMERA
+            ),
+            *(
+                Family(kind, name, text, label="camera", read=read, second=label, members=members)
+                for kind, name, label, text, read, members in PER_CAMERA_AND
+            ),
+        ]
 
     def describe(self) -> Iterable[Metric]:
         """Nothing to name up front: keeps the registry from scraping an engine that has not started."""
@@ -220,10 +250,8 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         status = self._status()
-        for kind, name, text, value in PER_CAMERA:
-            yield Table(kind, name, text, ("camera",), _one_each(status, value))
-        for kind, name, label, text, values in PER_CAMERA_AND:
-            yield Table(kind, name, text, ("camera", label), _some_each(status, values))
+        for of_cameras in self._of_cameras:
+            yield Table(of_cameras, status.cameras)
         for family, name, text, read in OF_THE_ENGINE:
             yield family(name, text, value=read(status))
         yield _queues(status)
@@ -238,15 +266,7 @@ class EngineCollector(Collector):
 
 
 def _finite(number: float) -> float | None:
-    return round(number, 4) if isfinite(number) else None
-
-
-def _one_each(status: EngineStatus, value: Callable[[CameraStatus], float | None]) -> list[Row]:
-    return [(name, n) for name, camera in status.cameras.items() if (n := value(camera)) is not None]
-
-
-def _some_each(status: EngineStatus, values: Callable[[CameraStatus], Iterable[tuple[str, float]]]) -> list[Row]:
-    return [(name, member, n) for name, camera in status.cameras.items() for member, n in values(camera)]
+    return number if isfinite(number) else None
 
 
 def _queues(status: EngineStatus) -> Metric:
