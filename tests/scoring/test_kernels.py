@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from vad.config import Polygon
-from vad.scoring import kernels, kernels_static
-from vad.scoring.places import box_region, judged_cells
+from vad.scoring import calibration, kernels, kernels_static
+from vad.scoring.places import box_region, judged_cells, label_boxes
 from vad.types import Geometry
 
 
@@ -32,7 +32,7 @@ def test_boxes_are_those_of_connected_components():
         (s[0].start, s[1].start, s[0].stop, s[1].stop, float(heat[labels == k].max()))
         for k, s in enumerate(ndimage.find_objects(labels), start=1)
     }
-    boxes = kernels.label_boxes(mask, heat)
+    boxes = label_boxes(mask, heat)
     assert len(boxes) == count
     assert {tuple(box) for box in boxes} == expected
 
@@ -58,10 +58,11 @@ def test_top_mean_looks_at_judged_places_only():
 
 def test_the_light_is_fitted_past_what_arrives_in_the_scene():
     rng = np.random.default_rng(7)
-    background = rng.uniform(20.0, 220.0, (24, 40)).astype(np.float32)
+    background = rng.integers(20, 220, (24, 40)).astype(np.float32)
     now = (0.8 * background + 12.0 + rng.normal(0.0, 1.0, background.shape)).astype(np.float32)
     now[8:16, 10:20] = 250.0
-    gain, offset = kernels_static.resistant_line(background, now, np.ones((24, 40), np.bool_))
+    known, quiet = np.ones((24, 40), np.bool_), np.ones((12, 20), np.bool_)
+    gain, offset = kernels_static.resistant_line(background, now, known, quiet)
     assert gain == pytest.approx(0.8, abs=0.03)
     assert offset == pytest.approx(12.0, abs=3.0)
 
@@ -87,9 +88,9 @@ def test_quantiles_of_a_histogram_are_near_those_of_its_values():
     values = rng.lognormal(1.0, 0.6, (40, 50)).astype(np.float32)
     hist = np.zeros((1, 64))
     low, step = math.log(0.05), math.log(1e4) / 64
-    kernels.learn_histogram(hist, np.zeros((40, 50), np.int64), values, np.ones_like(values), low, step)
+    calibration.learn_histogram(hist, np.zeros((40, 50), np.int64), values, np.ones_like(values), 1.0, low, step)
     for q in (0.5, 0.9):
-        got = kernels.histogram_quantile(hist, q, low, step)[0]
+        got = calibration.histogram_quantile(hist, q, low, step)[0]
         assert got == pytest.approx(np.quantile(values, q), rel=0.05)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vad.scoring import kernels
-from vad.scoring.places import box_region
+from vad.scoring.places import box_region, label_boxes
 from vad.scoring.tuning import TUNING
 from vad.types import FrameScore, Region
 
@@ -15,6 +14,6 @@ def reported_regions(score: FrameScore) -> list[Region]:
     if score.heat is None or score.score <= 0.0 or score.health is not None:
         return []
     heat = score.heat
-    boxes = kernels.label_boxes(heat >= np.float32(TUNING.region_share * score.score), heat)
+    boxes = label_boxes(heat >= np.float32(TUNING.region_share * score.score), heat)
     regions = [box_region(score.frame.geometry, box) for box in boxes]
     return [region for region in regions if region.x1 > region.x0 and region.y1 > region.y0]

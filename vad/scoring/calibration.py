@@ -55,6 +55,43 @@ def fit_line(mass: State, values: State, row_mass: float, ridge: float, floor: f
     return line
 
 
+@kernels.kernel
+def learn_histogram(
+    hist: State, groups: kernels.Groups, values: Map, weights: Map, dt_s: float, log_low: float, step: float
+) -> None:
+    """Add ``weights * dt_s`` to the log-spaced bins of ``hist`` (G, B) that ``values`` (gh, gw) fall in.
+
+    Group -1 is none.
+    """
+    gh, gw = values.shape
+    bins = hist.shape[1]
+    for i in range(gh):
+        for j in range(gw):
+            g = groups[i, j]
+            if g < 0 or weights[i, j] <= 0.0 or values[i, j] <= 0.0:
+                continue
+            b = int((math.log(values[i, j]) - log_low) / step)
+            hist[g, min(bins - 1, max(0, b))] += np.float32(weights[i, j] * np.float32(dt_s))
+
+
+@kernels.kernel
+def histogram_quantile(hist: State, q: float, log_low: float, step: float) -> State:
+    """The q-quantile of each row of ``hist``, log-interpolated within its bin; 0.0 where a row is empty."""
+    rows, bins = hist.shape
+    out = np.zeros(rows)
+    for g in range(rows):
+        total = hist[g].sum()
+        if total <= 0.0:
+            continue
+        below = 0.0
+        for b in range(bins):
+            if below + hist[g, b] >= q * total and hist[g, b] > 0.0:
+                out[g] = math.exp(log_low + (b + (q * total - below) / hist[g, b]) * step)
+                break
+            below += hist[g, b]
+    return out
+
+
 class Histogram:
     """Weighted histogram of positive values per group: (groups, bins) masses over log-spaced bins from low to high."""
 
@@ -63,16 +100,17 @@ class Histogram:
         self._step = (math.log(high) - math.log(low)) / TUNING.histogram_bins
         self.mass: State = np.zeros((groups, TUNING.histogram_bins))
 
-    def add(self, groups: kernels.Groups, values: Map, weights: Map) -> None:
-        """Add one frame: ``groups``, ``values``, ``weights`` are (gh, gw); group -1 and values <= 0 are skipped."""
-        kernels.learn_histogram(self.mass, groups, values, weights, self._log_low, self._step)
+    def add(self, groups: kernels.Groups, values: Map, weights: Map, dt_s: float) -> None:
+        """Add ``dt_s`` of one frame: ``groups``, ``values``, ``weights`` are (gh, gw); group -1 and values <= 0 are
+        skipped."""
+        learn_histogram(self.mass, groups, values, weights, dt_s, self._log_low, self._step)
 
     def forget(self, seconds: float) -> None:
         self.mass *= 0.5 ** (seconds / TUNING.forget_half_life_s)
 
     def quantiles(self, q: float) -> State:
         """(groups,) quantiles, 0.0 where nothing was seen."""
-        return kernels.histogram_quantile(self.mass, q, self._log_low, self._step)
+        return histogram_quantile(self.mass, q, self._log_low, self._step)
 
 
 class RowLine:
@@ -90,7 +128,7 @@ class RowLine:
         self.line: State = np.full(rows, prior)
 
     def add(self, values: Map, weights: Map, dt_s: float) -> None:
-        self._histogram.add(self._groups, values, weights)
+        self._histogram.add(self._groups, values, weights, dt_s)
         self._since_fit_s += dt_s
         self._learnt_s += dt_s
         if self._since_fit_s >= refresh_after_s(self._learnt_s):

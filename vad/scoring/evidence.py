@@ -39,41 +39,8 @@ def with_activity(cells: CellMap, activity: Map) -> CellMap:
     return CellMap(cells.frame, cells.dt_s, cells.flow, activity, cells.surprise, cells.latent, cells.luma)
 
 
-def person_pool(values: Map, activity: Map) -> Map:
-    """(gh, gw) activity-weighted mean over a person-sized window."""
-    return kernels.pool(values, activity, TUNING.window_rows, TUNING.window_columns, TUNING.least_activity)
-
-
-@kernels.kernel
-def over_rows(values: Map, line: State) -> Map:
-    """(gh, gw) ``values`` over what is usual in their row, ``line`` (gh,)."""
-    out = np.empty(values.shape, np.float32)
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            out[i, j] = values[i, j] / line[i]
-    return out
-
-
-@kernels.kernel
-def groups_of(activity: Map, row_groups: int, bins: int) -> kernels.Groups:
-    """(gh, gw) group of each cell, by row and by activity 0..1: ``row_groups * bins`` in all."""
-    gh, gw = activity.shape
-    out = np.empty((gh, gw), np.int64)
-    for i in range(gh):
-        first = i * row_groups // gh * bins
-        for j in range(gw):
-            out[i, j] = first + min(bins - 1, int(activity[i, j] * np.float32(bins)))
-    return out
-
-
-@kernels.kernel
-def over_groups(values: Map, groups: kernels.Groups, expected: State, cap: float) -> Map:
-    """(gh, gw) ``values`` over what is expected in their group, at most ``cap``."""
-    out = np.empty(values.shape, np.float32)
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            out[i, j] = min(cap, values[i, j] / expected[groups[i, j]])
-    return out
+PERSON = (TUNING.window_rows, TUNING.window_columns, TUNING.least_activity)
+"""What ``kernels.pool`` takes for a person-sized window."""
 
 
 class Speed:
@@ -100,11 +67,11 @@ class Speed:
 
     def score(self, cells: CellMap) -> Map:
         """``cells.activity`` is the share of each cell that objects cover, moving or not."""
-        return person_pool(kernels.speed_cells(cells.flow, self.fast), cells.activity)
+        return kernels.pooled_speed(cells.flow, cells.activity, self.fast, *PERSON)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         speed = np.hypot(cells.flow[0], cells.flow[1])  # (gh, gw) px/s
-        self._fast.add(speed, cells.activity * np.float32(dt_s), dt_s)
+        self._fast.add(speed, cells.activity, dt_s)
 
     def state(self) -> dict[str, State]:
         return self._fast.state()
@@ -124,8 +91,9 @@ class Direction:
 
     def score(self, cells: CellMap) -> Map:
         say = self._learnt_s / (self._learnt_s + TUNING.rate_half_s)
-        unusual = kernels.direction_cells(
+        return kernels.pooled_direction(
             cells.flow,
+            cells.activity,
             self._speed.fast,
             self._place,
             self._scene,
@@ -135,8 +103,8 @@ class Direction:
             TUNING.direction_cap,
             say,
             TUNING.rate_mass,
+            *PERSON,
         )
-        return person_pool(unusual, cells.activity)
 
     def habit(self, row: int, column: int) -> State:
         """(8,) cell-seconds of movement seen there, by direction: node k points k * 45 degrees from right to down."""
@@ -172,13 +140,11 @@ class Size:
         return self._large.line
 
     def score(self, cells: CellMap) -> Map:
-        surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
-        return over_rows(surface, self._large.line)
+        return kernels.size_cells(cells.activity, self._large.line, TUNING.size_rows, TUNING.size_columns)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
-        weight = np.where(surface > TUNING.size_least, cells.activity * np.float32(dt_s), np.float32(0.0))
-        self._large.add(surface, weight, dt_s)
+        self._large.add(surface, cells.activity * (surface > TUNING.size_least), dt_s)
 
     def state(self) -> dict[str, State]:
         return self._large.state()
@@ -197,13 +163,19 @@ class Appearance:
         self._since_fit_s, self._learnt_s = 0.0, 0.0
 
     def score(self, cells: CellMap) -> Map:
-        groups = groups_of(cells.activity, TUNING.row_groups, TUNING.activity_bins)
-        ratio = over_groups(cells.surprise, groups, self._expected, TUNING.surprise_cap)
-        return person_pool(ratio, cells.activity)
+        return kernels.pooled_surprise(
+            cells.surprise,
+            cells.activity,
+            self._expected,
+            TUNING.row_groups,
+            TUNING.activity_bins,
+            TUNING.surprise_cap,
+            *PERSON,
+        )
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        groups = groups_of(cells.activity, TUNING.row_groups, TUNING.activity_bins)
-        self._histogram.add(groups, cells.surprise, cells.activity * np.float32(dt_s))
+        groups = kernels.groups_of(cells.activity, TUNING.row_groups, TUNING.activity_bins)
+        self._histogram.add(groups, cells.surprise, cells.activity, dt_s)
         self._since_fit_s += dt_s
         self._learnt_s += dt_s
         if self._since_fit_s < refresh_after_s(self._learnt_s):

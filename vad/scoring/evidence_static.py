@@ -92,12 +92,14 @@ class StaticChange:
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         """Learn a normal frame where nothing moves: what stands there for long becomes the background."""
-        self._sample(self._quiet(cells), cells, dt_s=dt_s)
+        if self._is_due(dt_s):
+            self._sample(self._quiet(cells), cells)
 
     def learn_rest(self, cells: CellMap, *, dt_s: float) -> None:
         """Learn a flagged frame: only where nothing moves and nothing strange stands, so that light may drift on."""
-        strange = self._map >= TUNING.static_hold_s
-        self._sample(self._quiet(cells) & ~strange, cells, dt_s=dt_s)
+        if self._is_due(dt_s):
+            strange = self._map >= TUNING.static_hold_s
+            self._sample(self._quiet(cells) & ~strange, cells)
 
     def accept(self, cells: CellMap) -> None:
         """What stands there now is the background from now on, where it differs."""
@@ -114,12 +116,15 @@ class StaticChange:
         off = np.abs(cells.luma[blocks] - self._gain * self._background[blocks] - self._offset)
         return float(off.max())
 
-    def _sample(self, quiet: Mask, cells: CellMap, *, dt_s: float) -> None:
+    def _is_due(self, dt_s: float) -> bool:
+        """Is a sample due, now that ``dt_s`` more were learnt?"""
         self._learnt_s += dt_s
         self._since_sample_s += dt_s
         span_s = min(TUNING.background_s, self._learnt_s)
-        if self._count and self._since_sample_s < max(TUNING.sample_every_s, span_s / TUNING.background_samples):
-            return
+        every_s = max(TUNING.sample_every_s, span_s / TUNING.background_samples)
+        return not self._count or self._since_sample_s >= every_s
+
+    def _sample(self, quiet: Mask, cells: CellMap) -> None:
         slot = self._count % TUNING.background_samples  # what is not quiet keeps the sample it has there
         blocks = np.repeat(np.repeat(quiet, 2, axis=0), 2, axis=1)
         self._samples[slot][blocks] = np.round(cells.luma[blocks]).astype(np.uint8)
@@ -147,8 +152,7 @@ class StaticChange:
         if now_s - self._light_from_s < TUNING.light_every_s:
             return
         self._light_from_s = now_s
-        blocks = np.repeat(np.repeat(quiet, 2, axis=0), 2, axis=1)
-        self._gain, self._offset = kernels_static.resistant_line(self._background, cells.luma, blocks & self._known)
+        self._gain, self._offset = kernels_static.resistant_line(self._background, cells.luma, self._known, quiet)
 
     def state(self) -> dict[str, State]:
         clock = np.array([self._count, self._learnt_s, self._since_sample_s])

@@ -134,6 +134,23 @@ def shares_changed(now: Map, before: Map, by: float) -> tuple[float, float]:
 
 
 @kernel
+def glance(
+    luma: Map, last: Map, oldest: Map, usual: Map, structure: Map, jump: float, texture: float, agreement: float
+) -> tuple[bool, float, float, float, float, float, int, float, float]:
+    """All that ``Health`` asks of a picture, in one call.
+
+    Is it the ``last`` one again; the share that changed the same way since the ``oldest``; mean and spread, now and
+    usually; ``compare_structure``.
+    """
+    brighter, darker = shares_changed(luma, oldest, jump)
+    mean, contrast = mean_and_spread(luma)
+    usual_mean, usual_contrast = mean_and_spread(usual)
+    count, apart, strength = compare_structure(luma, structure, texture, agreement)
+    alike = max(brighter, darker)
+    return identical(luma, last), alike, mean, contrast, usual_mean, usual_contrast, count, apart, strength
+
+
+@kernel
 def follow(mean: Map, luma: Map, share: float) -> None:
     """Bring ``mean`` nearer to ``luma`` by ``share`` of the way, in place."""
     part = np.float32(share)
@@ -175,37 +192,38 @@ class Health:
 
     def _look(self, cells: CellMap, dt_s: float) -> HealthIssue | None:
         """What this frame alone suggests."""
-        luma = cells.luma
-        same = bool(self._recent) and dt_s > 0.0 and identical(luma, self._recent[-1][1])
+        luma, now_s = cells.luma, cells.frame.pts_s
+        last = self._recent[-1][1] if self._recent else None
+        while self._recent and now_s - self._recent[0][0] > HEALTH.jump_within_s:
+            self._recent.popleft()
+        oldest = self._recent[0][1] if self._recent else luma
+        self._recent.append((now_s, luma))
+        repeats, alike, mean, contrast, usual_mean, usual, count, apart, strength = glance(
+            luma,
+            luma if last is None else last,
+            oldest,
+            self._usual,
+            self._structure,
+            HEALTH.jump,
+            HEALTH.texture,
+            HEALTH.agreement,
+        )
+        same = last is not None and dt_s > 0.0 and repeats
         self._same_s = self._same_s + dt_s if same else 0.0
-        jumped = self._jumps(cells.frame.pts_s, luma)
+        jumped = alike > HEALTH.jump_alike  # nearly everything, the same way, within ``jump_within_s``
         self._jump_left_s = HEALTH.jump_hold_s if jumped else max(0.0, self._jump_left_s - dt_s)
         if self._jump_left_s > 0.0:
             return HealthIssue.LIGHT_JUMP
         if self._seen_s >= HEALTH.learn_first_s:
-            mean, contrast = mean_and_spread(luma)
-            usual_mean, usual = mean_and_spread(self._usual)
             dark = mean < HEALTH.dark and usual_mean > 2.0 * HEALTH.dark
             flat = contrast < max(HEALTH.least_contrast, HEALTH.contrast_share * usual)
             if dark or (flat and usual > 2.0 * HEALTH.least_contrast):
                 return HealthIssue.COVERED
-            count, apart, strength = compare_structure(luma, self._structure, HEALTH.texture, HEALTH.agreement)
             if count >= HEALTH.least_textured and strength < HEALTH.defocused_share:
                 return HealthIssue.DEFOCUSED
             if count >= HEALTH.least_textured and apart > HEALTH.moved_share:
                 return HealthIssue.MOVED
         return HealthIssue.FROZEN if self._same_s >= HEALTH.frozen_after_s else None
-
-    def _jumps(self, pts_s: float, luma: Map) -> bool:
-        """Did nearly everything change the same way within ``jump_within_s``?"""
-        while self._recent and pts_s - self._recent[0][0] > HEALTH.jump_within_s:
-            self._recent.popleft()
-        jumped = False
-        if self._recent:
-            brighter, darker = shares_changed(luma, self._recent[0][1], HEALTH.jump)
-            jumped = max(brighter, darker) > HEALTH.jump_alike
-        self._recent.append((pts_s, luma))
-        return jumped
 
     def _confirm(self, found: HealthIssue | None, dt_s: float) -> None:
         """An issue is reported once it lasted, and is over once the picture was well for a while."""

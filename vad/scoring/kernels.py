@@ -21,14 +21,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile with the GIL released and the machine code cached on disk."""
+    """Compile with the GIL released and the machine code cached on disk.
+
+    The cache of a kernel is renewed with its own file alone, so what it calls belongs into the same file.
+    """
     return cast(F, numba.njit(nogil=True, cache=True)(function))
 
 
 @kernel
-def all_finite(flow: Map, activity: Map, surprise: Map, luma: Map) -> bool:
-    """Is every number of them finite?"""
-    return math.isfinite(flow.sum() + activity.sum() + surprise.sum() + luma.sum())
+def finite_and_moving(flow: Map, activity: Map, surprise: Map, luma: Map) -> tuple[bool, bool]:
+    """Is every number of them finite? Is there any flow at all?"""
+    finite = math.isfinite(flow.sum() + activity.sum() + surprise.sum() + luma.sum())
+    return finite, bool(flow.any())
 
 
 @kernel
@@ -52,8 +56,9 @@ def pool(values: Map, activity: Map, rows: int, columns: int, least: float) -> M
     """Activity-weighted mean of ``values`` over a window, shrunk to 0 where the window holds little activity."""
     gh, gw = values.shape
     out = np.empty((gh, gw), np.float32)
+    weight, total = np.empty(gw), np.empty(gw)
     for i in range(gh):
-        weight, total = np.full(gw, least), np.zeros(gw)
+        weight[:], total[:] = least, 0.0
         for y in range(max(0, i - rows // 2), min(gh, i - rows // 2 + rows)):
             for x in range(-(columns // 2), columns - columns // 2):
                 first, last = max(0, -x), min(gw, gw - x)
@@ -95,6 +100,15 @@ def top_mean(values: Map, judged: Mask, count: int) -> float:
 
 
 @kernel
+def highest(maps: tuple[Map, ...], judged: Mask, counts: tuple[int, ...]) -> State:
+    """(K,) ``top_mean`` of each of the maps."""
+    out = np.empty(len(maps))
+    for k in range(len(maps)):
+        out[k] = top_mean(maps[k], judged, counts[k])
+    return out
+
+
+@kernel
 def speed_cells(flow: Map, fast: State) -> Map:
     """Speed over what is fast in that row. ``flow`` (2, gh, gw), ``fast`` (gh,)."""
     _, gh, gw = flow.shape
@@ -103,6 +117,12 @@ def speed_cells(flow: Map, fast: State) -> Map:
         for j in range(gw):
             out[i, j] = math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i]
     return out
+
+
+@kernel
+def pooled_speed(flow: Map, activity: Map, fast: State, rows: int, columns: int, least: float) -> Map:
+    """``pool`` of ``speed_cells``. One call, like the other ``pooled_`` ones: a call costs as much as its loops."""
+    return pool(speed_cells(flow, fast), activity, rows, columns, least)
 
 
 @kernel
@@ -210,6 +230,28 @@ def direction_cells(
 
 
 @kernel
+def pooled_direction(
+    flow: Map,
+    activity: Map,
+    fast: State,
+    place: State,
+    scene: State,
+    place_mass: float,
+    scene_mass: float,
+    least_speed: float,
+    cap: float,
+    rate_say: float,
+    rate_mass: float,
+    rows: int,
+    columns: int,
+    least: float,
+) -> Map:
+    """``pool`` of ``direction_cells``."""
+    unusual = direction_cells(flow, fast, place, scene, place_mass, scene_mass, least_speed, cap, rate_say, rate_mass)
+    return pool(unusual, activity, rows, columns, least)
+
+
+@kernel
 def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: State, dt_s: float) -> None:
     """Add one frame's directions, spread over each cell's neighbours: a path is wider than the feet that drew it."""
     _, gh, gw = flow.shape
@@ -232,65 +274,55 @@ def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: 
 
 
 @kernel
-def learn_histogram(hist: State, groups: Groups, values: Map, weights: Map, log_low: float, step: float) -> None:
-    """Add ``weights`` to the log-spaced bins of ``hist`` (G, B) that ``values`` (gh, gw) fall in; -1 = no group."""
-    gh, gw = values.shape
-    bins = hist.shape[1]
-    for i in range(gh):
-        for j in range(gw):
-            g = groups[i, j]
-            if g < 0 or weights[i, j] <= 0.0 or values[i, j] <= 0.0:
-                continue
-            b = int((math.log(values[i, j]) - log_low) / step)
-            hist[g, min(bins - 1, max(0, b))] += weights[i, j]
-
-
-@kernel
-def histogram_quantile(hist: State, q: float, log_low: float, step: float) -> State:
-    """The q-quantile of each row of ``hist``, log-interpolated within its bin; 0.0 where a row is empty."""
-    rows, bins = hist.shape
-    out = np.zeros(rows)
-    for g in range(rows):
-        total = hist[g].sum()
-        if total <= 0.0:
-            continue
-        below = 0.0
-        for b in range(bins):
-            if below + hist[g, b] >= q * total and hist[g, b] > 0.0:
-                out[g] = math.exp(log_low + (b + (q * total - below) / hist[g, b]) * step)
-                break
-            below += hist[g, b]
+def over_rows(values: Map, line: State) -> Map:
+    """(gh, gw) ``values`` over what is usual in their row, ``line`` (gh,)."""
+    out = np.empty(values.shape, np.float32)
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            out[i, j] = values[i, j] / line[i]
     return out
 
 
 @kernel
-def label_boxes(mask: Mask, heat: Map) -> State:
-    """Bounding boxes of the 8-connected components of ``mask``: (N, 5) rows of top, left, bottom, right, peak."""
-    gh, gw = mask.shape
-    label = np.zeros((gh, gw), np.int64)
-    stack = np.empty((gh * gw, 2), np.int64)
-    boxes = np.empty((gh * gw, 5))
-    count = 0
+def groups_of(activity: Map, row_groups: int, bins: int) -> Groups:
+    """(gh, gw) group of each cell, by row and by activity 0..1: ``row_groups * bins`` in all."""
+    gh, gw = activity.shape
+    out = np.empty((gh, gw), np.int64)
     for i in range(gh):
+        first = i * row_groups // gh * bins
         for j in range(gw):
-            if not mask[i, j] or label[i, j]:
-                continue
-            box = boxes[count]
-            box[0], box[1], box[2], box[3], box[4] = i, j, i + 1, j + 1, heat[i, j]
-            count += 1
-            label[i, j] = count
-            stack[0, 0], stack[0, 1] = i, j
-            size = 1
-            while size > 0:
-                size -= 1
-                y, x = stack[size, 0], stack[size, 1]
-                box[0], box[1] = min(box[0], y), min(box[1], x)
-                box[2], box[3] = max(box[2], y + 1), max(box[3], x + 1)
-                box[4] = max(box[4], heat[y, x])
-                for r in range(max(0, y - 1), min(gh, y + 2)):
-                    for c in range(max(0, x - 1), min(gw, x + 2)):
-                        if mask[r, c] and not label[r, c]:
-                            label[r, c] = count
-                            stack[size, 0], stack[size, 1] = r, c
-                            size += 1
-    return boxes[:count].copy()
+            out[i, j] = first + min(bins - 1, int(activity[i, j] * np.float32(bins)))
+    return out
+
+
+@kernel
+def over_groups(values: Map, groups: Groups, expected: State, cap: float) -> Map:
+    """(gh, gw) ``values`` over what is expected in their group, at most ``cap``."""
+    out = np.empty(values.shape, np.float32)
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            out[i, j] = min(cap, values[i, j] / expected[groups[i, j]])
+    return out
+
+
+@kernel
+def size_cells(activity: Map, large: State, rows: int, columns: int) -> Map:
+    """(gh, gw) activity in the window around each cell, over what is large in its row."""
+    return over_rows(window_sum(activity, rows, columns), large)
+
+
+@kernel
+def pooled_surprise(
+    surprise: Map,
+    activity: Map,
+    expected: State,
+    row_groups: int,
+    bins: int,
+    cap: float,
+    rows: int,
+    columns: int,
+    least: float,
+) -> Map:
+    """``pool`` of ``over_groups``."""
+    ratio = over_groups(surprise, groups_of(activity, row_groups, bins), expected, cap)
+    return pool(ratio, activity, rows, columns, least)

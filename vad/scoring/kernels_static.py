@@ -11,25 +11,23 @@ from vad.scoring.kernels import Map, Mask, kernel
 
 
 @kernel
-def resistant_line(background: Map, now: Map, use: Mask) -> tuple[float, float]:
+def resistant_line(background: Map, now: Map, known: Mask, quiet: Mask) -> tuple[float, float]:
     """Gain and offset from ``background`` to ``now`` by Tukey's resistant line: medians of the dark and bright third.
 
     A light that drifts changes most blocks alike; what arrives in the scene changes few, and medians do not see it.
+    Of blocks that are ``known`` (2gh, 2gw) in ``quiet`` (gh, gw) cells. ``background`` holds whole levels of 0..255.
     """
+    x, y = np.empty(known.size), np.empty(known.size)
     count = 0
-    for i in range(use.shape[0]):
-        for j in range(use.shape[1]):
-            count += use[i, j]
+    for i in range(known.shape[0]):
+        for j in range(known.shape[1]):
+            if known[i, j] and quiet[i // 2, j // 2]:
+                x[count], y[count] = background[i, j], now[i, j]
+                count += 1
     if count < 12:
         return 1.0, 0.0
-    x, y = np.empty(count), np.empty(count)
-    k = 0
-    for i in range(use.shape[0]):
-        for j in range(use.shape[1]):
-            if use[i, j]:
-                x[k], y[k] = background[i, j], now[i, j]
-                k += 1
-    order = np.argsort(x)
+    x, y = x[:count], y[:count]
+    order = by_level(x)
     third = count // 3
     dark, bright = order[:third], order[count - third :]
     x_low, x_high = np.median(x[dark]), np.median(x[bright])
@@ -38,6 +36,22 @@ def resistant_line(background: Map, now: Map, use: Mask) -> tuple[float, float]:
         return 1.0, float(np.median(y - x))
     gain = min(2.0, max(0.5, (y_high - y_low) / (x_high - x_low)))
     return gain, float(np.median(y - gain * x))
+
+
+@kernel
+def by_level(levels: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices that sort whole levels of 0..255, equal ones in their order (ten times as fast as argsort)."""
+    first = np.zeros(257, np.int64)  # of each level among the sorted
+    for level in levels:
+        first[int(level) + 1] += 1
+    for level in range(256):
+        first[level + 1] += first[level]
+    order = np.empty(levels.size, np.int64)
+    for k in range(levels.size):
+        level = int(levels[k])
+        order[first[level]] = k
+        first[level] += 1
+    return order
 
 
 @kernel
@@ -141,31 +155,40 @@ def background_of(samples: NDArray[np.uint8], valid: Mask, count: int, floor: fl
     distances from it: whoever stood there for less than half of the time has left no trace in the former.
     """
     _, bh, bw = samples.shape
+    ordered = np.empty((count, bh * bw), np.uint8)  # all blocks in one line, so that many are sorted at once
+    held = np.zeros((bh // 2, bw // 2), np.int64)
+    for k in range(count):
+        held += valid[k]
+        for i in range(bh):
+            for j in range(bw):
+                ordered[k, i * bw + j] = samples[k, i, j] if valid[k, i // 2, j // 2] else 255  # the invalid come last
+        insert(ordered, k)
     background, spread = np.zeros((bh, bw), np.float32), np.full((bh, bw), floor, np.float32)
     known = np.zeros((bh, bw), np.bool_)
-    ordered = np.empty((count, bw), np.uint8)
     for i in range(bh):
-        for k in range(count):  # insertion by exchange, so that the blocks of a row are sorted all at once
-            rest = ordered[k]
-            for j in range(bw):
-                rest[j] = samples[k, i, j] if valid[k, i // 2, j // 2] else 255  # the invalid go to the end
-            for at in range(k):
-                row = ordered[at]
-                for j in range(bw):
-                    row[j], rest[j] = min(row[j], rest[j]), max(row[j], rest[j])
         for j in range(bw):
-            n = valid[:count, i // 2, j // 2].sum()
-            if n < 3:
-                continue
-            middle = np.float32(ordered[n // 2, j])
-            background[i, j], known[i, j] = middle, True
-            low, high, apart = n // 2, n // 2, np.float32(0.0)  # grow outwards, always to the nearer side
-            for _ in range(min(n - 1, int(q * n))):
-                if high + 1 >= n or (low > 0 and middle - ordered[low - 1, j] <= ordered[high + 1, j] - middle):
-                    low -= 1
-                    apart = middle - ordered[low, j]
-                else:
-                    high += 1
-                    apart = ordered[high, j] - middle
-            spread[i, j] = apart if apart > floor else floor
+            n = held[i // 2, j // 2]
+            if n >= 3:
+                background[i, j], known[i, j] = ordered[n // 2, i * bw + j], True
+    for k in range(count):
+        for i in range(bh):
+            for j in range(bw):
+                apart = abs(np.int16(ordered[k, i * bw + j]) - np.int16(background[i, j]))
+                ordered[k, i * bw + j] = apart if k < held[i // 2, j // 2] else 255
+        insert(ordered, k)
+    for i in range(bh):
+        for j in range(bw):
+            if known[i, j]:
+                n = held[i // 2, j // 2]
+                spread[i, j] = max(floor, float(ordered[min(n - 1, int(q * n)), i * bw + j]))
     return background, spread, known
+
+
+@kernel
+def insert(ordered: NDArray[np.uint8], k: int) -> None:
+    """Bring line ``k`` into the ``k`` lines before it, which rise in each column, so that they rise with it too."""
+    rest = ordered[k]
+    for at in range(k):
+        line = ordered[at]
+        for j in range(line.size):
+            line[j], rest[j] = min(line[j], rest[j]), max(line[j], rest[j])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vad.config import Polygon
-from vad.scoring.kernels import Mask, State
+from vad.scoring.kernels import Map, Mask, State, kernel
 from vad.types import CELL_PX, Geometry, Region
 
 
@@ -35,6 +35,39 @@ def _inside(zone: Polygon, x: State, y: State) -> Mask:
         at_x = xa + (y - ya) / (yb - ya) * (xb - xa)
         inside ^= crosses[:, None] & (x[None, :] < at_x[:, None])
     return inside
+
+
+@kernel
+def label_boxes(mask: Mask, heat: Map) -> State:
+    """Bounding boxes of the 8-connected components of ``mask``: (N, 5) rows of top, left, bottom, right, peak."""
+    gh, gw = mask.shape
+    label = np.zeros((gh, gw), np.int64)
+    stack = np.empty((gh * gw, 2), np.int64)
+    boxes = np.empty((gh * gw, 5))
+    count = 0
+    for i in range(gh):
+        for j in range(gw):
+            if not mask[i, j] or label[i, j]:
+                continue
+            box = boxes[count]
+            box[0], box[1], box[2], box[3], box[4] = i, j, i + 1, j + 1, heat[i, j]
+            count += 1
+            label[i, j] = count
+            stack[0, 0], stack[0, 1] = i, j
+            size = 1
+            while size > 0:
+                size -= 1
+                y, x = stack[size, 0], stack[size, 1]
+                box[0], box[1] = min(box[0], y), min(box[1], x)
+                box[2], box[3] = max(box[2], y + 1), max(box[3], x + 1)
+                box[4] = max(box[4], heat[y, x])
+                for r in range(max(0, y - 1), min(gh, y + 2)):
+                    for c in range(max(0, x - 1), min(gw, x + 2)):
+                        if mask[r, c] and not label[r, c]:
+                            label[r, c] = count
+                            stack[size, 0], stack[size, 1] = r, c
+                            size += 1
+    return boxes[:count].copy()
 
 
 def box_region(geometry: Geometry, box: State) -> Region:

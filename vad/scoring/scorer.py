@@ -25,7 +25,7 @@ from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
 from vad.scoring.kernels import Map
-from vad.scoring.places import box_region, judged_cells
+from vad.scoring.places import box_region, judged_cells, label_boxes
 from vad.scoring.scale import Scale
 from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TUNING
 from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
@@ -33,7 +33,6 @@ from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reaso
 MOST_REGIONS = 8
 TOPS = tuple(1 if reason is Reason.STATIC_CHANGE else TUNING.top_windows for reason in REASONS)
 """Of how many highest places an evidence is the mean. The windows of motion overlap; what stands is pooled already."""
-
 
 ANY_CAMERA = "*"
 """The camera of a calibration that was made from footage and may be given to any camera."""
@@ -115,18 +114,18 @@ class Scorer:
 
     def step(self, cells: CellMap) -> FrameScore:
         """Judge one frame, then learn what has waited long enough."""
-        self._enter(cells)
+        moves = self._enter(cells)
         dt_s = min(cells.dt_s, LONGEST_STEP_S)
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
-        surface = with_activity(cells, self._static.surface(cells)) if cells.flow.any() else None
+        surface = with_activity(cells, self._static.surface(cells)) if moves else None
         cells = self._speed.moving(cells)
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
         maps = self._maps(cells, surface)
-        self._smooth_over([kernels.top_mean(m, self._judged, n) for m, n in zip(maps, TOPS, strict=True)], dt_s)
+        self._smooth_over(kernels.highest(tuple(maps), self._judged, TOPS).tolist(), dt_s)
         score = self._judge(cells, maps, issue)
         if self.learning:
             self._learn(cells, score, dt_s)
@@ -166,9 +165,10 @@ class Scorer:
         share = 1.0 if tau_s <= 0.0 else (1.0 - math.exp(-dt_s / tau_s)) / (1.0 - math.exp(-self._smoothed_s / tau_s))
         self._smooth = [old + share * (new - old) for old, new in zip(self._smooth, steady, strict=True)]
 
-    def _enter(self, cells: CellMap) -> None:
-        """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite."""
-        if not kernels.all_finite(cells.flow, cells.activity, cells.surprise, cells.luma):
+    def _enter(self, cells: CellMap) -> bool:
+        """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite. Does any move?"""
+        finite, moves = kernels.finite_and_moving(cells.flow, cells.activity, cells.surprise, cells.luma)
+        if not finite:
             raise ValueError(f"camera {self.camera}: frame {cells.frame.index}'s cell map is not finite")
         geometry = cells.frame.geometry
         if self._geometry is None or geometry != self._geometry:
@@ -176,6 +176,7 @@ class Scorer:
         if cells.frame.run != self._run:
             self._run = cells.frame.run
             self._begin_run()
+        return moves
 
     def _begin_cold(self, geometry: Geometry) -> None:
         rows, columns = geometry.cells
@@ -241,7 +242,7 @@ class Scorer:
         """Where the heat is above the threshold, or near its own top when the score is but just above."""
         assert self._geometry is not None
         hot = heat >= min(threshold, TUNING.region_share * score)
-        boxes = kernels.label_boxes(hot, heat)
+        boxes = label_boxes(hot, heat)
         boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")][:MOST_REGIONS]
         regions = (box_region(self._geometry, box) for box in boxes)
         return tuple(region for region in regions if region.x1 > region.x0 and region.y1 > region.y0)

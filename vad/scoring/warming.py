@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from vad.config import ScoringSettings
-from vad.scoring import kernels
 from vad.scoring.gpd import fit_tail
+from vad.scoring.places import label_boxes
 from vad.scoring.scorer import Scorer
 from vad.types import CellMap, Frame, Geometry, WallSource
 
@@ -35,5 +35,5 @@ def warm_kernels() -> None:
                 luma=(luma + rng.normal(0.0, 2.0, luma.shape)).astype(np.float32),
             )
         )
-    kernels.label_boxes(np.ones((rows, columns), np.bool_), np.ones((rows, columns), np.float32))
+    label_boxes(np.ones((rows, columns), np.bool_), np.ones((rows, columns), np.float32))
     fit_tail(rng.exponential(1.0, 50), 0.0, 1.0, 8.0)
