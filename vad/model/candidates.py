@@ -17,11 +17,15 @@ from vad.model.motion import Rules
 
 
 class _Pair(NamedTuple):
-    """Two pictures, each within a margin of that many pixels."""
+    """Two pictures, each within a margin of that many pixels, their block means, and room to work."""
 
     now: Planes
     before: Planes
     margin: int
+    means: Planes
+    means_before: Planes
+    misfits: Planes
+    slopes: Planes
 
 
 @kernel
@@ -41,58 +45,52 @@ def choose(
     Only for the cells that have a row (``features.Rows``), all of them within ``spans``. ``change`` (h, w) is each
     block's mean squared difference.
     """
-    height, width = change.shape
+    height = len(change)
     one, block = np.float32(1.0), rules.block
     margin = block * max(rules.up, rules.left) + rules.refinements + SIDE
-    pair = _Pair(_within_margin(now, margin), _within_margin(before, margin), margin)
-    means, means_before = _block_means(now, block), _block_means(before, block)
-    errors, matched = np.empty(width, np.float32), np.empty((3, width), np.float32)
-    slopes = np.empty((2, SIDE, SIDE), np.float32)
+    pair = _Pair(
+        _within_margin(now, margin),
+        _within_margin(before, margin),
+        margin,
+        _block_means(now, block, 0, 0),
+        _block_means(before, block, rules.left, SIDE - 1 - rules.left),
+        np.empty((2 * rules.up + 1, SIDE), np.float32),
+        np.empty((2, SIDE, SIDE), np.float32),
+    )
     inset = margin - (SIDE - block) // 2
     for i in range(height):
-        first, last = width, 0  # blocks whose finest flow is in doubt
-        y = i * block + inset
         for j in range(spans[i, 0], spans[i, 1]):
-            u, v = flows[0, 0, i, j], flows[0, 1, i, j]
-            flow[0, i, j], flow[1, i, j], traits[2, i, j] = u, v, one
-            errors[j] = np.float32(-1.0)
+            u, v, fit = flows[0, 0, i, j], flows[0, 1, i, j], one
             if rows[i // 2, j // 2] >= 0 and change[i, j] > np.float32(rules.still_change):
-                errors[j] = _error_of(pair, y, j * block + inset, u, v)
-                if errors[j] > rules.good_fit or max(abs(u), abs(v)) > rules.within_reach_px:
-                    first, last = min(first, j), j + 1
-        if first < last:
-            _match(means, means_before, i, first, last, rules, matched)
-        for j in range(spans[i, 0], spans[i, 1]):
-            u, v, x, error = flow[0, i, j], flow[1, i, j], j * block + inset, errors[j]
-            if error >= np.float32(0.0):
-                if error > rules.good_fit or max(abs(u), abs(v)) > rules.within_reach_px:
-                    u, v, error = _best_of(pair, rules, flows, matched, i, j, y, x, error, slopes)
-                    flow[0, i, j], flow[1, i, j] = u, v
+                y, x = i * block + inset, j * block + inset
+                u, v, error = _best_of(pair, rules, flows, i, j, y, x)
                 still = _error_of(pair, y, x, np.float32(0.0), np.float32(0.0))
-                traits[2, i, j] = error / (still + np.float32(rules.contrast_floor))
+                fit = error / (still + np.float32(rules.contrast_floor))
+            flow[0, i, j], flow[1, i, j] = u, v
             traits[0, i, j], traits[1, i, j] = u / (one + abs(u)), v / (one + abs(v))
+            traits[2, i, j] = fit
 
 
 @kernel
-def _best_of(
-    pair: Any, rules: Rules, flows: Planes, matched: Planes, i: int, j: int, y: int, x: int, error: Any, slopes: Planes
-) -> tuple[Any, Any, Any]:
-    """Flow (u, v) and error of block (i, j): what fits best, refined where that is not the finest, of ``error``."""
-    u, v, best, finest = flows[0, 0, i, j], flows[0, 1, i, j], error, True
+def _best_of(pair: Any, rules: Rules, flows: Planes, i: int, j: int, y: int, x: int) -> tuple[Any, Any, Any]:
+    """Flow (u, v) and error of block (i, j): the finest while it fits, else what fits best, refined where it points."""
+    u, v = flows[0, 0, i, j], flows[0, 1, i, j]
+    best, finest = _error_of(pair, y, x, u, v), True
     within = max(abs(u), abs(v)) <= rules.within_reach_px
     weighed = best * np.float32(rules.clearly_better) if within else best
-    for s in range(1, rules.scales + 1):
+    for s in range(1, rules.scales + 1 if best > rules.good_fit or not within else 1):
         if s < rules.scales:
             other_u, other_v = flows[s, 0, i, j], flows[s, 1, i, j]
         else:
-            other_u, other_v = -rules.block * matched[2, j], -rules.block * matched[1, j]
+            shift_y, shift_x = _match(pair.means, pair.means_before, i, j, rules, pair.misfits)
+            other_u, other_v = np.float32(-rules.block * shift_x), np.float32(-rules.block * shift_y)
         error = _error_of(pair, y, x, other_u, other_v)
         if error < weighed:
             best, weighed, finest, u, v = error, error, False, other_u, other_v
     if not finest:
-        _slopes(pair, y, x, slopes)
+        _slopes(pair, y, x, pair.slopes)
         for _ in range(rules.refinements):
-            other_u, other_v = _refined(pair, slopes, np.float32(rules.gradient_floor), y, x, u, v)
+            other_u, other_v = _refined(pair, pair.slopes, np.float32(rules.gradient_floor), y, x, u, v)
             error = _error_of(pair, y, x, other_u, other_v)
             if error < best:
                 best, u, v = error, other_u, other_v
@@ -114,10 +112,11 @@ def _within_margin(picture: Planes, margin: int) -> Planes:
 
 
 @kernel
-def _block_means(picture: Planes, block: int) -> Planes:
+def _block_means(picture: Planes, block: int, left: int, right: int) -> Planes:
+    """With ``left`` and ``right`` more columns, in which the edge repeats."""
     height, width = picture.shape[0] // block, picture.shape[1] // block
     share = np.float32(1.0 / (block * block))
-    out = np.empty((height, width), np.float32)
+    out = np.empty((height, left + width + right), np.float32)
     sums = np.empty(width * block, np.float32)
     for i in range(height):
         sums[:] = np.float32(0.0)
@@ -128,42 +127,37 @@ def _block_means(picture: Planes, block: int) -> Planes:
             part = np.float32(0.0)
             for x in range(j * block, j * block + block):
                 part += sums[x]
-            out[i, j] = part * share
+            out[i, left + j] = part * share
+        for j in range(left):
+            out[i, j] = out[i, left]
+        for j in range(left + width, left + width + right):
+            out[i, j] = out[i, left + width - 1]
     return out
 
 
 @kernel
-def _match(now: Planes, before: Planes, i: int, first: int, last: int, rules: Rules, matched: Planes) -> None:
-    """The shifts at which blocks ``first`` to ``last`` of row i, with their neighbours, fit ``before`` best.
+def _match(now: Planes, before: Planes, i: int, j: int, rules: Rules, misfits: Planes) -> tuple[int, int]:
+    """The shift (y, x) in blocks at which block (i, j) of the block means and its neighbours fit ``before`` best.
 
-    Pictures are block means. Into ``matched`` (3, w): the misfit, and the shift (y, x) in blocks.
+    ``before`` has a margin on the left of ``rules.left``, SIDE - 1 on both sides together: the shifts in x lie side by
+    side. ``misfits`` (2 up + 1, SIDE) is room to work.
     """
     height, width = now.shape
-    left, right = max(first - 1, 0), min(last + 1, width)
-    wide = np.empty((height, width + 2 * rules.left), np.float32)  # the edge repeated
-    misfits = np.empty(width + 2, np.float32)  # of columns of three blocks, from -1 on
-    matched[0, first:last] = np.float32(np.inf)
-    for row in range(max(i - 1 - rules.up, 0), min(i + 2 + rules.up, height)):
-        wide[row, : rules.left] = before[row, 0]
-        wide[row, rules.left : rules.left + width] = before[row]
-        wide[row, rules.left + width :] = before[row, width - 1]
     for y in range(-rules.up, rules.up + 1):
-        for x in range(-rules.left, rules.left + 1):
-            misfits[:] = np.float32(0.0)
-            for near in range(i - 1, i + 2):
-                row = min(max(near, 0), height - 1)
-                here, there = now[row, left:], wide[min(max(row + y, 0), height - 1), rules.left + x + left :]
-                sums = misfits[left + 1 :]
-                for j in range(right - left):
-                    sums[j] += abs(there[j] - here[j])
-            misfits[0], misfits[width + 1] = misfits[1], misfits[width]
-            around, best, best_y, best_x = misfits[first:], matched[0, first:], matched[1, first:], matched[2, first:]
-            for j in range(last - first):
-                misfit = around[j] + around[j + 1] + around[j + 2]
-                better = misfit < best[j]
-                best[j] = misfit if better else best[j]
-                best_y[j] = np.float32(y) if better else best_y[j]
-                best_x[j] = np.float32(x) if better else best_x[j]
+        misfit = spread(np.float32(0.0))
+        for near in range(i - 1, i + 2):
+            row = min(max(near, 0), height - 1)
+            source = min(max(row + y, 0), height - 1) * before.shape[1]
+            for beside in range(j - 1, j + 2):
+                column = min(max(beside, 0), width - 1)
+                misfit += abs(load(before, source + column) - spread(now[row, column]))
+        store(misfits, (y + rules.up) * SIDE, misfit)
+    best, best_y, best_x = np.float32(np.inf), 0, 0
+    for y in range(2 * rules.up + 1):
+        for x in range(2 * rules.left + 1):
+            if misfits[y, x] < best:
+                best, best_y, best_x = misfits[y, x], y - rules.up, x - rules.left
+    return best_y, best_x
 
 
 @kernel
