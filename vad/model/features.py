@@ -206,10 +206,12 @@ def _normalised(now: Planes, before: Planes, block: int, floor: float, spans: Sp
             mean, square = mean / count, square / count
             scale = np.float32(1.0) / (np.sqrt(max(square - mean * mean, np.float32(0.0))) + np.float32(floor))
             cell, place = out[row], 2 * (i % 2) + j % 2
-            for k in range(values):
-                y, x = i * block + k // block, j * block + k % block
-                cell[4 * k + place] = (now[y, x] - mean) * scale
-                cell[4 * (values + k) + place] = (before[y, x] - mean) * scale
+            for y in range(block):
+                new, old = now[i * block + y, j * block :], before[i * block + y, j * block :]
+                for x in range(block):
+                    k = 4 * (y * block + x) + place
+                    cell[k] = (new[x] - mean) * scale
+                    cell[4 * values + k] = (old[x] - mean) * scale
 
 
 @kernel
