@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 from parts import SOURCE, board, choice, lines, number, states, word
-from promql import CAMERAS, ENGINES, out_of_balance, rate
+from promql import CAMERAS, ENGINES, WINDOW, all_of_it, out_of_balance, rate
 
 NOW = (
     word("State", "What the stream does.", {"{{state}}": f"vad_stream_state{{{CAMERAS}}} == 1"}),
@@ -42,6 +42,18 @@ SCORE = (
     ),
     states("Incident", "1 while one is open.", {"open": f"vad_incidents_open{{{CAMERAS}}}"}),
     states("Stage", "How much the calibration knows.", {"{{stage}}": f"vad_calibration_stage{{{CAMERAS}}}"}),
+    lines(
+        "Judged, hours in a day",
+        "Video in which an incident could have been raised: nothing is while it learns, ails, or is away.",
+        {"judged": f"increase(vad_judged_seconds_total{{{CAMERAS}}}[1d]) / 3600"},
+        width=12,
+    ),
+    lines(
+        "Verdicts",
+        "What was said of its incidents since the engine started; expected: unusual, but known.",
+        {"{{verdict}}": f"sum by (verdict) (vad_verdicts_total{{{CAMERAS}}})"},
+        width=12,
+    ),
 )
 
 STREAM = (
@@ -64,6 +76,19 @@ STREAM = (
         "In flight and unaccounted for",
         "Frames on their way through the stages; those that the ledger has lost (a defect).",
         {"in flight": f"vad_frames_in_flight{{{CAMERAS}}}", "unaccounted": out_of_balance(CAMERAS)},
+    ),
+    lines(
+        "Frames never decoded",
+        "Frames a second above the analysis rate that no other refers to: it costs nothing to leave them out.",
+        {"spared": f"sum(rate(vad_frames_spared_total{{{CAMERAS}}}{WINDOW})) or vector(0)"},
+        width=12,
+    ),
+    lines(
+        "Analysis rate",
+        "Share of its own rate at which it is analysed: below 100 % while the machine is overloaded.",
+        {"rate": f"vad_analysis_rate_ratio{{{CAMERAS}}} or {all_of_it('vad_stream_up', CAMERAS)}"},
+        unit="percentunit",
+        width=12,
     ),
     states("State", "What the stream did.", {"{{state}}": f"vad_stream_state{{{CAMERAS}}} == 1"}, width=24),
     lines(

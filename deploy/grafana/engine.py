@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parts import board, choice, lines, number
-from promql import ENGINES, latency, out_of_balance, quantile, rate
+from promql import ENGINES, all_of_it, latency, out_of_balance, quantile, rate
 
 
 def value(metric: str) -> str:
@@ -97,6 +97,11 @@ EVENTS = (
         unit="bytes",
     ),
     lines(
+        "Journal: events kept",
+        "What subscribers can still be given again.",
+        {"kept": f"{value('vad_event_last_sequence')} - {value('vad_event_first_sequence')} + 1"},
+    ),
+    lines(
         "Bus: connections",
         "Open to bus and replay, opened and turned away in an hour.",
         {
@@ -137,14 +142,75 @@ EVENTS = (
             "{{bridge}}: dead letters": value("vad_bridge_dead_letters_total"),
             "{{bridge}}: lost": value("vad_bridge_lost_total"),
         },
+        width=24,
+    ),
+)
+
+EVIDENCE = (
+    lines(
+        "Evidence in an hour: kept and not kept",
+        "disk: full or failing; overload: too much waited; too_big: one alone exceeds keep_mib; defect: see the log.",
+        {
+            "kept": f"increase(vad_evidence_written_total{{{ENGINES}}}[1h])",
+            "not kept: {{reason}}": f"increase(vad_evidence_dropped_total{{{ENGINES}}}[1h])",
+        },
+    ),
+    lines(
+        "Evidence: size",
+        "On disk, and at most: beyond it the oldest is deleted.",
+        {"used": value("vad_evidence_used_bytes"), "limit": value("vad_evidence_limit_bytes")},
+        unit="bytes",
+    ),
+    lines(
+        "Evidence: age of the oldest",
+        "Well below keep_days the bound on its size is what deletes it: a larger keep_mib keeps it longer.",
+        {"oldest": f"time() - {value('vad_evidence_oldest_timestamp_seconds')}"},
+        unit="s",
+    ),
+)
+
+OVERLOAD = (
+    lines(
+        "Overloaded",
+        "1 while the machine cannot keep up, and cameras are analysed at a lower rate.",
+        {"overloaded": value("vad_overload")},
+    ),
+    lines(
+        "Lowest analysis rate",
+        "Share of its own rate at which the camera that gives up most is analysed.",
+        {
+            "lowest": f"min by (instance) ({value('vad_analysis_rate_ratio')})"
+            f" or on (instance) {all_of_it('vad_overload', ENGINES)}"
+        },
+        unit="percentunit",
+    ),
+    lines(
+        "Cameras at a lower rate",
+        "How many give up some of their analysis.",
+        {"cameras": f"count({value('vad_analysis_rate_ratio')}) or vector(0)"},
+    ),
+)
+
+HTTP = (
+    lines(
+        "HTTP: answers a second, by status",
+        "Of API and console. 401, 403 and 429 are refusals; 500 is a defect.",
+        {"{{code}}": rate("vad_http_responses_total", ENGINES, by="code")},
+        width=12,
+    ),
+    lines(
+        "HTTP: refusals and faults in an hour",
+        "401: no good token; 403: the role does not suffice; 429: too often; 5xx: not now, or a defect.",
+        {"{{code}}": f'sum by (code) (increase(vad_http_responses_total{{{ENGINES},code=~"401|403|429|5.."}}[1h]))'},
+        width=12,
     ),
 )
 
 MACHINE = (
     lines(
         "Memory",
-        "Of the engine's process.",
-        {"resident": value("process_resident_memory_bytes")},
+        "Of the engine's process; the cameras' latest packets, kept for evidence, are part of it.",
+        {"resident": value("process_resident_memory_bytes"), "latest video": value("vad_evidence_ring_bytes")},
         unit="bytes",
     ),
     lines("Cores used", "CPU seconds a second.", {"{{instance}}": rate("process_cpu_seconds_total", ENGINES)}),
@@ -155,9 +221,17 @@ MACHINE = (
     ),
     lines(
         "Disk of the storage folder",
-        "For journal and calibrations.",
+        "For journal, evidence and calibrations.",
         {"free": value("vad_storage_free_bytes"), "size": value("vad_storage_size_bytes")},
         unit="bytes",
+    ),
+    lines(
+        "Streams, by what decodes them",
+        "Those that are up.",
+        {
+            "GPU": f"count({value('vad_stream_decoded_by_gpu')}) or vector(0)",
+            "CPU": f"count({value('vad_stream_up')} == 1 unless on (instance, camera) vad_stream_decoded_by_gpu)",
+        },
     ),
     lines(
         "GPU memory",
@@ -182,5 +256,13 @@ ENGINE = board(
     "vad: engine",
     __doc__,
     variables=[choice("instance", "Engine", "label_values(vad_engine_info, instance)", many=True)],
-    rows=(("Stages", STAGES), ("Ledger", LEDGER), ("Events", EVENTS), ("Machine", MACHINE)),
+    rows=(
+        ("Stages", STAGES),
+        ("Overload", OVERLOAD),
+        ("Ledger", LEDGER),
+        ("Events", EVENTS),
+        ("Evidence", EVIDENCE),
+        ("API and console", HTTP),
+        ("Machine", MACHINE),
+    ),
 )

@@ -94,6 +94,18 @@ BUDGET = (
         limits=(1, 3),
         links=True,
     ),
+    lines(
+        "Cameras that can raise incidents",
+        "Seconds judged a second: cameras that learn, ail or are away raise none.",
+        {"judged": rate("vad_judged_seconds_total", ENGINES), "all": f"count(vad_stream_up{{{ENGINES}}})"},
+        width=12,
+    ),
+    lines(
+        "Verdicts",
+        "What was said of incidents since the engine started; expected: unusual, but known.",
+        {"{{verdict}}": f"sum by (verdict) (vad_verdicts_total{{{ENGINES}}})"},
+        width=12,
+    ),
 )
 
 FRAMES = (

@@ -19,6 +19,11 @@ def rate(metric: str, selector: str, *, by: str = "") -> str:
     return f"sum{f' by ({by}) ' if by else ''}(rate({metric}{{{selector}}}{WINDOW}))"
 
 
+def all_of_it(metric: str, selector: str) -> str:
+    """1 for each series of ``metric``: a share that is absent while it is whole."""
+    return f"1 + 0 * {metric}{{{selector}}}"
+
+
 def out_of_balance(selector: str) -> str:
     """Frames that the ledger cannot account for. One scrape reads all of it at the same instant."""
     return (

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -57,6 +58,7 @@ def site(folder: Path, footage: Path, hook: str) -> dict[str, Any]:
         "bridges": [{"type": "webhook", "url": hook, "secret_key": "hunter2"}],
         "http": {"bind": "127.0.0.1:0"},
         "storage": {"dir": str(folder / "data")},
+        "evidence": {"before_s": 1, "after_s": 1},
     }
 
 
@@ -76,9 +78,9 @@ def monitored(tmp_path_factory: pytest.TempPathFactory, footage: Path) -> Iterat
         running = Monitored(told["http.started"]["address"], prometheus, log, time.time())
         wait_for(lambda: is_settled(prometheus), timeout_s=120.0, what="a camera's life to show in the metrics")
         miss_some_events(told["engine.started"]["bus"])
-        wait_for(
-            lambda: len(prometheus.query("increase(vad_replay_requests_total[10s])")) > 0, what="the replay to show"
-        )
+        use_the_api(told["http.started"]["address"])
+        for what in ("vad_replay_requests_total", "vad_verdicts_total", 'vad_http_responses_total{code="403"}'):
+            wait_for(lambda what=what: len(prometheus.query(f"increase({what}[10s])")) > 0, what=f"{what} to show")
         yield running
     finally:
         engine.send_signal(signal.SIGTERM)
@@ -113,6 +115,7 @@ def is_settled(prometheus: Prometheus) -> bool:
         'vad_stream_reconnects_total{camera="walk"} > 1',
         'vad_calibration_stage{camera="walk",stage="calibrated"}',
         "vad_bridge_sent_total > 0",
+        "vad_evidence_written_total > 0",
     )
     return all(prometheus.query(query) for query in needed)
 
@@ -121,3 +124,11 @@ def miss_some_events(bus: str) -> None:
     """A subscriber that asks for what was raised before it came."""
     with Subscriber(bus, since=0) as subscriber:
         assert subscriber.receive(20.0) is not None, "nothing was replayed"
+
+
+def use_the_api(address: str) -> None:
+    """A verdict, and a request under a name that is not this machine's, which is refused."""
+    (newest,) = httpx.get(f"{address}/api/v1/incidents", params={"limit": 1}, timeout=20.0).json()["incidents"]
+    verdict = f"{address}/api/v1/events/{newest['incident']}/verdict"
+    assert httpx.put(verdict, json={"verdict": "expected"}, timeout=20.0).status_code == 200
+    assert httpx.get(f"{address}/api/v1/status", headers={"host": "elsewhere"}, timeout=20.0).status_code == 403

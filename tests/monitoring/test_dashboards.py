@@ -149,6 +149,15 @@ class TestAgainstTheRunningEngine:
         assert len(wanted) > 30
         assert wanted - exported == ONLY_ELSEWHERE
 
+    def test_every_family_of_the_engine_is_on_a_dashboard_or_in_an_alert(self, monitored: Monitored) -> None:
+        shown = {name for query in queries() for name in metric_names(query.expression)} | {"vad_engine_info"}
+        for group in yaml.safe_load(RULES.read_text())["groups"]:
+            shown |= {name for rule in group["rules"] for name in metric_names(rule["expr"])}
+        families = text_string_to_metric_families(httpx.get(f"{monitored.address}/metrics", timeout=20.0).text)
+        ours = {family.name for family in families if family.name.startswith("vad_")}
+        assert len(ours) > 40
+        assert [name for name in sorted(ours) if not any(each.startswith(name) for each in shown)] == []
+
     def test_every_variable_offers_a_choice(self, monitored: Monitored) -> None:
         for path in BOARDS:
             for variable in json.loads(path.read_text())["templating"]["list"]:

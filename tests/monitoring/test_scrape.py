@@ -35,7 +35,20 @@ CONTRACT = (
 )
 """What outsiders rely on."""
 
-BOUNDED = {"camera", "reason", "code", "state", "stage", "issue", "type", "queue", "result", "bridge", "le"} | {
+BOUNDED = {
+    "camera",
+    "reason",
+    "code",
+    "state",
+    "stage",
+    "issue",
+    "type",
+    "queue",
+    "result",
+    "bridge",
+    "verdict",
+    "le",
+} | {
     "version",
     "device",
     "weights_sha256",

@@ -114,6 +114,7 @@ class Evidence:
             waiting=len(self._waiting),
             used_bytes=self.store.used_bytes,
             limit_bytes=self.store.limit_bytes,
+            oldest_wall_s=self.store.oldest_wall_s,
             ring_bytes=sum(witness.size_bytes for witness in list(self._witnesses.values())),
         )
 

@@ -69,6 +69,11 @@ class EvidenceStore:
         return self._used_bytes
 
     @property
+    def oldest_wall_s(self) -> float | None:
+        """When the oldest evidence was written, UTC; None without any."""
+        return next((kept.written_s for kept in list(self._kept.values())), None)  # a copy: others may change it
+
+    @property
     def limit_bytes(self) -> int:
         return self._limit_bytes
 

@@ -258,6 +258,7 @@ class EngineCollector(Collector):
         yield _answers(status)
         yield _refused(status)
         yield _not_kept(status)
+        yield _oldest_kept(status)
         for family, name, text, of_bridge in PER_BRIDGE:
             metric = family(name, text, labels=["bridge"])
             for bridge, told in status.bridges.items():
@@ -294,6 +295,14 @@ def _not_kept(status: EngineStatus) -> Metric:
     family = CounterMetricFamily("vad_evidence_dropped", "Evidence that was not kept, by reason.", labels=["reason"])
     for reason, times in status.evidence.dropped.items():
         family.add_metric([reason], times)
+    return family
+
+
+def _oldest_kept(status: EngineStatus) -> Metric:
+    text = "When the oldest evidence was written, seconds since 1970; none without any."
+    family = GaugeMetricFamily("vad_evidence_oldest_timestamp_seconds", text, labels=[])
+    if status.evidence.oldest_wall_s is not None:
+        family.add_metric([], round(status.evidence.oldest_wall_s, 3))
     return family
 
 

@@ -120,7 +120,7 @@ class BridgeStatus:
 class EvidenceStatus:
     """Evidence kept since the start, and not kept, by reason; what it takes on disk, and its cameras' video in memory.
 
-    ``waiting`` requests are yet to be written.
+    ``waiting`` requests are yet to be written. ``oldest_wall_s`` is when the oldest was written, None without any.
     """
 
     written: int = 0
@@ -128,6 +128,7 @@ class EvidenceStatus:
     waiting: int = 0
     used_bytes: int = 0
     limit_bytes: int = 0
+    oldest_wall_s: float | None = None
     ring_bytes: int = 0
 
 

@@ -24,7 +24,7 @@ def http_routes(state: AppState) -> list[BaseRoute]:
     """What the HTTP server mounts beside ``/metrics``: the API under ``/api/v1`` and the console, behind the gate."""
     inside = Starlette(exception_handlers=HANDLERS)
     inside.state.vad = state
-    gate = Gate(inside, settings=state.settings, door=state.door)
+    gate = Gate(inside, settings=state.settings, door=state.door, answered=state.answered)
     inside.router.routes += [Mount(PREFIX, Headed(api(state))), *session_routes(state, gate), *console_routes(state)]
     return [Mount("", gate)]
 

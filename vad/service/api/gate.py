@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
+from prometheus_client import Counter
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -46,8 +47,8 @@ PAGE_HEADERS = {
 class Gate:
     """An ASGI application around another: lets a request through with its ``Caller``, or answers it itself."""
 
-    def __init__(self, app: ASGIApp, *, settings: HttpSettings, door: Door) -> None:
-        self._app, self._settings, self._door = app, settings, door
+    def __init__(self, app: ASGIApp, *, settings: HttpSettings, door: Door, answered: Counter) -> None:
+        self._app, self._settings, self._door, self._answered = app, settings, door, answered
         self._clock = door.clock
         self._rate = Buckets(rate_per_s=settings.rate_per_s, burst=settings.rate_per_s * BURST_S)
         self._failures = Buckets(rate_per_s=FAILURES_PER_S, burst=FAILURES_AT_ONCE)
@@ -58,7 +59,7 @@ class Gate:
             return
         request = Request(scope, receive)
         told: dict[str, str] = {}
-        send = _with_headers(send, request, told)
+        send = self._told(send, request, told)
         try:
             caller = await self._admit(request, told)
             scope.setdefault("state", {})["caller"] = caller
@@ -155,6 +156,20 @@ class Gate:
         if not taken:
             raise _too_often("too many requests", limit.wait_s(key, now_s=now_s))
 
+    def _told(self, send: Send, request: Request, told: Mapping[str, str]) -> Send:
+        """Answers are counted, and say what the application has not said itself."""
+        of_kind = API_HEADERS if request.url.path.startswith(API_PREFIX) else PAGE_HEADERS
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._answered.labels(code=message["status"]).inc()
+                headers = MutableHeaders(scope=message)
+                for name, value in {**ALWAYS, **of_kind, **told}.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        return sending
+
     def _refused(self, request: Request, problem: HTTPException) -> Response:
         """A person at a browser is sent to the login; everything else gets the problem."""
         path = request.url.path
@@ -217,17 +232,3 @@ def _bad_token(why: str) -> Problem:
 def _too_often(detail: str, wait_s: int) -> Problem:
     headers = {"Retry-After": str(wait_s)}
     return Problem(429, f"{detail}; try again in {wait_s} s", kind="too-often", retry_s=wait_s, headers=headers)
-
-
-def _with_headers(send: Send, request: Request, told: Mapping[str, str]) -> Send:
-    """What the application has not said itself."""
-    of_kind = API_HEADERS if request.url.path.startswith(API_PREFIX) else PAGE_HEADERS
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in {**ALWAYS, **of_kind, **told}.items():
-                headers.setdefault(name, value)
-        await send(message)
-
-    return sending

@@ -49,6 +49,11 @@ class AppState:
             "vad_verdicts", "Verdicts given on incidents.", ["camera", "verdict"], registry=engine.registry
         )
 
+        self.answered = Counter(
+            "vad_http_responses", "Answers of API and console, by status code.", ["code"], registry=engine.registry
+        )
+        self.answered.labels(code=500)  # there from the start, so that the first one is seen to happen
+
     @property
     def journal_path(self) -> Path:
         return self.engine.journal_path
