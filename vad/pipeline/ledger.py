@@ -63,12 +63,15 @@ class Ledger:
         """The camera is no more, and its account with it."""
         del self._books[camera]
 
-    def received(self, camera: str) -> None:
-        """One frame was decoded."""
+    def received(self, camera: str, *, dropped: DropReason | None = None) -> None:
+        """One frame came; ``dropped`` at once, if it goes no further."""
         books = self._books[camera]
         with books.lock:
             books.received += 1
-            books.in_flight += 1
+            if dropped is None:
+                books.in_flight += 1
+            else:
+                books.dropped[dropped] += 1
 
     def dropped(self, camera: str, reason: DropReason, frames: int = 1) -> None:
         books = self._books[camera]

@@ -251,21 +251,33 @@ class CameraStream:
         corrupt_before, spared_before = self.status.corrupt_packets, self.status.frames_spared
         try:
             with self._reader(generation) as reader:
-                for frame in reader:
-                    generation.deadline_s = None  # the time until the next frame is asked for is not the camera's
-                    if not self._admit(generation, frame):
-                        return
-                    self.status.fps = reader.measured_fps
-                    self.status.decoder = reader.info.decoder if reader.info else ""
-                    self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
-                    self.status.frames_spared = spared_before + reader.spared_frames
-                    self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
+                try:
+                    self._follow(generation, reader, corrupt_before, spared_before)
+                finally:
+                    if not generation.abandoned:
+                        self._tell(reader, corrupt_before, spared_before)
         except StreamError as exc:
             generation.continues = reader if exc.code in CONTINUABLE else None
             raise
         finally:
             generation.deadline_s = None
             self._flush(generation)
+
+    def _follow(self, generation: _Generation, reader: Reader, corrupt_before: int, spared_before: int) -> None:
+        for frame in reader:
+            generation.deadline_s = None  # the time until the next frame is asked for is not the camera's
+            if not self._admit(generation, frame):
+                return
+            if frame is not None:  # often enough: what is not analysed must cost next to nothing
+                self._tell(reader, corrupt_before, spared_before)
+            self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
+
+    def _tell(self, reader: Reader, corrupt_before: int, spared_before: int) -> None:
+        """Let the status say what the reader knows."""
+        self.status.fps = reader.measured_fps
+        self.status.decoder = reader.info.decoder if reader.info else ""
+        self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
+        self.status.frames_spared = spared_before + reader.spared_frames
 
     def _reader(self, generation: _Generation) -> Reader:
         """The next run's reader, on the stream that the last one left open or on a new one."""
@@ -292,12 +304,10 @@ class CameraStream:
         with self._lock:
             if generation.abandoned:
                 return False
-            self._ledger.received(self.camera)
             skipped = self._why_skipped(generation, frame)
+            self._ledger.received(self.camera, dropped=skipped)
             clip = None if frame is None or skipped else generation.window.push(frame)
         self.status.frames_decoded += 1
-        if skipped is not None:
-            self._ledger.dropped(self.camera, skipped)
         if clip is not None:
             self._hand_over(clip)
         if self.status.state is not CameraState.UP:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from av import Packet, VideoFrame
 from av.video.stream import VideoStream
@@ -18,8 +18,7 @@ ASK_EVERY = 8
 _OLDEST_BELIEVED_WALL_S = 1e9  # a camera whose clock was never set sends RTCP times in 1970 or 1900
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """When a packet came, before it was decoded. ``wall_s`` is None in a recording, where media time decides it."""
 
     arrived_s: float

@@ -29,18 +29,15 @@ _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 
 
 class Decoder:
-    """Decodes one stream's packets. ``codec`` names what the last good frame was made of."""
+    """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew)."""
 
     def __init__(self, context: VideoCodecContext, *, parallel: bool) -> None:
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
         self._failures = 0 if context.is_hwaccel else None  # None: not, or no longer, in doubt
-        self._references = References(context.name, context.extradata)
+        self.codec: str = context.name
+        self._references = References(self.codec, context.extradata)
         self._in_vain = 0
         self._trial: VideoCodecContext | None = None
-
-    @property
-    def codec(self) -> str:
-        return self._context.name
 
     @property
     def profile(self) -> str | None:
@@ -107,7 +104,7 @@ class Decoder:
         except CORRUPT:
             return []
         if frames:
-            self._context, self._trial = self._trial, None
+            self._context, self._trial, self.codec = self._trial, None, other
             self._references = References(other, self._context.extradata)
         return frames
 

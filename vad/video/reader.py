@@ -177,8 +177,8 @@ class Reader:
         while self._pending:
             yield self._pending.pop(0)
         for packet in feed.packets():
-            self._refuse_stall()  # FFmpeg's time-out flushes the packet held by its parser before it is reported
             latest = self._arrivals.note(packet)
+            self._refuse_stall(latest.arrived_s)  # FFmpeg flushes its parser's packet before it reports a time-out
             if self._tape is not None:
                 self._tape.add(packet, self._packet_s(packet, latest))
             stamp_s = self._in_seconds(packet.pts, packet) if packet.pts is not None and feed.stamped else None
@@ -329,9 +329,9 @@ class Reader:
             self._clock.wait(self._stop, timeout_s=wait_s)
         return Arrival(self._clock.monotonic_s(), None, WallSource.FILE)
 
-    def _refuse_stall(self) -> None:
+    def _refuse_stall(self, now_s: float) -> None:
         """FFmpeg's socket time-out sees silence; this sees a stream that talks but never gives a good frame."""
-        silent_s = self._clock.monotonic_s() - self._last_good_s
+        silent_s = now_s - self._last_good_s
         if silent_s > self.config.read_timeout_s:
             raise self._error(
                 StreamCode.TIMEOUT,

@@ -7,7 +7,7 @@ in the run) is decoded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from av import Packet
 from av.video.stream import VideoStream
@@ -20,8 +20,7 @@ MOST_HELD = 64
 """Frames that a decoder may hold before it gives them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spared:
+class Spared(NamedTuple):
     """A frame that was not decoded."""
 
     stamp_s: float
