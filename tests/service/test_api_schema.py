@@ -20,6 +20,7 @@ import pytest
 
 from tests.service.serving import Service, serve
 from tests.service.test_api import CLIP, HISTORY, incident
+from vad.service.api.openapi import WORDS
 from vad.service.api.requests import EXAMPLE_INCIDENT
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -73,14 +74,41 @@ def test_every_operation_says_what_it_does_and_how_it_can_fail(document: dict[st
     assert set(document["components"]["securitySchemes"]) == {"bearer", "session"}
 
 
-def test_examples_are_valid(document: dict[str, Any]) -> None:
-    found = 0
-    for name, schema in document["components"]["schemas"].items():
-        for example in [schema["example"]] if "example" in schema else []:
-            whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
-            jsonschema.Draft202012Validator(whole).validate(example)
-            found += 1
-    assert found >= 4
+def contents(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every body that is JSON or text: where, its status (or "request"), its media type's object."""
+    for name, operation in operations(document):
+        bodies = {"request": operation["requestBody"]} if "requestBody" in operation else {}
+        for status, body in {**bodies, **operation["responses"]}.items():
+            for media_type, content in body.get("content", {}).items():
+                if "json" in media_type or media_type.startswith("text/"):
+                    yield f"{name} {status} {media_type}", status, content
+
+
+def test_every_body_has_an_example_that_is_valid(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    seen = set()
+    for where, status, content in contents(document):
+        schema = content["schema"]
+        named = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
+        example = content.get("example", named.get("example"))
+        assert example, where
+        validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+        validator.validate(example)
+        assert "properties" not in named or set(example) <= set(named["properties"]), where
+        seen.add(status)
+        if status.isdigit() and int(status) >= 400:
+            assert example["status"] == int(status), where
+    assert {"request", "200", "201", "206", *map(str, WORDS)} - {"406"} == seen
+
+
+def test_examples_of_schemas_are_valid(document: dict[str, Any]) -> None:
+    found = {
+        name: schema["example"] for name, schema in document["components"]["schemas"].items() if "example" in schema
+    }
+    assert {"Event", "Problem", "Camera", "IncidentRow", "NewCamera"} <= set(found)
+    for name, example in found.items():
+        whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.Draft202012Validator(whole).validate(example)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from vad.errors import JournalError
 from vad.events.archive import Wanted
 from vad.events.journal import StoredEvent
+from vad.service.api import examples
 from vad.service.api.evidence import links_of
 from vad.service.api.incidents import find, row_of
 from vad.service.api.models_events import EventDetails, Events, VerdictGiven
@@ -80,7 +81,7 @@ def events(
         200: {
             "description": "Server-sent events: `id` is an event's id, `data` the event. `event: lost` tells of events "
             "that are kept no more, with `epoch`, `first` and `last` (or null).",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": examples.STREAM}},
         },
         **problems(422),
     },

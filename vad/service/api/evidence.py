@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from vad.pipeline.evidence_store import EvidenceFiles
+from vad.service.api import examples
 from vad.service.api.incidents import find
 from vad.service.api.models_events import EvidenceLinks
 from vad.service.api.openapi import problems
@@ -35,7 +36,7 @@ TYPES = {Part.CLIP: "video/mp4", Part.SEEN: "image/jpeg", Part.EXPECTED: "image/
 CONTENT = {
     "video/mp4": {"schema": {"type": "string", "format": "binary"}},
     "image/jpeg": {"schema": {"type": "string", "format": "binary"}},
-    "application/json": {"schema": {"type": "object"}},
+    "application/json": {"schema": {"type": "object"}, "example": examples.KEPT},
 }
 
 

@@ -11,6 +11,8 @@ from fastapi.openapi.utils import get_openapi
 
 from vad import __version__
 from vad.events.schema import AnomalyMessage, CameraMessage, EngineMessage, JournalMessage, OtherMessage
+from vad.service.api import examples
+from vad.service.api.problem_examples import NO_CAMERA, PROBLEMS
 from vad.service.api.problems import MEDIA_TYPE
 
 DESCRIPTION = """What the engine sees, raised and keeps, and how to tell it what to do.
@@ -70,16 +72,7 @@ PROBLEM: dict[str, Any] = {
         },
         "retry_s": {"type": "integer", "description": "seconds to wait"},
     },
-    "example": {
-        "type": "urn:vad:problem:no-camera",
-        "title": "Not Found",
-        "status": 404,
-        "detail": "no camera has the id 'gate'",
-        "instance": "/api/v1/cameras/gate",
-        "what": "camera",
-        "got": "gate",
-        "allowed": "an id that /api/v1/cameras lists",
-    },
+    "example": NO_CAMERA,
 }
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`vad_ID_SECRET`, made by `vad tokens new`"},
@@ -108,6 +101,8 @@ def document(app: FastAPI) -> dict[str, Any]:
             schemas.pop(name, None)
         schemas["Problem"] = PROBLEM
         schemas |= _events()
+        for name, example in examples.OF_SCHEMAS.items():
+            schemas[name]["example"] = example
         for path in made["paths"].values():
             for operation in (each for method, each in path.items() if method in METHODS):
                 _complete(operation)
@@ -124,7 +119,9 @@ def _complete(operation: dict[str, Any]) -> None:
         responses.setdefault(str(status), {"description": WORDS[status]})
     for status, response in ((int(status), response) for status, response in responses.items()):
         if status >= 400:
-            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            is_camera = status == 404 and "cameras" in operation.get("tags", ())
+            example = NO_CAMERA if is_camera else PROBLEMS[status]
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}}
         if status in (429, 503, 507):
             response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
     operation["responses"] = dict(sorted(responses.items()))
