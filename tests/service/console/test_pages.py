@@ -111,6 +111,26 @@ def test_the_theme_is_kept_by_the_browser_and_written_by_the_server(visitor: Vis
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("chosen", [None, "light", "dark"])
+def test_a_chosen_theme_goes_before_the_system_s_also_on_canvases(
+    visitor: Visitor, system: str, chosen: str | None
+) -> None:
+    page = visitor.open("/cameras/walk")
+    page.emulate_media(color_scheme=system)  # type: ignore[arg-type]
+    if chosen is not None:
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", chosen)
+    seen = page.evaluate(
+        """() => { const of = getComputedStyle(document.querySelector('canvas'));
+        return [getComputedStyle(document.body).backgroundColor, of.getPropertyValue('--curve'), of.colorScheme] }"""
+    )
+    light = (chosen or system) == "light"
+    assert seen[:2] == (
+        ["rgb(244, 246, 247)", "rgb(59, 74, 84)"] if light else ["rgb(15, 19, 21)", "rgb(183, 195, 202)"]
+    )
+    assert seen[2] == (chosen or "light dark")
+
+
 def test_times_are_local_and_tell_utc_when_pointed_at(visit: Callable[..., Visitor], site: Site) -> None:
     row = site.closed_incident()
     page = visit(site.address, timezone_id="Asia/Kathmandu").open(f"/events/{row['incident']}")

@@ -7,7 +7,13 @@ const RIGHT = 10;
 const TOP = 8;
 const BOTTOM = 20;
 const MOST_OVER = 3;
+const COLOURS = ["text", "muted", "line", "surface", "sunken", "curve", "limit", "link", "alarm-bg"];
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400];
+
+// a canvas wants a colour where the style sheet says light-dark(): what is known to be one is computed
+for (const name of COLOURS) {
+  CSS.registerProperty({ name: `--${name}`, syntax: "<color>", inherits: true, initialValue: "transparent" });
+}
 
 export class Curve {
   /** `clock(t)` writes a time of the x axis. */
@@ -52,7 +58,7 @@ export class Curve {
 
   paint(g, frame, ink) {
     const { points, bands, marks, head, trial, gap } = this.data;
-    for (const [from, to] of bands) fillBand(g, frame, from, to, ink.alarmBg);
+    for (const [from, to] of bands) fillBand(g, frame, from, to, ink["alarm-bg"]);
     unjudged(g, frame, points, ink, gap);
     axes(g, frame, ink, this.clock);
     g.save();
@@ -117,11 +123,7 @@ class Frame {
 
 function colours(element) {
   const style = getComputedStyle(element);
-  const of = (name) => style.getPropertyValue(name).trim();
-  return {
-    text: of("--text"), muted: of("--muted"), line: of("--line"), surface: of("--surface"), sunken: of("--sunken"),
-    curve: of("--curve"), limit: of("--limit"), link: of("--link"), alarmBg: of("--alarm-bg"),
-  };
+  return Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`)]));
 }
 
 function fillBand(g, frame, from, to, colour) {
