@@ -150,8 +150,8 @@ def judge(one: list[Sample], many: list[Sample], *, cameras: int) -> dict[str, o
     settled = [sample for sample in many if sample.at_s >= 60.0] or many[-1:]
     growth = max(sample.rss_mib for sample in settled) / settled[0].rss_mib
     a_camera_mib = (many[-1].rss_mib - one[-1].rss_mib) / max(1, cameras - 1)
-    last = many[-1]
-    passed = last.lost == 0 and last.p95_s < MOST_P95_S and growth <= FLAT and a_camera_mib <= MOST_MIB_A_CAMERA
+    last, p95_s = many[-1], max(sample.p95_s for sample in settled)
+    passed = last.lost == 0 and p95_s < MOST_P95_S and growth <= FLAT and a_camera_mib <= MOST_MIB_A_CAMERA
     return {
         "cameras": cameras,
         "minutes": round(last.at_s / 60.0, 1),
@@ -159,7 +159,7 @@ def judge(one: list[Sample], many: list[Sample], *, cameras: int) -> dict[str, o
         "frames scored": last.scored,
         "frames lost": last.lost,
         "latency p50, ms": round(last.p50_s * 1e3),
-        "latency p95, ms (under 1000)": round(last.p95_s * 1e3),
+        "highest latency p95, ms (under 1000)": round(p95_s * 1e3),
         "memory, MiB": round(last.rss_mib),
         "memory a camera beyond 1, MiB (40)": round(a_camera_mib, 1),
         "memory growth after a minute (1.05)": round(growth, 3),

@@ -42,7 +42,7 @@ from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
 from vad.pipeline.pacing import Pacing
-from vad.pipeline.scoring import Item, ScoringWorker
+from vad.pipeline.scoring import LATENCIES_KEPT, Item, ScoringWorker
 from vad.pipeline.stages import Stages
 from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
 from vad.pipeline.tap import EventTap
@@ -207,9 +207,10 @@ class Engine(CameraControl):
     def journal_path(self) -> Path:
         return self.config.storage.dir / JOURNAL_NAME
 
-    def latency_quantiles_s(self, shares: Sequence[float]) -> list[float]:
-        """From a frame's arrival to its score, seconds, over the last frames scored; nan before the first."""
-        latencies = sorted(self._scoring.latencies_s) if self._scoring else []
+    def latency_quantiles_s(self, shares: Sequence[float], *, frames: int = LATENCIES_KEPT) -> list[float]:
+        """From a frame's arrival to its score, seconds, over the last ``frames`` scored; nan before the first."""
+        kept = list(self._scoring.latencies_s) if self._scoring else []
+        latencies = sorted(kept[-frames:])
         if not latencies:
             return [math.nan for _ in shares]
         return [latencies[min(len(latencies) - 1, int(share * len(latencies)))] for share in shares]

@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 
 GONE = frozenset({CameraState.STALLED, CameraState.BACKOFF, CameraState.ENDED, CameraState.PAUSED})
 POLL_S = 0.5
-LATENCIES_KEPT = 50_000
+LATENCIES_KEPT = 4_096
+"""Few enough to be sorted while others wait: a call that is not Python lets nobody in."""
+
 SAVE_EVERY_S = 60.0
 """A killed engine loses at most this much of what it learnt."""
 
