@@ -81,14 +81,20 @@ STREAM = (
         "Frames never decoded",
         "Frames a second above the analysis rate that no other refers to: it costs nothing to leave them out.",
         {"spared": f"sum(rate(vad_frames_spared_total{{{CAMERAS}}}{WINDOW})) or vector(0)"},
-        width=12,
+        width=8,
+    ),
+    lines(
+        "Frames without the loop filter",
+        "Frames a second that are decoded more coarsely, for less, while the machine is overloaded.",
+        {"unfiltered": f"sum(rate(vad_frames_unfiltered_total{{{CAMERAS}}}{WINDOW})) or vector(0)"},
+        width=8,
     ),
     lines(
         "Analysis rate",
         "Share of its own rate at which it is analysed: below 100 % while the machine is overloaded.",
         {"rate": f"vad_analysis_rate_ratio{{{CAMERAS}}} or {all_of_it('vad_stream_up', CAMERAS)}"},
         unit="percentunit",
-        width=12,
+        width=8,
     ),
     states("State", "What the stream did.", {"{{state}}": f"vad_stream_state{{{CAMERAS}}} == 1"}, width=24),
     lines(

@@ -42,6 +42,8 @@ def test_cameras_are_slowed_down_by_priority_and_get_their_rate_back(
             assert later.cameras[name].analysis_ratio <= later.cameras["gate"].analysis_ratio
             assert later.cameras[name].frames.dropped[DropReason.OVERLOAD_RATE] > 0
         assert later.cameras["gate"].frames.scored > 1.1 * later.cameras["roof"].frames.scored
+        wait_for(lambda: engine.status().cameras["roof"].frames_unfiltered > 0, what="a key frame while behind")
+        assert b'vad_frames_unfiltered_total{camera="roof"}' in encode(engine.registry, "")[0]
         check_ledger(engine)
         for name, status in later.cameras.items():  # it loses nothing but what it says
             assert (
@@ -51,6 +53,8 @@ def test_cameras_are_slowed_down_by_priority_and_get_their_rate_back(
         runners[0].frame_s = 0.0
         wait_for(lambda: not engine.status().is_overloaded, what="the recovery")
         assert {camera.analysis_ratio for camera in engine.status().cameras.values()} == {1.0}
+        unfiltered = wait_for_frames(engine, "roof", 16).frames_unfiltered  # two seconds: a key frame or two
+        assert wait_for_frames(engine, "roof", 16).frames_unfiltered == unfiltered
     check_ledger(engine, stopped=True)
     told = [
         m for m in (decode(stored.body) for stored in read_journal(engine.journal_path)) if isinstance(m, EngineMessage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vad.clock import Clock, SystemClock
@@ -40,6 +41,7 @@ def read(
     continues: Reader | None = None,
     stop: threading.Event | None = None,
     tape: Tape | None = None,
+    is_behind: Callable[[], bool] = lambda: False,
     **settings: object,
 ) -> Outcome:
     """Run a Reader until it ends, or is stopped after ``at_most`` decoded frames. Never raises StreamError."""
@@ -54,6 +56,7 @@ def read(
         stop=stop,
         continues=continues,
         tape=tape,
+        is_behind=is_behind,
     )
     try:
         with reader:

@@ -126,6 +126,7 @@ class Failing:
     def __init__(self, extradata: bytes | None, error: type[av.FFmpegError], code: int) -> None:
         self.extradata, self._error = extradata, error(code, "CUDA_ERROR_UNKNOWN")
         self.thread_count, self.thread_type, self.asked = 1, "NONE", 0
+        self.color_range, self.reorder_depth = 0, 0
 
     def decode(self, packet: object) -> list[VideoFrame]:
         self.asked += 1
@@ -142,6 +143,8 @@ def test_a_gpu_that_fails_leaves_the_stream_to_the_cpu(film: Path, how: str, sai
         context = Failing(stream.codec_context.extradata, *kind)
         decoder = Decoder(context, parallel=False)  # type: ignore[arg-type]
         for packet in container.demux(stream):
+            if decoder._context.is_hwaccel:
+                assert decoder.filter_from(packet, is_filtered=False) == []  # as long as the device has it
             try:
                 pictures += decoder.decode(packet)
             except av.error.ExternalError:
@@ -152,6 +155,7 @@ def test_a_gpu_that_fails_leaves_the_stream_to_the_cpu(film: Path, how: str, sai
         assert corrupt == 5 * (MOST_FAILURES - 1) + 1
         assert len(pictures) == 40 - 5 * MOST_FAILURES
     assert not decoder._context.is_hwaccel
+    assert decoder.unfiltered_frames == 0
     assert [entry["detail"] for entry in said] == ["the GPU fails to decode: CUDA_ERROR_UNKNOWN; the CPU decodes"]
 
 

@@ -56,6 +56,7 @@ class Member:
             is_paused=self.is_paused,
             last_score_wall_s=score.frame.wall_s if score else None,
             analysis_ratio=self.stream.analysis_ratio,
+            frames_unfiltered=stream.frames_unfiltered,
         )
 
     def preview(self, false_alarms_per_day: float, *, seconds: float) -> Preview:

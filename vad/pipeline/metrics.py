@@ -41,6 +41,13 @@ PER_CAMERA: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], float | No
         "Frames above the analysis rate that were never decoded, since no other refers to them; none without any.",
         lambda c: c.frames_spared or None,
     ),
+    (
+        "counter",
+        "vad_frames_unfiltered",
+        "",
+        "Frames decoded without the loop filter, since the machine was overloaded; none without any.",
+        lambda c: c.frames_unfiltered or None,
+    ),
     ("gauge", "vad_frames_in_flight", "", "Frames decoded and not yet judged.", lambda c: c.frames.in_flight),
     ("gauge", "vad_stream_up", "", "1 while frames arrive.", lambda c: int(c.state is CameraState.UP)),
     ("gauge", "vad_stream_fps", ".3f", "Frames a second, measured from the media clock.", lambda c: c.fps),

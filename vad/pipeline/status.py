@@ -22,6 +22,7 @@ class StreamStatus:
     decoder: str = ""  # "cpu", or "cuda" where a GPU decodes
     frames_decoded: int = 0
     frames_spared: int = 0
+    frames_unfiltered: int = 0
     corrupt_packets: int = 0
     abandoned_readers: int = 0
     reconnects: dict[StreamCode, int] = field(default_factory=dict)
@@ -34,8 +35,9 @@ class CameraStatus(NamedTuple):
     ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged.
 
     ``judged_s`` counts the seconds of video in which an incident could have been raised, ``frames_spared`` the frames
-    received that nothing refers to and the analysis rate leaves out: they were never decoded. Disarmed it is scored and
-    learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
+    received that nothing refers to and the analysis rate leaves out, so that they were never decoded,
+    ``frames_unfiltered`` those decoded without the loop filter, since the machine was overloaded. Disarmed it is scored
+    and learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
     ``analysis_ratio`` is the share of its own rate at which it is analysed: below 1 while the machine is overloaded.
     """
 
@@ -64,6 +66,7 @@ class CameraStatus(NamedTuple):
     is_paused: bool = False
     last_score_wall_s: float | None = None
     analysis_ratio: float = 1.0
+    frames_unfiltered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

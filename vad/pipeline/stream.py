@@ -11,7 +11,7 @@ import math
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -248,14 +248,14 @@ class CameraStream:
         structlog.contextvars.bind_contextvars(camera=self.camera, run=self.status.run)  # for whoever logs in here
         self.status.state = CameraState.CONNECTING
         self._expect_progress(generation, within_s=2 * self.config.read_timeout_s)  # several round trips
-        corrupt_before, spared_before = self.status.corrupt_packets, self.status.frames_spared
+        before = replace(self.status)
         try:
             with self._reader(generation) as reader:
                 try:
-                    self._follow(generation, reader, corrupt_before, spared_before)
+                    self._follow(generation, reader, before)
                 finally:
                     if not generation.abandoned:
-                        self._tell(reader, corrupt_before, spared_before)
+                        self._tell(reader, before)
         except StreamError as exc:
             generation.continues = reader if exc.code in CONTINUABLE else None
             raise
@@ -263,21 +263,22 @@ class CameraStream:
             generation.deadline_s = None
             self._flush(generation)
 
-    def _follow(self, generation: _Generation, reader: Reader, corrupt_before: int, spared_before: int) -> None:
+    def _follow(self, generation: _Generation, reader: Reader, before: StreamStatus) -> None:
         for frame in reader:
             generation.deadline_s = None  # the time until the next frame is asked for is not the camera's
             if not self._admit(generation, frame):
                 return
             if frame is not None:  # often enough: what is not analysed must cost next to nothing
-                self._tell(reader, corrupt_before, spared_before)
+                self._tell(reader, before)
             self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
 
-    def _tell(self, reader: Reader, corrupt_before: int, spared_before: int) -> None:
-        """Let the status say what the reader knows."""
+    def _tell(self, reader: Reader, before: StreamStatus) -> None:
+        """Let the status say what the reader knows. ``before``: as it was when the run began."""
         self.status.fps = reader.measured_fps
         self.status.decoder = reader.info.decoder if reader.info else ""
-        self.status.corrupt_packets = corrupt_before + reader.corrupt_packets
-        self.status.frames_spared = spared_before + reader.spared_frames
+        self.status.corrupt_packets = before.corrupt_packets + reader.corrupt_packets
+        self.status.frames_spared = before.frames_spared + reader.spared_frames
+        self.status.frames_unfiltered = before.frames_unfiltered + reader.unfiltered_frames
 
     def _reader(self, generation: _Generation) -> Reader:
         """The next run's reader, on the stream that the last one left open or on a new one."""
@@ -291,6 +292,7 @@ class CameraStream:
             stop=generation.stop,
             continues=continues,
             tape=self._tape(generation),
+            is_behind=lambda: self.analysis_ratio < 1.0,
         )
 
     def _tape(self, generation: _Generation) -> Tape | None:

@@ -2,6 +2,9 @@
 
 A transport stream may change from H.264 to HEVC under way. FFmpeg's demuxer follows but says nothing,
 and the decoder just fails from then on. Noticing costs what comes before the new codec's next key frame.
+
+The loop filter of H.264 and HEVC smooths the edges of blocks in every picture, also in those that others refer to, so
+that without it errors grow up to the next key frame. It is left out while a camera is behind: see ``filter_from``.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ class Decoder:
         self._references = References(self.codec, context.extradata)
         self._in_vain = 0
         self._trial: VideoCodecContext | None = None
+        self._is_filtered = True
+        self.unfiltered_frames = 0
 
     @property
     def profile(self) -> str | None:
@@ -59,6 +64,26 @@ class Decoder:
             self._in_vain = 0
         return found
 
+    def filter_from(self, packet: Packet[VideoStream], *, is_filtered: bool) -> list[VideoFrame]:
+        """From this packet on decode with the loop filter or without it, if another decoder may begin here.
+
+        FFmpeg takes that choice as a decoder is opened, so that one takes over; the frames that the last one still held
+        are returned. Nothing happens where a GPU decodes, in other codecs, and unless nothing from this picture on
+        refers to one before it.
+        """
+        if is_filtered is self._is_filtered or self._context.is_hwaccel or self._trial is not None:
+            return []
+        if not packet.is_keyframe or not self._references.begin_anew(bytes(packet)):
+            return []
+        last, self._context = self._context, _another(self._context, self.codec)
+        if not is_filtered:
+            self._context.options = {"skip_loop_filter": "all"}
+        end = cast("Packet[VideoStream]", Packet())
+        end.time_base = packet.time_base  # the frames have theirs from it
+        held = self._counted(last.decode(end))
+        self._is_filtered = is_filtered
+        return held
+
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """Raises one of ``CORRUPT`` at a damaged packet."""
         try:
@@ -76,6 +101,11 @@ class Decoder:
             frames = self._context.decode(packet)
         if frames:
             self._trial = self._failures = None
+        return self._counted(frames)
+
+    def _counted(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        if not self._is_filtered:
+            self.unfiltered_frames += len(frames)
         return frames
 
     def _doubt_hardware(self, packet: Packet[VideoStream], exc: av.FFmpegError) -> None:
@@ -87,9 +117,7 @@ class Decoder:
     def _leave_hardware(self, exc: av.FFmpegError) -> None:
         """Go on from the next key frame with FFmpeg's own decoder."""
         log.warning("stream.decoder_fallback", detail=f"the GPU fails to decode: {exc.strerror}; the CPU decodes")
-        fresh = cast(VideoCodecContext, VideoCodecContext.create(self.codec, "r"))
-        fresh.extradata = self._context.extradata
-        self._context, self._failures = _threaded(fresh, parallel=False), None
+        self._context, self._failures = _another(self._context, self.codec), None
 
     def _decode_as_the_other(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """What does not decode is tried as the other codec, from the first failure on; one whole frame convinces."""
@@ -105,8 +133,17 @@ class Decoder:
             return []
         if frames:
             self._context, self._trial, self.codec = self._trial, None, other
+            self._is_filtered = True
             self._references = References(other, self._context.extradata)
         return frames
+
+
+def _another(context: VideoCodecContext, codec: str) -> VideoCodecContext:
+    """A decoder on the CPU for what comes next, with what the container said and the last one has learnt."""
+    fresh = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
+    fresh.extradata, fresh.color_range = context.extradata, context.color_range
+    fresh.reorder_depth = context.reorder_depth  # or FFmpeg loses frames until it has learnt it again
+    return _threaded(fresh, parallel=False)
 
 
 def _threaded(context: VideoCodecContext, *, parallel: bool) -> VideoCodecContext:

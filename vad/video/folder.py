@@ -32,7 +32,7 @@ class FolderFeed:
         self.profile: str | None = None
         self.extradata = b""
         self.container = "folder"
-        self.faults = 0
+        self.faults = self.unfiltered_frames = 0
         self.codec = _CODECS[self.paths[0].suffix.lower()]
         self._time_base = 1 / Fraction(fps).limit_denominator(1000)
         self._packets = self._read()
@@ -49,6 +49,9 @@ class FolderFeed:
 
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
         return False
+
+    def filter_from(self, packet: Packet[VideoStream], *, is_filtered: bool) -> list[VideoFrame]:
+        return []
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         if not packet.size or packet.pts is None:  # FFmpeg takes a packet without data for the end of the stream

@@ -8,7 +8,7 @@ camera or holds the GIL while FFmpeg works.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -60,6 +60,9 @@ class Reader:
     the end of a file (also with ``config.loop``: playing it again is a new run, hence a new Reader), FORMAT_CHANGED
     and PTS_JUMP where a new run must begin, TIMEOUT after ``config.read_timeout_s`` without a good frame, and so on.
 
+    ``is_behind`` says whether the machine cannot keep up: key frames are when the loop filter is turned off or on again
+    (``unfiltered_frames``).
+
     After FORMAT_CHANGED and PTS_JUMP the stream is still open: give this reader as ``continues=`` to the next one,
     which goes on with the very frame that ended this run (a file would otherwise start from its beginning again, a
     camera lose frames by reconnecting).
@@ -76,6 +79,7 @@ class Reader:
         stop: threading.Event,
         continues: Reader | None = None,
         tape: Tape | None = None,
+        is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
         self.camera = camera
         self.config = config
@@ -85,7 +89,8 @@ class Reader:
         self._stop = stop
         self._rate = RateMeter()
         self._selector = Selector(config.analysis_fps)
-        self._corrupt = 0
+        self._is_behind = is_behind
+        self._corrupt = self._unfiltered = 0
         self._decoded_frames = 0
         self._unit: tuple[int, int] | None = None  # of the stream's stamps, seconds as a quotient
         self._next_index = 0
@@ -107,7 +112,7 @@ class Reader:
             self._feed = open_feed(self._source, camera=self.camera, parallel=parallel, decoder=decoder)
         self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
         self._arrivals = Arrivals(self._clock, live=self._feed.live)
-        self._faults_before = self._feed.faults
+        self._faults_before, self._unfiltered_before = self._feed.faults, self._feed.unfiltered_frames
         self._started_s = self._last_good_s = self._clock.monotonic_s()
         self._started_wall_s = self._clock.wall_s()
         return self
@@ -137,6 +142,11 @@ class Reader:
     def spared_frames(self) -> int:
         """Frames of this run that were never decoded; they are among those given as None."""
         return self._sparing.count - self._spared_before
+
+    @property
+    def unfiltered_frames(self) -> int:
+        """Frames decoded in this run without the codec's loop filter."""
+        return self._unfiltered + (self._feed.unfiltered_frames - self._unfiltered_before if self._feed else 0)
 
     @property
     def measured_fps(self) -> float | None:
@@ -184,12 +194,7 @@ class Reader:
             stamp_s = self._in_seconds(packet.pts, packet) if packet.pts is not None and feed.stamped else None
             if self._sparing.spares(packet, stamp_s, latest, feed=feed, media=self._media, selector=self._selector):
                 continue
-            try:
-                frames = feed.decode(packet)
-            except CORRUPT:
-                self._corrupt += 1
-                frames = []
-            for frame in frames:
+            for frame in self._frames_at(packet, feed):
                 self._pending += [(spared, spared.arrival) for spared in self._sparing.before(self._stamp_s(frame))]
                 if frame.is_corrupt:
                     self._corrupt += 1
@@ -202,6 +207,15 @@ class Reader:
         self._pending += [(spared, spared.arrival) for spared in self._sparing.before(None)]
         while self._pending:
             yield self._pending.pop(0)
+
+    def _frames_at(self, packet: Packet[VideoStream], feed: Feed) -> list[VideoFrame]:
+        """What comes out of the decoder as a packet goes in."""
+        held = feed.filter_from(packet, is_filtered=not self._is_behind()) if packet.is_keyframe else []
+        try:
+            return held + feed.decode(packet)
+        except CORRUPT:
+            self._corrupt += 1
+            return held
 
     def _take(self, frame: VideoFrame | Spared, arrival: Arrival) -> Frame | None:
         """Place a good frame in time; pool it if it is due for analysis."""
@@ -339,7 +353,7 @@ class Reader:
             )
 
     def _hand_over(self) -> Feed | None:
-        self._corrupt = self.corrupt_packets  # the feed's own count goes with it
+        self._corrupt, self._unfiltered = self.corrupt_packets, self.unfiltered_frames  # the feed takes its own along
         feed, self._feed = self._feed, None
         return feed
 

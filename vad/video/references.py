@@ -1,8 +1,11 @@
-"""Which compressed pictures no other picture refers to, read from the headers of H.264 and HEVC packets.
+"""Which compressed pictures no other refers to, and which begin anew, by the headers of H.264 and HEVC packets.
 
 Leaving such a picture out changes no other: the standards let any decoder or network element drop it. H.264 marks it by
 ``nal_ref_idc`` 0 (ITU-T H.264, 7.4.1), HEVC by the even types below 16 of its highest temporal layer (ITU-T H.265,
 7.4.2.2): within a lower layer, a picture that its own layer does not refer to may still serve the layers above.
+
+Key frames alone do not say whether pictures after them refer to what was before (an open group of pictures): those of
+type IDR do.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ _START = b"\x00\x00\x01"
 _H264_SLICES = frozenset({1, 5})
 _HEVC_SLICES = range(32)
 _HEVC_UNREFERRED = frozenset(range(0, 16, 2))
+_H264_IDR, _HEVC_IDR = 5, frozenset({19, 20})
 _LENGTH_BYTE = {"h264": 4, "hevc": 21}
 """Where the decoder's configuration record (avcC, hvcC) keeps the size of the lengths before each unit, less one."""
 
@@ -44,6 +48,12 @@ class References:
             if said is False:
                 return False
         return said is True
+
+    def begin_anew(self, data: bytes) -> bool:
+        """Whether a decoder may begin with a packet: nothing from it on refers to a picture before it."""
+        if self._codec == "h264":
+            return any(header[0] & 0x1F == _H264_IDR for header in self._headers(data))
+        return self._codec == "hevc" and any(header[0] >> 1 & 0x3F in _HEVC_IDR for header in self._headers(data))
 
     def _headers(self, data: bytes) -> Iterator[bytes]:
         """The first two bytes of each unit."""

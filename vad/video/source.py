@@ -74,6 +74,11 @@ class Feed(Protocol):
     faults: int  # unreadable stretches skipped so far, apart from packets that do not decode
 
     @property
+    def unfiltered_frames(self) -> int:
+        """Frames decoded without the loop filter so far."""
+        ...
+
+    @property
     def codec(self) -> str:
         """Of the last frame decoded."""
         ...
@@ -92,6 +97,10 @@ class Feed(Protocol):
 
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
         """Whether all other pictures come out the same if this packet is never decoded."""
+        ...
+
+    def filter_from(self, packet: Packet[VideoStream], *, is_filtered: bool) -> list[VideoFrame]:
+        """Turn the codec's loop filter on or off where it has one and the packet allows it; frames held until now."""
         ...
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]: ...
@@ -238,6 +247,10 @@ class ContainerFeed:
                     raise
 
     @property
+    def unfiltered_frames(self) -> int:
+        return self._decoder.unfiltered_frames
+
+    @property
     def codec(self) -> str:
         return self._decoder.codec
 
@@ -251,6 +264,9 @@ class ContainerFeed:
 
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
         return self._decoder.may_leave_out(packet)
+
+    def filter_from(self, packet: Packet[VideoStream], *, is_filtered: bool) -> list[VideoFrame]:
+        return self._decoder.filter_from(packet, is_filtered=is_filtered)
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         return self._decoder.decode(packet)

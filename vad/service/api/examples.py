@@ -67,6 +67,8 @@ CAMERA: dict[str, Any] = {
     "analysis_fps": 8.0,
     "transport": "tcp",
     "frames": _FRAMES,
+    "frames_spared": 864_000,
+    "frames_unfiltered": 0,
     "reconnects": {"timeout": 3},
     "errors": {"timeout": 3},
     "masks": [{"points": [[0.0, 0.0], [0.2, 0.0], [0.2, 0.3], [0.0, 0.3]], "name": "neighbour"}],

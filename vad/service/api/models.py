@@ -202,6 +202,10 @@ class Camera(Model):
     analysis_fps: float
     transport: Literal["tcp", "udp"]
     frames: FrameCounts
+    frames_spared: int
+    """Received and never decoded: above the analysis rate, and no other picture refers to them."""
+    frames_unfiltered: int
+    """Decoded without the codec's loop filter, since the machine was overloaded."""
     reconnects: dict[StreamCode, int]
     errors: dict[StreamCode, int]
     masks: list[Area]
@@ -232,6 +236,8 @@ class Camera(Model):
             analysis_fps=config.analysis_fps,
             transport=config.transport,
             frames=FrameCounts.of(status.frames),
+            frames_spared=status.frames_spared,
+            frames_unfiltered=status.frames_unfiltered,
             reconnects=status.reconnects,
             errors=status.errors,
             masks=[Area.of(mask) for mask in config.masks],
