@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from vad.config import Polygon
-from vad.scoring import calibration, kernels, kernels_static
+from vad.scoring import calibration, kernels, kernels_frame, kernels_static
 from vad.scoring.places import box_region, judged_cells, label_boxes
 from vad.types import Geometry
 
@@ -53,7 +53,7 @@ def test_top_mean_looks_at_judged_places_only():
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     judged = np.ones((3, 4), np.bool_)
     judged[2] = False
-    assert kernels.top_mean(values, judged, 3) == pytest.approx((7 + 6 + 5) / 3)
+    assert kernels_frame.top_mean(values, judged, 3) == pytest.approx((7 + 6 + 5) / 3)
 
 
 def test_the_light_is_fitted_past_what_arrives_in_the_scene():

@@ -129,6 +129,10 @@ class RowLine:
 
     def add(self, values: Map, weights: Map, dt_s: float) -> None:
         self._histogram.add(self._groups, values, weights, dt_s)
+        self.pass_time(dt_s)
+
+    def pass_time(self, dt_s: float) -> None:
+        """``add`` where all weights are zero."""
         self._since_fit_s += dt_s
         self._learnt_s += dt_s
         if self._since_fit_s >= refresh_after_s(self._learnt_s):

@@ -34,6 +34,13 @@ class Evidence(Stateful, Protocol):
     def learn(self, cells: CellMap, *, dt_s: float) -> None: ...
 
 
+class Moving(Evidence, Protocol):
+    """An evidence of what moves."""
+
+    def rest(self, *, dt_s: float) -> None:
+        """``learn`` of a frame in which nothing moves at all, without the work."""
+
+
 def with_activity(cells: CellMap, activity: Map) -> CellMap:
     """The same cells with another activity (``dataclasses.replace`` takes ten times as long, once a frame)."""
     return CellMap(cells.frame, cells.dt_s, cells.flow, activity, cells.surprise, cells.latent, cells.luma)
@@ -73,6 +80,9 @@ class Speed:
         speed = np.hypot(cells.flow[0], cells.flow[1])  # (gh, gw) px/s
         self._fast.add(speed, cells.activity, dt_s)
 
+    def rest(self, *, dt_s: float) -> None:
+        self._fast.pass_time(dt_s)
+
     def state(self) -> dict[str, State]:
         return self._fast.state()
 
@@ -111,11 +121,14 @@ class Direction:
         return self._place[:, row, column]
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
+        self.rest(dt_s=dt_s)
+        kernels.learn_direction(self._place, self._scene, cells.flow, cells.activity, self._speed.fast, dt_s)
+
+    def rest(self, *, dt_s: float) -> None:
         self._learnt_s += dt_s
         keep = 0.5 ** (dt_s / TUNING.forget_half_life_s)
         self._place *= keep
         self._scene *= keep
-        kernels.learn_direction(self._place, self._scene, cells.flow, cells.activity, self._speed.fast, dt_s)
 
     def state(self) -> dict[str, State]:
         return {"place": self._place, "scene": self._scene, "learnt_s": np.array(self._learnt_s)}
@@ -145,6 +158,9 @@ class Size:
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
         self._large.add(surface, cells.activity * (surface > TUNING.size_least), dt_s)
+
+    def rest(self, *, dt_s: float) -> None:
+        self._large.pass_time(dt_s)
 
     def state(self) -> dict[str, State]:
         return self._large.state()
@@ -176,6 +192,9 @@ class Appearance:
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         groups = kernels.groups_of(cells.activity, TUNING.row_groups, TUNING.activity_bins)
         self._histogram.add(groups, cells.surprise, cells.activity, dt_s)
+        self.rest(dt_s=dt_s)
+
+    def rest(self, *, dt_s: float) -> None:
         self._since_fit_s += dt_s
         self._learnt_s += dt_s
         if self._since_fit_s < refresh_after_s(self._learnt_s):

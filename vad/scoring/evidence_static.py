@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.scoring import kernels, kernels_static
+from vad.scoring import kernels_static
 from vad.scoring.calibration import take
 from vad.scoring.evidence import Speed
 from vad.scoring.kernels import Map, Mask, State
@@ -66,14 +66,16 @@ class StaticChange:
 
     def score(self, cells: CellMap) -> Map:
         """Advances the clocks of what stands by this frame; call once a frame."""
-        quiet = self._quiet(cells)
-        self._follow_light(cells, quiet)
+        self._follow_light(cells)
         self._map = kernels_static.dwell(
             cells.luma,
             self._background,
             self._spread,
             self._known,
-            quiet,
+            cells.flow,
+            cells.activity,
+            self._speed.fast,
+            TUNING.static_motion,
             self._lately,
             self._stood_s,
             self._unseen_s,
@@ -144,14 +146,15 @@ class StaticChange:
 
     def _quiet(self, cells: CellMap) -> Mask:
         """(gh, gw) where nothing moves to speak of."""
-        return kernels.slower_than(TUNING.static_motion, cells.flow, cells.activity, self._speed.fast)
+        return kernels_static.slower_than(TUNING.static_motion, cells.flow, cells.activity, self._speed.fast)
 
-    def _follow_light(self, cells: CellMap, quiet: Mask) -> None:
+    def _follow_light(self, cells: CellMap) -> None:
         """Gain and offset of the light from the background to now, over quiet blocks that are known."""
         now_s = cells.frame.pts_s
         if now_s - self._light_from_s < TUNING.light_every_s:
             return
         self._light_from_s = now_s
+        quiet = self._quiet(cells)
         self._gain, self._offset = kernels_static.resistant_line(self._background, cells.luma, self._known, quiet)
 
     def state(self) -> dict[str, State]:

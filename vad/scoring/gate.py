@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """A judged frame that waits to be learnt."""
 
     cells: CellMap
@@ -20,6 +19,7 @@ class Sample:
     dt_s: float
     seen_s: float  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt
+    moves: bool = True  # False: nothing in it moves at all
 
 
 class Gate:
@@ -41,7 +41,14 @@ class Gate:
         self.closed = False
 
     def step(
-        self, sample_cells: CellMap, values: Sequence[float], *, dt_s: float, flagged: bool, ailing: bool
+        self,
+        sample_cells: CellMap,
+        values: Sequence[float],
+        *,
+        dt_s: float,
+        flagged: bool,
+        ailing: bool,
+        moves: bool = True,
     ) -> list[Sample]:
         """The frames to learn now, oldest first."""
         self._seen_s += dt_s
@@ -58,7 +65,7 @@ class Gate:
         self.closed = self._seen_s < self._closed_until_s
         if self.closed:
             return []
-        self._waiting.append(Sample(sample_cells, values, dt_s, self._seen_s, self._broken))
+        self._waiting.append(Sample(sample_cells, values, dt_s, self._seen_s, self._broken, moves))
         self._broken = False
         due = []
         while self._waiting and self._waiting[0].seen_s <= self._seen_s - TUNING.learn_delay_s:

@@ -29,13 +29,6 @@ def kernel(function: F) -> F:
 
 
 @kernel
-def finite_and_moving(flow: Map, activity: Map, surprise: Map, luma: Map) -> tuple[bool, bool]:
-    """Is every number of them finite? Is there any flow at all?"""
-    finite = math.isfinite(flow.sum() + activity.sum() + surprise.sum() + luma.sum())
-    return finite, bool(flow.any())
-
-
-@kernel
 def window_sum(values: Map, rows: int, columns: int) -> Map:
     """Sum over the window of rows x columns around each cell, clipped at the border."""
     gh, gw = values.shape
@@ -71,44 +64,6 @@ def pool(values: Map, activity: Map, rows: int, columns: int, least: float) -> M
 
 
 @kernel
-def heat(values: Map, judged: Mask, score: float) -> Map:
-    """``values`` where they are judged, 0 elsewhere, scaled so that the highest is ``score``."""
-    out = np.zeros(values.shape, np.float32)
-    highest = 1e-9
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            if judged[i, j]:
-                out[i, j] = values[i, j]
-                highest = max(highest, float(values[i, j]))
-    out *= np.float32(score / highest)
-    return out
-
-
-@kernel
-def top_mean(values: Map, judged: Mask, count: int) -> float:
-    """Mean of the ``count`` highest judged values: a maximum over places that one bad cell cannot make."""
-    best = np.zeros(count)
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            if judged[i, j] and values[i, j] > best[0]:
-                best[0] = values[i, j]
-                k = 0
-                while k + 1 < count and best[k] > best[k + 1]:
-                    best[k], best[k + 1] = best[k + 1], best[k]
-                    k += 1
-    return float(best.mean())
-
-
-@kernel
-def highest(maps: tuple[Map, ...], judged: Mask, counts: tuple[int, ...]) -> State:
-    """(K,) ``top_mean`` of each of the maps."""
-    out = np.empty(len(maps))
-    for k in range(len(maps)):
-        out[k] = top_mean(maps[k], judged, counts[k])
-    return out
-
-
-@kernel
 def speed_cells(flow: Map, fast: State) -> Map:
     """Speed over what is fast in that row. ``flow`` (2, gh, gw), ``fast`` (gh,)."""
     _, gh, gw = flow.shape
@@ -123,18 +78,6 @@ def speed_cells(flow: Map, fast: State) -> Map:
 def pooled_speed(flow: Map, activity: Map, fast: State, rows: int, columns: int, least: float) -> Map:
     """``pool`` of ``speed_cells``. One call, like the other ``pooled_`` ones: a call costs as much as its loops."""
     return pool(speed_cells(flow, fast), activity, rows, columns, least)
-
-
-@kernel
-def slower_than(limit: float, flow: Map, activity: Map, fast: State) -> Mask:
-    """Where activity times ``speed_cells`` is below ``limit``."""
-    _, gh, gw = flow.shape
-    out = np.empty((gh, gw), np.bool_)
-    for i in range(gh):
-        for j in range(gw):
-            speed = np.float32(math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i])
-            out[i, j] = speed * activity[i, j] < np.float32(limit)
-    return out
 
 
 @kernel

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.scoring.kernels import Map, Mask, kernel
+from vad.scoring.kernels import Map, Mask, State, kernel
 
 
 @kernel
@@ -88,12 +88,27 @@ def surface(
 
 
 @kernel
+def slower_than(limit: float, flow: Map, activity: Map, fast: State) -> Mask:
+    """Where activity times speed over what is fast in that row is below ``limit``: nothing moves to speak of."""
+    _, gh, gw = flow.shape
+    out = np.empty((gh, gw), np.bool_)
+    for i in range(gh):
+        for j in range(gw):
+            speed = np.float32(math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i])
+            out[i, j] = speed * activity[i, j] < np.float32(limit)
+    return out
+
+
+@kernel
 def dwell(
     luma: Map,
     background: Map,
     spread: Map,
     known: Mask,
-    quiet: Mask,
+    flow: Map,
+    activity: Map,
+    fast: State,
+    motion: float,
     lately: Map,
     stood_s: Map,
     unseen_s: Map,
@@ -110,14 +125,17 @@ def dwell(
 ) -> Map:
     """Advance ``stood_s`` (2gh, 2gw), how long each block has differed from the background; returns its map per cell.
 
-    A block counts while nothing moves there and its luma stays within ``still`` levels of its own mean over
-    ``lately_s`` (``lately``, advanced here). A difference of ``tolerance`` spreads or less is none, one of ``full``
-    more counts in full. What looks like the background again is forgotten within ``away_s``. Motion in front of it
-    changes nothing for ``held_s`` (``unseen_s`` counts): whoever walks past a thing does not take it away. A cell's
-    value is the best, over the 2x2 squares of blocks that begin in it, of the mean of a square's two longest.
+    A block counts while nothing moves there (``slower_than`` ``motion``) and its luma stays within ``still`` levels
+    of its own mean over ``lately_s`` (``lately``, advanced here). A difference of ``tolerance`` spreads or less is
+    none, one of ``full`` more counts in full. What looks like the background again is forgotten within ``away_s``.
+    Motion in front of it changes nothing for ``held_s`` (``unseen_s`` counts): whoever walks past a thing does not
+    take it away. A cell's value is the best, over the 2x2 squares of blocks that begin in it, of the mean of a
+    square's two longest.
     """
     bh, bw = luma.shape
+    quiet = slower_than(motion, flow, activity, fast)
     nearer, fading = min(1.0, dt_s / lately_s), math.exp(-dt_s / away_s)
+    stands = False
     for i in range(bh):
         for j in range(bw):
             change = abs(luma[i, j] - lately[i, j])
@@ -126,6 +144,7 @@ def dwell(
                 unseen_s[i, j] += dt_s
                 if unseen_s[i, j] > held_s:
                     stood_s[i, j] *= fading
+                stands |= stood_s[i, j] > 0.0
                 continue
             unseen_s[i, j] = 0.0
             difference = abs(luma[i, j] - gain * background[i, j] - offset) / spread[i, j]
@@ -134,7 +153,10 @@ def dwell(
                 stood_s[i, j] = min(most_s, stood_s[i, j] + strange * dt_s)
             else:
                 stood_s[i, j] *= fading
+            stands |= stood_s[i, j] > 0.0
     out = np.zeros((bh // 2, bw // 2), np.float32)
+    if not stands:
+        return out
     for i in range(bh - 1):
         for j in range(bw - 1):
             first, second = 0.0, 0.0

@@ -8,7 +8,10 @@ import numpy as np
 
 from vad.config import Polygon
 from vad.scoring.kernels import Map, Mask, State, kernel
+from vad.scoring.tuning import TUNING
 from vad.types import CELL_PX, Geometry, Region
+
+MOST_REGIONS = 8
 
 
 def judged_cells(geometry: Geometry, zones: Sequence[Polygon]) -> Mask:
@@ -68,6 +71,15 @@ def label_boxes(mask: Mask, heat: Map) -> State:
                             stack[size, 0], stack[size, 1] = r, c
                             size += 1
     return boxes[:count].copy()
+
+
+def regions_of(geometry: Geometry, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
+    """Where the heat is above the threshold, or near its own top when the score is but just above."""
+    hot = heat >= min(threshold, TUNING.region_share * score)
+    boxes = label_boxes(hot, heat)
+    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")][:MOST_REGIONS]
+    regions = (box_region(geometry, box) for box in boxes)
+    return tuple(region for region in regions if region.x1 > region.x0 and region.y1 > region.y0)
 
 
 def box_region(geometry: Geometry, box: State) -> Region:

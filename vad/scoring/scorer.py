@@ -8,7 +8,6 @@ for how many evidences there are, so that the false-alarm budget holds for all o
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,20 +16,20 @@ import numpy as np
 
 from vad.config import Polygon, ScoringSettings
 from vad.errors import CalibrationError
-from vad.scoring import kernels, storage
+from vad.scoring import kernels_frame, storage
 from vad.scoring.calibration import take
-from vad.scoring.evidence import Appearance, Direction, Evidence, Size, Speed, Stateful, with_activity
+from vad.scoring.evidence import Appearance, Direction, Evidence, Moving, Size, Speed, Stateful, with_activity
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
 from vad.scoring.kernels import Map
-from vad.scoring.places import box_region, judged_cells, label_boxes
+from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.scale import Scale
+from vad.scoring.smoothing import Smoothing
 from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TUNING
-from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
+from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Stage
 
-MOST_REGIONS = 8
 TOPS = tuple(1 if reason is Reason.STATIC_CHANGE else TUNING.top_windows for reason in REASONS)
 """Of how many highest places an evidence is the mean. The windows of motion overlap; what stands is pooled already."""
 
@@ -120,15 +119,15 @@ class Scorer:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
         surface = with_activity(cells, self._static.surface(cells)) if moves else None
-        cells = self._speed.moving(cells)
+        cells = self._speed.moving(cells) if moves else with_activity(cells, self._nothing)
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
         maps = self._maps(cells, surface)
-        self._smooth_over(kernels.highest(tuple(maps), self._judged, TOPS).tolist(), dt_s)
+        self._smoothing.step(self._peaks(maps, moves), dt_s=dt_s, frame_s=self._frame_s)
         score = self._judge(cells, maps, issue)
         if self.learning:
-            self._learn(cells, score, dt_s)
+            self._learn(cells, score, dt_s, moves)
         return score
 
     def _maps(self, cells: CellMap, surface: CellMap | None) -> list[Map]:
@@ -136,38 +135,25 @@ class Scorer:
 
         Where nothing moves at all (None) only what stands can speak: the others' maps are zeros, without the work.
         """
-        if surface is not None:
-            return [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
-        nothing = np.zeros_like(cells.activity)
-        return [evidence.score(cells) if evidence is self._static else nothing for evidence in self._evidences]
+        if surface is None:
+            return [self._nothing] * len(self._moving) + [self._static.score(cells)]
+        return [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
+
+    def _peaks(self, maps: list[Map], moves: bool) -> list[float]:
+        """(K,) what each of the maps comes to."""
+        if moves:
+            peaks: list[float] = kernels_frame.highest(tuple(maps), self._judged, TOPS).tolist()
+            return peaks
+        return [0.0] * len(self._moving) + [kernels_frame.top_mean(maps[-1], self._judged, TOPS[-1])]
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
         self._static.accept(cells)
-        self._smooth = [0.0] * len(REASONS)
-        self._smoothed_s = 0.0
-        self._recent.clear()
-
-    def _smooth_over(self, peaks: list[float], dt_s: float) -> None:
-        """A short median, against key frames and whoever steps into the picture, then a causal exponential mean.
-
-        Both begin with the run's first measured frame: a mean that began at zero would hide what a run begins with.
-        """
-        if dt_s <= 0.0:
-            return
-        self._recent.append(peaks)
-        while (len(self._recent) - 1) * self._frame_s > TUNING.median_s + 1e-6:
-            self._recent.popleft()
-        middle = (len(self._recent) - 1) // 2
-        steady = [sorted(values)[middle] for values in zip(*self._recent, strict=True)]
-        tau_s = self._settings.smoothing_s
-        self._smoothed_s += dt_s
-        share = 1.0 if tau_s <= 0.0 else (1.0 - math.exp(-dt_s / tau_s)) / (1.0 - math.exp(-self._smoothed_s / tau_s))
-        self._smooth = [old + share * (new - old) for old, new in zip(self._smooth, steady, strict=True)]
+        self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
 
     def _enter(self, cells: CellMap) -> bool:
         """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite. Does any move?"""
-        finite, moves = kernels.finite_and_moving(cells.flow, cells.activity, cells.surprise, cells.luma)
+        finite, moves = kernels_frame.finite_and_moving(cells.flow, cells.activity, cells.surprise, cells.luma)
         if not finite:
             raise ValueError(f"camera {self.camera}: frame {cells.frame.index}'s cell map is not finite")
         geometry = cells.frame.geometry
@@ -186,8 +172,9 @@ class Scorer:
         self._speed = speed = Speed(rows, columns)
         self._static = StaticChange(rows, columns, speed=speed, left_behind_s=self._settings.left_behind_s)
         direction, size = Direction(rows, columns, speed=speed), Size(rows, columns)
-        appearance = Appearance(rows, columns)
-        self._evidences: list[Evidence] = [speed, direction, size, appearance, self._static]
+        self._moving: list[Moving] = [speed, direction, size, Appearance(rows, columns)]
+        self._evidences: list[Evidence] = [*self._moving, self._static]  # in the order of REASONS
+        self._nothing: Map = np.zeros((rows, columns), np.float32)  # never written
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
         self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
@@ -195,9 +182,7 @@ class Scorer:
         self._begin_run()
 
     def _begin_run(self) -> None:
-        self._smooth = [0.0] * len(REASONS)  # evidences after smoothing; replaced, never changed
-        self._smoothed_s = 0.0  # footage in that mean
-        self._recent: deque[list[float]] = deque()  # (K,) of the last frames, for the median
+        self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
         self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self._ailing = False
@@ -208,11 +193,11 @@ class Scorer:
         stage, threshold = self.stage, self.threshold
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
-        exponents = self._scale.exponents(self._smooth, frame_s=self._frame_s)
+        exponents = self._scale.exponents(self._smoothing.values, frame_s=self._frame_s)
         ranked = sorted(range(len(REASONS)), key=exponents.__getitem__, reverse=True)  # the first of equals stays first
         score = exponents[ranked[0]]
         spoke = tuple([REASONS[k] for k in ranked if exponents[k] > threshold])
-        heat = kernels.heat(maps[ranked[0]], self._judged, score)
+        heat = kernels_frame.heat(maps[ranked[0]], self._judged, score)
         return FrameScore(
             frame=cells.frame,
             score=score,
@@ -221,7 +206,7 @@ class Scorer:
             stage=stage,
             reasons=spoke,
             evidence=dict(zip(REASONS, exponents, strict=True)),
-            regions=self._regions(heat, score, threshold) if spoke else (),
+            regions=regions_of(cells.frame.geometry, heat, score, threshold) if spoke else (),
             heat=heat,
             health=issue,
             findings=self._findings(spoke, cells, maps),
@@ -234,24 +219,16 @@ class Scorer:
             evidences=self._evidences,
             maps=maps,
             judged=self._judged,
-            values=self._smooth,
+            values=self._smoothing.values,
             usual=self._scale.usual if reasons else (),
         )
 
-    def _regions(self, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
-        """Where the heat is above the threshold, or near its own top when the score is but just above."""
-        assert self._geometry is not None
-        hot = heat >= min(threshold, TUNING.region_share * score)
-        boxes = label_boxes(hot, heat)
-        boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")][:MOST_REGIONS]
-        regions = (box_region(self._geometry, box) for box in boxes)
-        return tuple(region for region in regions if region.x1 > region.x0 and region.y1 > region.y0)
-
-    def _learn(self, cells: CellMap, score: FrameScore, dt_s: float) -> None:
+    def _learn(self, cells: CellMap, score: FrameScore, dt_s: float, moves: bool) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
         flagged = score.score > score.threshold
-        due = self._gate.step(cells, self._smooth, dt_s=dt_s, flagged=flagged, ailing=ailing)
+        values = self._smoothing.values
+        due = self._gate.step(cells, values, dt_s=dt_s, flagged=flagged, ailing=ailing, moves=moves)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
             self._static.accept(cells)
         elif self._gate.closed and not ailing:
@@ -265,8 +242,12 @@ class Scorer:
         self._normal_s += sample.dt_s
         self._unlearnt_s += sample.dt_s
         if self._unlearnt_s >= TUNING.learn_every_s - 1e-6:
-            for evidence in self._evidences:
-                evidence.learn(sample.cells, dt_s=self._unlearnt_s)
+            for evidence in self._moving:
+                if sample.moves:
+                    evidence.learn(sample.cells, dt_s=self._unlearnt_s)
+                else:
+                    evidence.rest(dt_s=self._unlearnt_s)
+            self._static.learn(sample.cells, dt_s=self._unlearnt_s)
             self._unlearnt_s = 0.0
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
