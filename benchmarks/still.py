@@ -9,6 +9,7 @@ CPU milliseconds a frame of 160x96 on one thread, clips of four frames, batches 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import time
@@ -91,6 +92,8 @@ def main() -> None:
     warm_kernels()
     films = {"still": film(figures=0), "busy": film(figures=6)}
     cost(films["busy"][:], cameras=options.cameras)  # warm
+    gc.collect()
+    gc.freeze()  # a walk over all that torch and numba have loaded takes 140 ms, once: as much as a whole round
     repetitions: dict[str, list[float]] = {}
     for _ in range(options.rounds):
         pool_ms = pooling_ms()
