@@ -143,8 +143,9 @@ def draw(engine: Sequence[Held], decode: Sequence[Held], path: Path) -> None:
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    rows = sorted(engine, key=lambda one: one.cameras)
-    names, bottom = [str(one.cameras) + ("" if one.is_held else " (not held)") for one in rows], [0.0] * len(rows)
+    last = {one.cameras: one for one in engine}  # of two attempts the second
+    rows = [last[cameras] for cameras in sorted(last)]
+    names, bottom = [str(one.cameras) + ("" if one.is_held else "\nnot held") for one in rows], [0.0] * len(rows)
     for stage in STAGES:
         values = [one.stages_ms[stage] for one in rows]
         axes.bar(names, values, bottom=bottom, label=stage)
