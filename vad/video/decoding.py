@@ -80,9 +80,10 @@ class Decoder:
             self._context.options = {"skip_loop_filter": "all"}
         end = cast("Packet[VideoStream]", Packet())
         end.time_base = packet.time_base  # the frames have theirs from it
-        held = self._counted(last.decode(end))
-        self._is_filtered = is_filtered
-        return held
+        try:
+            return self._counted(last.decode(end))
+        finally:
+            self._is_filtered = is_filtered
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """Raises one of ``CORRUPT`` at a damaged packet."""

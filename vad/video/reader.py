@@ -210,12 +210,17 @@ class Reader:
 
     def _frames_at(self, packet: Packet[VideoStream], feed: Feed) -> list[VideoFrame]:
         """What comes out of the decoder as a packet goes in."""
-        held = feed.filter_from(packet, is_filtered=not self._is_behind()) if packet.is_keyframe else []
+        frames: list[VideoFrame] = []
         try:
-            return held + feed.decode(packet)
+            if packet.is_keyframe:
+                frames = feed.filter_from(packet, is_filtered=not self._is_behind())
+        except CORRUPT:  # among what the decoder before still held
+            self._corrupt += 1
+        try:
+            frames += feed.decode(packet)
         except CORRUPT:
             self._corrupt += 1
-            return held
+        return frames
 
     def _take(self, frame: VideoFrame | Spared, arrival: Arrival) -> Frame | None:
         """Place a good frame in time; pool it if it is due for analysis."""
