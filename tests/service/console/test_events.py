@@ -43,8 +43,10 @@ def test_new_incidents_come_to_the_top_while_the_reader_is_there(visitor: Visito
 def test_what_is_being_read_does_not_move(visitor: Visitor, site: Site) -> None:
     site.closed_incident()
     page = visitor.open("/events")
+    page.set_viewport_size({"width": 1280, "height": 360})  # so low that one incident is enough to scroll
     page.locator(".incident a.main").first.focus()
     page.evaluate("scrollTo(0, 120)")
+    assert page.evaluate("scrollY") > 0
     read = page.locator(".incident").first
     incident, top = read.get_attribute("data-incident"), read.bounding_box()
     page.locator("#fresh").wait_for(state="visible", timeout=60_000)
