@@ -113,11 +113,20 @@ def test_an_incident_plays_with_heat_and_boxes_in_step(visitor: Visitor, site: S
     both = overlay.evaluate(PAINTED)
     page.keyboard.press("h")
     boxes = overlay.evaluate(PAINTED)
-    assert 0 < boxes < both
+    assert 0 < boxes <= both  # a frame may have boxes alone
     page.keyboard.press("b")
     assert overlay.evaluate(PAINTED) == 0
     assert page.locator("#heat").get_attribute("aria-pressed") == "false"
     page.keyboard.press("h")
+
+    def is_warm() -> bool:
+        if overlay.evaluate(PAINTED) > 0:
+            return True
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(150)
+        return False
+
+    wait_for(is_warm, timeout_s=20.0, what="heat")
     page.keyboard.press("b")
     page.keyboard.press(" ")
     wait_for(lambda: page.evaluate("document.getElementById('clip').currentTime") > 0.3, what="the clip to play")
