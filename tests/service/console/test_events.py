@@ -220,11 +220,11 @@ def test_an_event_s_id_leads_to_its_incident_too(visitor: Visitor, site: Site) -
 
 def test_a_verdict_that_is_refused_is_told_in_the_engine_s_words(visitor: Visitor, site: Site) -> None:
     incident = site.closed_incident()["incident"]
-    page = visitor.open(f"/events/{incident}")
     body = json.dumps({"title": "Insufficient Storage", "status": 507, "detail": "no room on the disk"})
-    page.route(
+    visitor.context.route(  # before the page is there: a page that has begun takes on its interception some time later
         "**/verdict", lambda route: route.fulfill(status=507, content_type="application/problem+json", body=body)
     )
+    page = visitor.open(f"/events/{incident}")
     page.keyboard.press("t")
     notice = page.locator('#notices .notice[data-kind="problem"]')
     notice.wait_for()
