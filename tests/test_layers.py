@@ -54,13 +54,13 @@ def test_module_imports_only_from_layers_below(path: Path) -> None:
     assert wrong - same_base_layer == set()
 
 
-def test_only_the_pipeline_and_the_http_server_start_threads() -> None:
+def test_only_the_pipeline_the_http_server_and_the_end_of_a_context_start_threads() -> None:
     starters = {
         str(path.relative_to(ROOT))
         for path in MODULES
         if "threading.Thread(" in path.read_text() or "ThreadPoolExecutor(" in path.read_text()
     }
-    assert {part for part in starters if not part.startswith("pipeline/")} == {"service/http.py"}
+    assert {part for part in starters if not part.startswith("pipeline/")} == {"service/http.py", "events/sockets.py"}
 
 
 def test_importing_vad_loads_neither_torch_nor_numba() -> None:

@@ -16,7 +16,7 @@ import zmq
 from vad.clock import SystemClock
 from vad.events.messages import heartbeat_message, score_message
 from vad.events.schema import HEARTBEAT_TOPIC, SCORE_TOPIC, encode
-from vad.events.sockets import Limits, bound_socket, drop_connections, real_address
+from vad.events.sockets import Limits, bound_socket, drop_connections, end_context, real_address
 from vad.events.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Publisher:
         finally:
             self._socket.close(linger=round(self._settings.linger_s * 1000))
             if self._own_context is not None:
-                self._own_context.term()
+                end_context(self._own_context, linger_s=self._settings.linger_s)
             self._journal.close()
 
     def __enter__(self) -> Self:

@@ -37,7 +37,7 @@ from vad.events.schema import (
     Message,
     ScoreMessage,
 )
-from vad.events.sockets import Limits, connected_socket
+from vad.events.sockets import Limits, connected_socket, end_context
 
 if TYPE_CHECKING:
     from vad.clock import Clock
@@ -179,7 +179,7 @@ class Subscriber:
             return
         self._socket.close(linger=0)
         self._replayer.close()
-        self._context.term()
+        end_context(self._context)
         self._progress.close()
 
     def __iter__(self) -> Self:

@@ -33,7 +33,7 @@ from vad.events.requests import (
     decode_request,
     encode_reply,
 )
-from vad.events.sockets import Limits, bound_socket, drop_connections, real_address
+from vad.events.sockets import Limits, bound_socket, drop_connections, end_context, real_address
 
 if TYPE_CHECKING:
     from vad.clock import Clock
@@ -132,7 +132,7 @@ class ReplayServer:
             return
         self._socket.close(linger=0)
         if self._own_context is not None:
-            self._own_context.term()
+            end_context(self._own_context)
         self._journal.close()
 
     def __enter__(self) -> Self:

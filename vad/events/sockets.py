@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +24,10 @@ RECONNECT_MS = 100
 RECONNECT_MAX_MS = 5_000
 PEER_SILENT_MS = 15_000
 REBIND_S = 5.0
+TERM_S = 5.0
+"""How long libzmq may take to end a context whose sockets are closed and have no more to send: milliseconds, else."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,20 @@ def drop_connections(socket: Socket, *, what: str) -> None:
             if time.monotonic() > give_up_s:
                 raise BindError(f"{what}: {address} cannot be bound again: {zmq.strerror(exc.errno or 0)}") from None
             time.sleep(0.002)
+
+
+def end_context(context: Context, *, linger_s: float = 0.0) -> bool:
+    """Wait until the context's sockets, closed with that linger at most, have ended. False when libzmq never says so.
+
+    That has been seen now and then (libzmq's issue 2586), and must not keep an engine from ending: a thread of its own
+    goes on waiting then, and what is held is the process's to give back.
+    """
+    thread = threading.Thread(target=context.term, name="vad-zmq-term", daemon=True)
+    thread.start()
+    thread.join(linger_s + TERM_S)
+    if thread.is_alive():
+        log.warning("bus: a ZeroMQ context does not end, %.0f s after its sockets were closed", linger_s + TERM_S)
+    return not thread.is_alive()
 
 
 def real_address(socket: Socket) -> str:

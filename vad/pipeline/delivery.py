@@ -14,6 +14,7 @@ from vad.events.bus import Publisher
 from vad.events.gatekeeper import Gatekeeper
 from vad.events.journal import JOURNAL_NAME, Journal
 from vad.events.replay import ReplayServer
+from vad.events.sockets import end_context
 from vad.pipeline.mailbox import Mailbox
 from vad.pipeline.metrics import StageMetrics
 from vad.pipeline.publish import Outbound, run_publish
@@ -45,8 +46,9 @@ class Delivery:
         self._outbox: Mailbox[Outbound] = Mailbox(OUTBOX_CAPACITY)
         self._published = threading.Event()
         self._context = zmq.Context()
+        self._linger_s = bus.linger_s
         with ExitStack() as undo:
-            undo.callback(self._context.term)
+            undo.callback(end_context, self._context)
             self._gatekeeper = Gatekeeper.from_settings(bus, clock=clock)
             undo.callback(self._gatekeeper.close)
             secure = self._gatekeeper.guard
@@ -99,7 +101,7 @@ class Delivery:
         self._publisher.close()
         self._replay.close()
         self._gatekeeper.close()
-        self._context.term()
+        end_context(self._context, linger_s=self._linger_s)
         self.journal.close()
 
     @property
