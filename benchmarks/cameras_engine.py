@@ -2,6 +2,9 @@
 
 python -m benchmarks.cameras_engine ANALYSIS_FPS SECONDS URL...              the whole engine
 python -m benchmarks.cameras_engine decode-only SECONDS URL...               a thread a camera that decodes, no more
+
+CPU time and memory are those of the engine's process and of its processes of readers together; of memory that several
+of them map each bears its share.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import sys
 import tempfile
 import threading
@@ -20,12 +24,15 @@ from typing import Any
 
 import psutil
 
+import vad.pipeline.readers.processes as readers
 from benchmarks.cameras_search import SETTLE_S
 from vad.config import make_config
 from vad.pipeline.engine import Engine
 
 SAMPLE_S = 2.0
 MIB = 2**20
+TOLD_S = 0.5
+"""How often a process of readers tells what its stages took."""
 
 
 class Stages:
@@ -60,17 +67,53 @@ class Stages:
         return {**called, "score": score_s, "rest": process_s - sum(called.values()) - score_s}
 
 
-def watched_stages() -> Stages:
-    """The engine's stages, timed where they are called."""
-    from vad.model import cell_runner, features
+def watched_readers() -> Stages:
+    """What readers do, timed where it is called."""
     from vad.video import decoding, reader
 
     stages = Stages()
     stages.watch(decoding.Decoder, "decode", "decode")
     stages.watch(reader, "luma_of", "pool")
+    return stages
+
+
+def watched_stages() -> Stages:
+    """The engine's stages, timed where they are called."""
+    from vad.model import cell_runner, features
+
+    stages = watched_readers()
     stages.watch(features, "look", "motion")
     stages.watch(cell_runner.CellNetwork, "__call__", "network")
     return stages
+
+
+def be_a_reader_process(folder: str) -> None:
+    """In place of the body of the engine's processes of readers: the same, and tells what its stages take."""
+    from vad.pipeline.readers.worker import main as read
+
+    stages = watched_readers()
+
+    def tell() -> None:
+        while True:
+            time.sleep(TOLD_S)
+            told = Path(folder) / str(os.getpid())
+            told.with_suffix(".new").write_text(json.dumps(stages.called_s))
+            told.with_suffix(".new").rename(told.with_suffix(".json"))
+
+    threading.Thread(target=tell, daemon=True).start()
+    read()
+
+
+def told_by_readers(folder: Path) -> Counter[str]:
+    """Seconds by stage, of all processes of readers."""
+    return sum((Counter(json.loads(told.read_text())) for told in folder.glob("*.json")), Counter())
+
+
+def family_of(process: psutil.Process) -> tuple[float, float]:
+    """CPU seconds and MiB of a process and its children."""
+    all_of_it = [process, *process.children()]
+    cpu_s = sum(sum(one.cpu_times()[:2]) for one in all_of_it)
+    return cpu_s, sum(one.memory_full_info().pss for one in all_of_it) / MIB
 
 
 def run_engine(analysis_fps: float, seconds: float, urls: list[str]) -> None:
@@ -82,9 +125,13 @@ def run_engine(analysis_fps: float, seconds: float, urls: list[str]) -> None:
             "storage": {"dir": storage},
         }
         process = psutil.Process()
+        folder = Path(storage) / "stages"
+        folder.mkdir()
+        body = f"from benchmarks.cameras_engine import be_a_reader_process as be; be({str(folder)!r})"
+        readers.COMMAND = (sys.executable, "-c", body)
         with Engine(make_config(site, source="benchmark")) as engine:
             stages = watched_stages()
-            started_s, started_cpu_s = time.monotonic(), sum(process.cpu_times()[:2])
+            started_s, (started_cpu_s, _) = time.monotonic(), family_of(process)
             stages.seconds(0.0)
             scored_before = 0
             while time.monotonic() - started_s < seconds:
@@ -94,17 +141,22 @@ def run_engine(analysis_fps: float, seconds: float, urls: list[str]) -> None:
                 p50_s, p95_s = engine.latency_quantiles_s((0.5, 0.95), frames=max(1, frames.scored - scored_before))
                 if at_s < SETTLE_S:  # what waited while all connected at once says nothing of what is held
                     scored_before = frames.scored
-                cpu_s = sum(process.cpu_times()[:2]) - started_cpu_s
+                now_s, pss_mib = family_of(process)
+                cpu_s = now_s - started_cpu_s
+                stages_s = stages.seconds(cpu_s)
+                for stage, spent_s in told_by_readers(folder).items():
+                    stages_s[stage] += spent_s
+                    stages_s["rest"] -= spent_s
                 sample = {
                     "at_s": at_s,
-                    "rss_mib": process.memory_info().rss / MIB,
+                    "rss_mib": pss_mib,
                     "cpu_s": cpu_s,
                     "received": frames.received,
                     "scored": frames.scored,
                     "lost": frames.lost,
                     "p50_s": p50_s,
                     "p95_s": p95_s,
-                    "stages_s": stages.seconds(cpu_s),
+                    "stages_s": stages_s,
                 }
                 print(json.dumps(sample), flush=True)
         assert engine.status().frames.is_balanced

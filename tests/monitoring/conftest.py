@@ -62,7 +62,7 @@ def site(folder: Path, footage: Path, hook: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def monitored(tmp_path_factory: pytest.TempPathFactory, footage: Path) -> Iterator[Monitored]:
     folder = tmp_path_factory.mktemp("monitored")
     receiver = Receiver().start()

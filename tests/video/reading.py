@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from vad.clock import Clock, SystemClock
 from vad.config import CameraConfig
@@ -24,7 +25,7 @@ class Outcome:
     error: StreamError | None = None
     duration_s: float = 0.0
     corrupt_packets: int = 0
-    reader: Reader | None = None
+    reader: Any = None  # a Reader, or what ``make`` made
 
     @property
     def code(self) -> str | None:
@@ -38,16 +39,17 @@ def read(
     clock: Clock | None = None,
     model_width: int = 160,
     run: int = 0,
-    continues: Reader | None = None,
+    continues: Any = None,
     stop: threading.Event | None = None,
     tape: Tape | None = None,
     is_behind: Callable[[], bool] = lambda: False,
+    make: Callable[..., Any] = Reader,
     **settings: object,
 ) -> Outcome:
-    """Run a Reader until it ends, or is stopped after ``at_most`` decoded frames. Never raises StreamError."""
+    """Run a reader until it ends, or is stopped after ``at_most`` decoded frames. Never raises StreamError."""
     config = CameraConfig.model_validate({"url": str(url), "realtime": False, **settings})
     outcome, stop, began_s = Outcome(), stop or threading.Event(), time.monotonic()
-    reader = Reader(
+    reader = make(
         "cam1",
         config=config,
         run=run,

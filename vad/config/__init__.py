@@ -11,6 +11,7 @@ from vad.config.bus import DEFAULT_BUS, BusSettings, KeySettings
 from vad.config.camera import CAMERA_ID, SCHEMES, CameraConfig, CameraId, CameraSettings, Polygon, redact_url
 from vad.config.engine import ModelSettings, ScoringSettings
 from vad.config.evidence import EvidenceSettings
+from vad.config.readers import ReaderSettings
 from vad.config.service import HttpSettings, LogSettings, StorageSettings
 from vad.config.site import SiteConfig, load_config, make_config
 
@@ -31,6 +32,7 @@ __all__ = [
     "MqttBridge",
     "NatsBridge",
     "Polygon",
+    "ReaderSettings",
     "ScoringSettings",
     "SiteConfig",
     "StorageSettings",

@@ -14,6 +14,7 @@ from vad.config.bus import BusSettings
 from vad.config.camera import CameraConfig, CameraId, CameraSettings, redact_url
 from vad.config.engine import ModelSettings, ScoringSettings
 from vad.config.evidence import EvidenceSettings
+from vad.config.readers import ReaderSettings
 from vad.config.section import Section
 from vad.config.service import HttpSettings, LogSettings, StorageSettings
 from vad.errors import ConfigError, Fault
@@ -28,6 +29,7 @@ class SiteConfig(Section):
         max_length=10_000, description="at least 1, unless some were added at run time"
     )
     defaults: CameraSettings = CameraSettings()
+    readers: ReaderSettings = ReaderSettings()
     model: ModelSettings = ModelSettings()
     scoring: ScoringSettings = ScoringSettings()
     bus: BusSettings = BusSettings()

@@ -24,6 +24,7 @@ from vad.pipeline.judge import Judge, restore
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.member import Member
+from vad.pipeline.readers.processes import ReaderProcesses
 from vad.pipeline.scoring import ScoringWorker, Watch
 from vad.pipeline.status import CameraStatus
 from vad.pipeline.stream import CameraStream
@@ -61,13 +62,14 @@ class Cameras:
         clock: Clock,
         model_width: int,
         evidence: Evidence,
+        readers: ReaderProcesses,
     ) -> None:
         self._site = site
         self._overlay = overlay
         self._path = site.storage.cameras_file
         self._scoring, self._clips, self._ledger = scoring, clips, ledger
         self._notify, self._clock, self._model_width = notify, clock, model_width
-        self._evidence = evidence
+        self._evidence, self._readers = evidence, readers
         self._lock = threading.Lock()
         self._closed = False
         self._may_grow = bool(overlay.added_to(site))
@@ -133,6 +135,7 @@ class Cameras:
                 raise CameraExists(name)
             if not CAMERA_ID.fullmatch(name):
                 raise ConfigError("camera", [Fault("id", f"{name!r} is not a camera id")])
+            self._readers.expect(len(self._members) + 1)
             self._keep(self._overlay.with_camera(name, config, site=self._site), undo)
             member = self._member(name, config, is_paused=False, is_armed=True)
             undo.callback(self._ledger.close, name)
@@ -252,6 +255,7 @@ class Cameras:
             notify=self._notify,
             clock=self._clock,
             witness=self._evidence.witness(name),
+            make_reader=self._readers.reader,
         )
         return Member(config, stream, Watch(judge, ScoreHistory(settings)), is_paused, is_armed)
 

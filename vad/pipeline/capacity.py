@@ -7,10 +7,8 @@ twice what it has.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from vad.config import CameraConfig, ModelSettings, SiteConfig
 from vad.config.overlay import read_overlay
 from vad.model.making import make_runner
 from vad.model.weights import load_weights
+from vad.pipeline.cores import usable_cores
 from vad.pipeline.scan import Scan
 from vad.video.synthetic import Scene, encode
 
@@ -59,7 +58,7 @@ def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
             for _score in Scan(sample, camera=camera, runner=runner):
                 pass
             cost_s.append(time.process_time() - before_s)
-    return Capacity(cost_s[-1] / SAMPLE_S, _cores())
+    return Capacity(cost_s[-1] / SAMPLE_S, usable_cores())
 
 
 def too_many(site: SiteConfig) -> str | None:
@@ -70,7 +69,7 @@ def too_many(site: SiteConfig) -> str | None:
     """
     cameras = read_overlay(site.storage.cameras_file).cameras_of(site).values()
     paced = [camera for camera in cameras if camera.realtime or not camera.is_file]
-    if len(paced) <= SURE_PER_CORE * _cores():
+    if len(paced) <= SURE_PER_CORE * usable_cores():
         return None
     analysis_fps = sum(camera.analysis_fps for camera in paced) / len(paced)
     capacity = measure_capacity(site.model, analysis_fps=analysis_fps)
@@ -81,12 +80,3 @@ def too_many(site: SiteConfig) -> str | None:
         f"{analysis_fps:.3g} ({capacity.cores_per_camera:.3f} of a core each, {capacity.cores:.3g} cores); what does "
         "not fit will be analysed at a lower rate"
     )
-
-
-def _cores() -> float:
-    """Cores that this process may use: those of its affinity, less where a container's quota (cgroup v2) is lower."""
-    cores = float(len(os.sched_getaffinity(0)))
-    with suppress(OSError, ValueError):  # no cgroup v2 here, or no limit ("max")
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        cores = min(cores, int(quota) / int(period))
-    return cores

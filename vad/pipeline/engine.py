@@ -42,6 +42,7 @@ from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
 from vad.pipeline.pacing import Pacing
+from vad.pipeline.readers.processes import ReaderProcesses
 from vad.pipeline.scoring import LATENCIES_KEPT, Item, ScoringWorker
 from vad.pipeline.stages import Stages
 from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
@@ -90,6 +91,7 @@ class Engine(CameraControl):
         folder = config.storage.dir / EVIDENCE_FOLDER
         self._evidence = Evidence(config.evidence, directory=folder, clock=self._clock)
         self._pacing: Pacing | None = None
+        self._readers = ReaderProcesses(config.readers, log_settings=config.log)
         self.device = ""  # known once started
 
     @classmethod
@@ -116,20 +118,22 @@ class Engine(CameraControl):
         overlay = read_overlay(config.storage.cameras_file)
         for line in overlay.lines(config):
             log.info("overlay.applied", file=str(config.storage.cameras_file), detail=line)
-        weights = load_weights(config.model.weights)
-        model = config.model
-        runner = make_runner(
-            weights,
-            device=model.device,
-            threads=model.threads,
-            max_batch=model.max_batch,
-            skip_still=model.skip_still,
-        )
-        self.device = str(runner.device)
-        offer(self.device)  # to the cameras' decoders
         warm_luma()
-        warm_kernels()
         with ExitStack() as undo:
+            undo.callback(self._readers.close)
+            self._readers.expect(len(overlay.cameras_of(config)))  # they start meanwhile
+            weights = load_weights(config.model.weights)
+            model = config.model
+            runner = make_runner(
+                weights,
+                device=model.device,
+                threads=model.threads,
+                max_batch=model.max_batch,
+                skip_still=model.skip_still,
+            )
+            self.device = str(runner.device)
+            offer(self.device)  # to the cameras' decoders
+            warm_kernels()
             delivery = Delivery(bus=config.bus, storage=config.storage, metrics=self._metrics, clock=self._clock)
             undo.callback(delivery.close)
             present = config.model_copy(update={"cameras": overlay.cameras_of(config)})
@@ -156,6 +160,7 @@ class Engine(CameraControl):
             if self._cameras is not None:
                 self._cameras.close(grace_s=STOP_GRACE_S)
             self._clips.close()
+            self._readers.close()
             self._stages.join()
             if self._bridges is not None:
                 self._bridges.stop()
@@ -249,6 +254,7 @@ class Engine(CameraControl):
                 "evidence": (evidence := self._evidence.status).waiting,
             },
             evidence=evidence,
+            readers=self._readers.status,
         )
 
     def _register_collectors(self, runner: AnyRunner) -> None:
@@ -290,6 +296,7 @@ class Engine(CameraControl):
             clock=self._clock,
             model_width=model_width,
             evidence=self._evidence,
+            readers=self._readers,
         )
 
     def _notify(self, event: CameraEvent) -> None:

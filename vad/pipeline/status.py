@@ -136,6 +136,19 @@ class EvidenceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadersStatus:
+    """The processes that read cameras beside the engine's own: how many there are, how many ended unasked.
+
+    ``cpu_s`` and ``resident_bytes`` are what they have taken of the processor since the start, and take of memory.
+    """
+
+    processes: int = 0
+    died: int = 0
+    cpu_s: float = 0.0
+    resident_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """The whole engine. ``queues`` says how much waits between two stages."""
 
@@ -149,6 +162,7 @@ class EngineStatus:
     queues: dict[str, int] = field(default_factory=dict)
     analysis_share: float = 1.0
     evidence: EvidenceStatus = EvidenceStatus()
+    readers: ReadersStatus = ReadersStatus()
 
     @property
     def is_overloaded(self) -> bool:

@@ -20,6 +20,7 @@ from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
+from vad.pipeline.readers.processes import AnyReader
 from vad.pipeline.status import StreamStatus
 from vad.pipeline.window import ClipWindow, Thinning
 from vad.pipeline.witness import Witness
@@ -55,7 +56,7 @@ class _Generation:
     thread: threading.Thread | None = None
     abandoned: bool = False
     deadline_s: float | None = None  # monotonic; None while waiting on purpose
-    continues: Reader | None = None  # still open, for the next run to go on with
+    continues: AnyReader | None = None  # still open, for the next run to go on with
 
 
 class CameraStream:
@@ -63,6 +64,7 @@ class CameraStream:
 
     ``notify`` is called from the stream thread with each change worth an event. ``model_width`` and ``clip_length``
     shape what is put into ``clips``. Without ``retry`` the first failure ends the stream. ``witness`` is shown all.
+    ``make_reader`` is called like ``Reader``.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class CameraStream:
         jitter: random.Random | None = None,
         retry: bool = True,
         witness: Witness | None = None,
+        make_reader: Callable[..., AnyReader] = Reader,
     ) -> None:
         self.camera = camera
         self.config = config
@@ -92,6 +95,7 @@ class CameraStream:
         self._clock = clock
         self._jitter = jitter or random.Random()
         self._retry = retry
+        self._make_reader = make_reader
         self.witness = witness  # of what comes, for evidence and snapshots
         self._lock = threading.Lock()
         self._generation = _Generation(0, ClipWindow(clip_length))
@@ -263,7 +267,7 @@ class CameraStream:
             generation.deadline_s = None
             self._flush(generation)
 
-    def _follow(self, generation: _Generation, reader: Reader, before: StreamStatus) -> None:
+    def _follow(self, generation: _Generation, reader: AnyReader, before: StreamStatus) -> None:
         for frame in reader:
             generation.deadline_s = None  # the time until the next frame is asked for is not the camera's
             if not self._admit(generation, frame):
@@ -272,7 +276,7 @@ class CameraStream:
                 self._tell(reader, before)
             self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
 
-    def _tell(self, reader: Reader, before: StreamStatus) -> None:
+    def _tell(self, reader: AnyReader, before: StreamStatus) -> None:
         """Let the status say what the reader knows. ``before``: as it was when the run began."""
         self.status.fps = reader.measured_fps
         self.status.decoder = reader.info.decoder if reader.info else ""
@@ -280,10 +284,10 @@ class CameraStream:
         self.status.frames_spared = before.frames_spared + reader.spared_frames
         self.status.frames_unfiltered = before.frames_unfiltered + reader.unfiltered_frames
 
-    def _reader(self, generation: _Generation) -> Reader:
+    def _reader(self, generation: _Generation) -> AnyReader:
         """The next run's reader, on the stream that the last one left open or on a new one."""
         continues, generation.continues = generation.continues, None
-        return Reader(
+        return self._make_reader(
             self.camera,
             config=self.config,
             run=self.status.run,

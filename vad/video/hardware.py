@@ -32,6 +32,11 @@ def offer(device: str) -> None:
     _offered[:] = [int(device.partition(":")[2] or 0)] if device.startswith("cuda") else []
 
 
+def may_accelerate(decoder: str) -> bool:
+    """Whether a GPU is asked to decode, where ``decoder`` says so."""
+    return decoder == "cuda" or (decoder == "auto" and bool(_offered))
+
+
 def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
     """What ``av.open`` needs in order to decode on the device; None where the CPU decodes.
 
@@ -39,7 +44,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
     cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the thread that will
     decode.
     """
-    if decoder == "cpu" or (decoder == "auto" and not _offered):
+    if not may_accelerate(decoder):
         return None
     device = _offered[0] if _offered else 0
     why = _enter_context(device)
@@ -61,7 +66,7 @@ def check(frame: VideoFrame, *, decoder: str, camera: str, codec: str) -> str:
     """Who decoded a stream's first frame: ``cuda`` or ``cpu``. Raises StreamError if ``decoder`` asks for ``cuda``."""
     if frame.format.name == ON_DEVICE:
         return ON_DEVICE
-    if decoder == "cuda" or (decoder == "auto" and _offered):
+    if may_accelerate(decoder):
         what = f"{codec}, {frame.format.name}, {frame.width}x{frame.height}"
         _refuse_or_tell(decoder, camera, f"the GPU does not decode it ({what}), or has no decoder left")
     return "cpu"

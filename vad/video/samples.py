@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,28 +35,38 @@ class Sample:
     jpeg: bytes
 
 
+class Rhythm(NamedTuple):
+    """When the next sample is due: at media time ``due_s`` of ``run``, and ``gap_s`` later the one after."""
+
+    run: int | None = None
+    due_s: float = 0.0
+    gap_s: float = FIRST_S
+
+
 class Samples:
     """One camera's. Written by its reader, read by anyone."""
 
     def __init__(self) -> None:
         self._kept: deque[Sample] = deque(maxlen=COUNT)
-        self._run: int | None = None
-        self._due_s = 0.0
-        self._gap_s = FIRST_S
+        self.rhythm = Rhythm()
 
     def is_due(self, run: int, pts_s: float) -> bool:
-        return pts_s >= self._due_s or run != self._run
+        return pts_s >= self.rhythm.due_s or run != self.rhythm.run
 
     def take(self, frame: VideoFrame, *, run: int, pts_s: float, grid: Geometry, masks: Sequence[Polygon]) -> None:
         """Keep this picture, as the newest of COUNT. Costs about a millisecond."""
-        if run != self._run and self._run is not None:  # streams that break and come back are no reason to hurry
-            self._run, self._due_s = run, pts_s + self._gap_s
+        last, gap_s = self.rhythm.run, self.rhythm.gap_s
+        if last not in (None, run):  # streams that break and come back are no reason to hurry
+            self.rhythm = Rhythm(run, pts_s + gap_s, gap_s)
             return
-        self._run, self._due_s = run, pts_s + self._gap_s
-        self._gap_s = min(EVERY_S, 1.5 * self._gap_s)
+        self.rhythm = Rhythm(run, pts_s + gap_s, min(EVERY_S, 1.5 * gap_s))
         picture = colour_picture(frame, most_width=WIDTH)
         where = hidden(masks, grid, width=picture.shape[1], height=picture.shape[0])
-        self._kept.append(Sample(run, pts_s, grid, jpeg(black_out(picture, where))))
+        self.keep(Sample(run, pts_s, grid, jpeg(black_out(picture, where))))
+
+    def keep(self, sample: Sample) -> None:
+        """As the newest of COUNT."""
+        self._kept.append(sample)
 
     def usual(self, grid: Geometry, *, run: int, before_s: float, masks: Sequence[Polygon]) -> Picture | None:
         """The median, pixel by pixel, of the pictures of that size from before media time ``before_s`` of ``run``.

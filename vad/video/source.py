@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -232,7 +232,7 @@ class ContainerFeed:
     def packets(self) -> Iterator[Packet[VideoStream]]:
         return self._packets
 
-    def _demux(self) -> Iterator[Packet[VideoStream]]:
+    def _demux(self) -> Generator[Packet[VideoStream], None, None]:
         in_a_row = 0
         while True:
             try:
@@ -272,4 +272,5 @@ class ContainerFeed:
         return self._decoder.decode(packet)
 
     def close(self) -> None:
+        self._packets.close()  # it refers to this feed as the feed to it: the decoder would stay until a collection
         self._container.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -95,6 +95,7 @@ class Tape:
         self.run = run
         self.format: Format | None = None
         self.picture: VideoFrame | None = None  # the last one decoded; to be looked at under ``_looking`` alone
+        self.look_elsewhere: Callable[[int | None], Picture | None] | None = None  # where another process has it
         self._seconds, self._max_bytes, self._samples = seconds, max_bytes, samples
         self._groups: deque[_Group] = deque()
         self._size_bytes = 0
@@ -109,6 +110,20 @@ class Tape:
         return self._size_bytes
 
     @property
+    def origin_s(self) -> float | None:
+        """A packet's ``at_s`` at media time 0; None until a picture has told it."""
+        return self._origin_s
+
+    @property
+    def keeps_packets(self) -> bool:
+        return self._max_bytes > 0
+
+    @property
+    def samples(self) -> Samples | None:
+        """Where the run's samples go."""
+        return self._samples
+
+    @property
     def seconds(self) -> float:
         """From its first key frame to its last packet."""
         with self._lock:
@@ -118,13 +133,22 @@ class Tape:
         """Take nothing any more; what is on it stays, its last picture only where asked for."""
         self._ended = True
         if not keep_picture:
-            self.picture = None
+            self.picture = self.look_elsewhere = None
 
     def add(self, packet: Packet[VideoStream], at_s: float | None) -> None:
         """A packet in the order of decoding, from the demuxer."""
         if self._ended or not packet.size or not self._max_bytes:
             return
         self._add(TapedPacket(bytes(packet), at_s, packet.is_keyframe))
+
+    def take_over(self, packets: Sequence[TapedPacket], *, origin_s: float | None) -> None:
+        """Packets that another process has read, in the order of decoding; ``origin_s`` is the last one known there."""
+        if self._ended:
+            return
+        self._origin_s = origin_s
+        if self._max_bytes:
+            for packet in packets:
+                self._add(packet)
 
     def show(self, frame: VideoFrame, *, pts_s: float, at_s: float | None) -> None:
         """A picture was decoded: it has media time ``pts_s``, and ``at_s`` by its packet's clock.
@@ -143,8 +167,13 @@ class Tape:
     def look(self, *, most_width: int | None) -> tuple[Picture, Format] | None:
         """The last picture, converted now, by one thread at a time; None when there is none. A new array."""
         with self._looking:
-            frame, shape = self.picture, self.format
-            return (colour_picture(frame, most_width=most_width), shape) if frame and shape else None
+            frame, elsewhere, shape = self.picture, self.look_elsewhere, self.format
+            if shape is None:
+                return None
+            if elsewhere is not None:
+                picture = elsewhere(most_width)
+                return None if picture is None else (picture, shape)
+            return (colour_picture(frame, most_width=most_width), shape) if frame else None
 
     def go_on_from(self, before: Tape, *, at_s: float | None) -> None:
         """The run before ended with the frame of ``at_s``, this one's first: the packets from there on move here.

@@ -63,7 +63,7 @@ def serve(stack: ExitStack, engine: Engine, settings: HttpSettings) -> HttpServe
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory, footage: Path) -> Iterator[Site]:
     import torch
 
@@ -80,7 +80,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, footage: Path) -> Iterator[Si
         yield Site(engine, address, serve(stack, engine, settings).address, tokens)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if reason := why_unavailable():
         pytest.skip(reason)

@@ -1,0 +1,133 @@
+"""How many processes there are, who reads where, and what becomes of those that die."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+import pytest
+
+from tests.pipeline.readers.conftest import Start
+from tests.pipeline.sites import wait_for
+from vad.clock import SystemClock
+from vad.config import CameraConfig, LogSettings, ReaderSettings
+from vad.errors import StreamError
+from vad.pipeline.readers import processes as module
+from vad.pipeline.readers.processes import AnyReader, ReaderProcesses, wanted
+from vad.pipeline.readers.remote import RemoteReader
+from vad.video import hardware
+from vad.video.reader import Reader
+
+
+@pytest.mark.parametrize(
+    ("setting", "cameras", "cores", "expected"),
+    [
+        ("auto", 1, 16.0, 0),
+        ("auto", 8, 16.0, 0),
+        ("auto", 9, 2.0, 1),
+        ("auto", 16, 2.0, 2),
+        ("auto", 64, 2.0, 2),
+        ("auto", 64, 16.0, 5),
+        ("auto", 1000, 16.0, 16),
+        ("auto", 100, 0.5, 1),
+        (0, 1000, 16.0, 0),
+        (3, 1, 1.0, 3),
+    ],
+)
+def test_how_many_are_wanted(setting: int | Literal["auto"], cameras: int, cores: float, expected: int) -> None:
+    assert wanted(setting, cameras=cameras, cores=cores) == expected
+
+
+def reader_of(processes: ReaderProcesses, url: str, **settings: Any) -> AnyReader:
+    config = CameraConfig(url=url, **settings)
+    return processes.reader("cam", config=config, run=0, model_width=160, clock=SystemClock(), stop=threading.Event())
+
+
+def test_few_cameras_are_read_at_home_and_more_elsewhere(clip_h264: Path) -> None:
+    processes = ReaderProcesses(ReaderSettings(), log_settings=LogSettings())
+    processes.expect(8)
+    assert isinstance(reader_of(processes, str(clip_h264)), Reader)
+    assert processes.status.processes == 0
+    processes.expect(9)
+    assert isinstance(reader_of(processes, str(clip_h264)), RemoteReader)
+    assert processes.status.processes >= 1
+    processes.close()
+    assert processes.status.processes == 0
+
+
+def test_what_a_gpu_may_decode_is_read_at_home(processes: ReaderProcesses) -> None:
+    assert isinstance(reader_of(processes, "a.mp4", decoder="cuda"), Reader)
+    assert isinstance(reader_of(processes, "a.mp4"), RemoteReader)
+    hardware.offer("cuda:0")
+    try:
+        assert isinstance(reader_of(processes, "a.mp4"), Reader)
+        assert isinstance(reader_of(processes, "a.mp4", decoder="cpu"), RemoteReader)
+    finally:
+        hardware.offer("cpu")
+
+
+def test_sessions_are_spread_evenly_also_after_some_have_ended(clip_h264: Path, start: Start) -> None:
+    processes = start(2)
+    readers = [reader_of(processes, str(clip_h264)) for _ in range(6)]
+    for reader in readers:
+        reader.__enter__()
+    assert [worker.load for worker in processes._workers] == [3, 3]
+    for reader in (readers[0], readers[2], readers[4]):
+        reader.close()
+    more = reader_of(processes, str(clip_h264))
+    more.__enter__()
+    assert sorted(worker.load for worker in processes._workers) == [1, 3]
+    for reader in (*readers, more):
+        reader.close()
+    assert [worker.load for worker in processes._workers] == [0, 0]
+
+
+def test_what_they_take_is_known(start: Start) -> None:
+    processes = start(1)
+    wait_for(lambda: processes.status.resident_bytes > 50 * 2**20, what="the process to have loaded something")
+    before = processes.status
+    assert 0.0 < before.cpu_s < 60.0
+    processes.close()
+    after = processes.status
+    assert after.resident_bytes == 0
+    assert after.cpu_s >= before.cpu_s  # a counter never goes back
+
+
+def test_processes_that_die_at_once_are_started_with_longer_and_longer_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.4)
+    command = ("/bin/sh", "-c", "exit 3")
+    processes = ReaderProcesses(ReaderSettings(processes=1), log_settings=LogSettings(), command=command)
+    processes.expect(1)
+    until_s, errors = time.monotonic() + 2.0, set()
+    while time.monotonic() < until_s:
+        with pytest.raises(StreamError) as caught, reader_of(processes, "a.mp4") as reader:
+            list(reader)
+        errors.add(str(caught.value))
+        time.sleep(0.02)
+    assert any("end as soon as they are started" in error for error in errors)
+    assert 2 <= processes.status.died <= 9
+    processes.close()
+
+
+def test_a_command_that_cannot_be_started_is_an_error_of_the_stream() -> None:
+    processes = ReaderProcesses(ReaderSettings(processes=1), log_settings=LogSettings(), command=("/nowhere/python",))
+    processes.expect(1)
+    with pytest.raises(StreamError, match=r"no process to read it: .*nowhere"), reader_of(processes, "a.mp4") as reader:
+        list(reader)
+    processes.close()
+
+
+def test_closing_leaves_no_process_and_refuses_new_sessions(clip_h264: Path, start: Start) -> None:
+    processes = start(2)
+    pids = [worker.process.pid for worker in processes._workers]
+    reader = reader_of(processes, str(clip_h264))
+    reader.__enter__()
+    processes.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    with pytest.raises(StreamError, match="has ended"):
+        list(reader)
+    with pytest.raises(StreamError, match="the engine is stopping"), reader_of(processes, str(clip_h264)):
+        pass

@@ -1,0 +1,161 @@
+"""What the engine and a process of readers say to each other over a session's socket.
+
+One session reads one open stream: its first run, and the runs that go on from it. Each message is four bytes of length
+and MessagePack. Only what the engine says may hold Python's own pickles: a decoder that a broken stream has taken over
+must not be able to say anything that the engine would run.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from vad.types import Frame, Geometry, WallSource
+from vad.video.reader import StreamInfo
+from vad.video.samples import Rhythm, Sample
+from vad.video.tape import TapedPacket
+
+HEAD_BYTES = 4
+CHUNK_BYTES = 1 << 16
+SILENCE_S = 0.25
+"""How long the engine waits for a message before it looks whether it shall stop."""
+
+
+class Opening(msgspec.Struct, array_like=True, tag=True):
+    """The first thing said: which stream. ``config`` is a pickled CameraConfig, for its secrets."""
+
+    camera: str
+    config: bytes
+    model_width: int
+    keeps_packets: bool
+    samples: Rhythm | None
+
+
+class NextRun(msgspec.Struct, array_like=True, tag=True):
+    """Read a run, from the stream's opening or from where the last one ended."""
+
+    run: int
+
+
+class Behind(msgspec.Struct, array_like=True, tag=True):
+    """Whether the machine cannot keep up."""
+
+    is_behind: bool
+
+
+class Look(msgspec.Struct, array_like=True, tag=True):
+    """What is the last picture?"""
+
+    number: int
+    most_width: int | None
+
+
+Command: TypeAlias = Opening | NextRun | Behind | Look
+
+
+class SentFrame(msgspec.Struct, array_like=True):
+    """A ``Frame`` without what both sides know."""
+
+    index: int
+    pts_s: float
+    wall_s: float
+    wall_source: WallSource
+    arrived_s: float
+    geometry: Geometry
+    luma: bytes
+
+    @classmethod
+    def of(cls, frame: Frame) -> SentFrame:
+        return cls(
+            frame.index,
+            frame.pts_s,
+            frame.wall_s,
+            frame.wall_source,
+            frame.arrived_s,
+            frame.geometry,
+            frame.luma.tobytes(),
+        )
+
+
+class Counts(NamedTuple):
+    """What a reader knows of its run so far, under the names of its properties."""
+
+    measured_fps: float | None = None
+    corrupt_packets: int = 0
+    spared_frames: int = 0
+    unfiltered_frames: int = 0
+    longest_hold_s: float = 0.0
+
+
+class TapeFormat(msgspec.Struct, array_like=True):
+    """``vad.video.tape.Format`` without what the engine knows."""
+
+    codec: str
+    extradata: bytes
+    container: str
+    pixel_format: str
+    fps: float
+    is_stamped: bool
+    geometry: Geometry
+
+
+class Batch(msgspec.Struct, array_like=True, tag=True, omit_defaults=True):
+    """What came since the last batch of the run: ``passed`` frames that are not analysed, then perhaps one that is.
+
+    ``end`` is the code and the text of the StreamError that ended the run. ``info`` and ``format`` are told once.
+    """
+
+    passed: int
+    frame: SentFrame | None
+    counts: Counts
+    packets: list[TapedPacket]
+    origin_s: float | None = None
+    info: StreamInfo | None = None
+    format: TapeFormat | None = None
+    goes_on_at_s: float | None = None
+    samples: list[Sample] = []
+    rhythm: Rhythm | None = None  # of the samples, where it has changed
+    end: tuple[str, str] | None = None
+
+
+class Seen(msgspec.Struct, array_like=True, tag=True):
+    """The answer to ``Look``: (height, width, 3) BGR, or nothing."""
+
+    number: int
+    height: int = 0
+    width: int = 0
+    pixels: bytes = b""
+
+
+Told: TypeAlias = Batch | Seen
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def send(to: socket.socket, message: Command | Told) -> None:
+    """Raises OSError when nobody is there any more. One thread at a time."""
+    body = _encoder.encode(message)
+    to.sendall(len(body).to_bytes(HEAD_BYTES, "big") + body)
+
+
+class Inbox:
+    """Whole bodies out of what comes in pieces."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def add(self, piece: bytes) -> None:
+        self._bytes += piece
+
+    def take(self) -> bytes | None:
+        """The next one, when it is all there."""
+        if len(self._bytes) < HEAD_BYTES:
+            return None
+        end = HEAD_BYTES + int.from_bytes(self._bytes[:HEAD_BYTES], "big")
+        if len(self._bytes) < end:
+            return None
+        body = bytes(self._bytes[HEAD_BYTES:end])
+        del self._bytes[:end]
+        return body

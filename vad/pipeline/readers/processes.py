@@ -1,0 +1,192 @@
+"""The processes of readers that an engine has: started when they are first needed, replaced when one dies."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from os import sysconf
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import structlog
+
+import vad
+from vad.config import CameraConfig, LogSettings, ReaderSettings
+from vad.pipeline.cores import usable_cores
+from vad.pipeline.readers.remote import RemoteReader, Session
+from vad.pipeline.status import ReadersStatus
+from vad.video.hardware import may_accelerate
+from vad.video.reader import Reader
+
+log = structlog.get_logger(__name__)
+
+AnyReader: TypeAlias = Reader | RemoteReader
+
+_ROOT = str(Path(vad.__file__).parents[1])
+_BODY = f"import sys; sys.path.append({_ROOT!r}); from vad.pipeline.readers.worker import main; main()"
+COMMAND = (sys.executable, "-P", "-c", _BODY)  # -P: nothing is imported from wherever the engine was started
+
+CAMERAS_AT_HOME = 8
+"""Cameras that the engine's own process reads without them waiting for each other."""
+CAMERAS_A_PROCESS = 16
+END_S = 2.0
+"""How long a process may take to end that was told to."""
+QUIET_S = 60.0
+"""A process that lived for so long says nothing against starting the next one at once."""
+LONGEST_PAUSE_S = 30.0
+
+
+def wanted(processes: int | Literal["auto"], *, cameras: int, cores: float) -> int:
+    """How many processes shall read that many cameras."""
+    if processes != "auto":
+        return processes
+    return 0 if cameras <= CAMERAS_AT_HOME else max(1, min(int(cores), 1 + cameras // CAMERAS_A_PROCESS))
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    started_s: float = field(default_factory=time.monotonic)
+    sessions: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def load(self) -> int:
+        """Sessions that are open."""
+        self.sessions = [peer for peer in self.sessions if peer.fileno() >= 0]
+        return len(self.sessions)
+
+
+class ReaderProcesses:
+    """Makes the readers of cameras, in this process or in one of its own. Any thread may ask.
+
+    ``expect`` says how many cameras there are. One that may be decoded on a GPU is read here, where its frames stay.
+    """
+
+    def __init__(
+        self, settings: ReaderSettings, *, log_settings: LogSettings, command: Sequence[str] | None = None
+    ) -> None:
+        self._settings, self._log_settings, self._command = settings, log_settings, command or COMMAND
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
+        self._wanted = self._died = self._died_young = 0
+        self._pause_until_s = 0.0
+        self._before_s = _ended_children_s()
+        self._closed = False
+
+    def expect(self, cameras: int) -> None:
+        """So many cameras from now on. What is missing is started; processes too many go on until the end."""
+        with self._lock:
+            self._wanted = wanted(self._settings.processes, cameras=cameras, cores=usable_cores())
+            try:
+                self._fill()
+            except OSError as exc:  # tried again as each camera is opened
+                log.error("readers.not_started", detail=str(exc))
+
+    def reader(
+        self, camera: str, *, config: CameraConfig, continues: AnyReader | None = None, **rest: Any
+    ) -> AnyReader:
+        """A reader of the next run, where the last one was read, or where there is most room."""
+        is_remote = self._wanted > 0 and not may_accelerate(config.decoder)
+        if isinstance(continues, RemoteReader) or (continues is None and is_remote):
+            return RemoteReader(camera, config=config, continues=continues, open_session=self._open, **rest)
+        return Reader(camera, config=config, continues=continues, **rest)
+
+    def close(self) -> None:
+        """End all, with whatever they still read."""
+        with self._lock:
+            self._closed = True
+            workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.control.close()
+        for worker in workers:
+            try:
+                worker.process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+
+    @property
+    def status(self) -> ReadersStatus:
+        """What they are and take; memory and time as Linux tells them, elsewhere zero."""
+        with self._lock:
+            pids = [worker.process.pid for worker in self._workers if worker.process.poll() is None]
+        taken = [_taken(pid) for pid in pids]
+        return ReadersStatus(
+            processes=len(pids),
+            died=self._died,
+            cpu_s=sum(cpu_s for cpu_s, _ in taken) + _ended_children_s() - self._before_s,
+            resident_bytes=sum(size for _, size in taken),
+        )
+
+    def _open(self) -> Session:
+        """A session in the process that has the fewest. Raises OSError."""
+        with self._lock:
+            while True:
+                self._fill()
+                if not self._workers:
+                    raise OSError("the engine is stopping" if self._closed else "they end as soon as they are started")
+                worker = min(self._workers, key=lambda one: one.load)
+                ours, theirs = socket.socketpair()
+                with theirs:
+                    try:
+                        socket.send_fds(worker.control, [b"s"], [theirs.fileno()])
+                    except OSError:  # it has died just now
+                        ours.close()
+                        worker.process.kill()
+                        worker.process.wait()
+                        continue
+                worker.sessions.append(ours)
+                return Session(ours)
+
+    def _fill(self) -> None:
+        """Under the lock: bury the dead, start what is missing."""
+        for worker in [one for one in self._workers if one.process.poll() is not None]:
+            self._workers.remove(worker)
+            worker.control.close()
+            self._bury(worker)
+        while len(self._workers) < self._wanted and not self._closed and time.monotonic() >= self._pause_until_s:
+            self._workers.append(self._start())
+
+    def _bury(self, worker: _Worker) -> None:
+        """A stream that kills whoever reads it shall not take all the machine's time for starting processes."""
+        now_s = time.monotonic()
+        self._died += 1
+        self._died_young = self._died_young + 1 if now_s - worker.started_s < QUIET_S else 0
+        pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._died_young - 2)) if self._died_young > 1 else 0.0
+        self._pause_until_s = now_s + pause_s
+        pid, code = worker.process.pid, worker.process.returncode
+        log.error("readers.died", pid=pid, returncode=code, sessions=worker.load, pause_s=pause_s)
+
+    def _start(self) -> _Worker:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json()],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        log.debug("readers.started", pid=process.pid)
+        return _Worker(process, ours)
+
+
+def _ended_children_s() -> float:
+    """CPU time of this process's children that have ended and were waited for: the engine has no others."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _taken(pid: int) -> tuple[float, int]:
+    """Seconds of CPU time and bytes of memory of a process; nothing where it cannot be told."""
+    with suppress(OSError, ValueError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
+        return ticks / sysconf("SC_CLK_TCK"), pages * sysconf("SC_PAGE_SIZE")
+    return 0.0, 0

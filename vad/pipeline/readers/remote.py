@@ -1,0 +1,278 @@
+"""The engine's end of a session: a reader whose work is done in another process."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from vad.clock import Clock
+from vad.config import CameraConfig
+from vad.errors import StreamCode, StreamError
+from vad.pipeline.readers.messages import (
+    CHUNK_BYTES,
+    SILENCE_S,
+    Batch,
+    Behind,
+    Command,
+    Counts,
+    Inbox,
+    Look,
+    NextRun,
+    Opening,
+    Seen,
+    SentFrame,
+    TapeFormat,
+    Told,
+    send,
+)
+from vad.types import Frame
+from vad.video.overlay import Picture
+from vad.video.reader import CONTINUABLE, StreamInfo
+from vad.video.tape import Format, Tape
+
+LOOK_S = 2.0
+"""How long a picture is waited for; then the one seen last must do."""
+
+
+class ProcessGone(Exception):
+    """The process at the other end has ended."""
+
+
+class Session:
+    """The socket. ``receive`` is one thread's, ``look`` anyone's."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        whole, fraction = divmod(SILENCE_S, 1.0)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
+        self._peer = peer
+        self._inbox = Inbox()
+        self._decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
+        self._speaking = threading.Lock()
+        self._answered = threading.Condition()
+        self._looks = 0
+        self._seen: tuple[int, Picture | None] = (0, None)
+
+    def say(self, command: Command) -> None:
+        """Raises ProcessGone."""
+        try:
+            with self._speaking:
+                send(self._peer, command)
+        except OSError as exc:
+            raise ProcessGone from exc
+
+    def receive(self) -> Batch | None:
+        """The next batch, or None after SILENCE_S without one. Raises ProcessGone."""
+        while True:
+            body = self._inbox.take()
+            if body is None:
+                if not self._listen():
+                    return None
+                continue
+            told = self._decoder.decode(body)
+            if isinstance(told, Batch):
+                return told
+            self._take_answer(told)
+
+    def look(self, most_width: int | None) -> Picture | None:
+        """The last picture decoded, or, where none comes in time, the one looked at last. A new array."""
+        with self._answered:
+            self._looks += 1
+            number = self._looks
+        try:
+            self.say(Look(number, most_width))
+        except ProcessGone:
+            number = 0
+        with self._answered:
+            self._answered.wait_for(lambda: self._seen[0] >= number, timeout=LOOK_S)
+            picture = self._seen[1]
+            return None if picture is None else picture.copy()
+
+    def close(self) -> None:
+        """Say no more, and wait until the other end has let go: for as long as its reader hangs."""
+        try:
+            self._peer.shutdown(socket.SHUT_WR)
+            while True:
+                self._listen()
+        except (OSError, ProcessGone):
+            self._peer.close()
+
+    def _listen(self) -> bool:
+        try:
+            piece = self._peer.recv(CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            raise ProcessGone from exc
+        if not piece:
+            raise ProcessGone
+        self._inbox.add(piece)
+        return True
+
+    def _take_answer(self, seen: Seen) -> None:
+        picture = None
+        if seen.pixels:
+            picture = np.frombuffer(seen.pixels, np.uint8).reshape(seen.height, seen.width, 3)
+        with self._answered:
+            self._seen = (seen.number, picture)
+            self._answered.notify_all()
+
+
+class RemoteReader:
+    """Like ``vad.video.reader.Reader``, whose docstring holds for it. ``open_session`` raises OSError."""
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        config: CameraConfig,
+        run: int,
+        model_width: int,
+        clock: Clock,
+        stop: threading.Event,
+        open_session: Callable[[], Session],
+        continues: RemoteReader | None = None,
+        tape: Tape | None = None,
+        is_behind: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.camera = camera
+        self.config = config
+        self.run = run
+        self.info: StreamInfo | None = None
+        self._model_width = model_width
+        self._stop = stop
+        self._tape = tape
+        self._is_behind = is_behind
+        self._open_session = open_session
+        self._session: Session | None = None
+        self._before = continues._tape if continues is not None else None
+        self._told_behind = False
+        self._counts = Counts()
+        if continues is not None:
+            self._session, continues._session = continues._session, None
+            self._told_behind = continues._told_behind
+
+    def __enter__(self) -> Self:
+        try:
+            if self._session is None:
+                self._session = self._open_session()
+                self._session.say(self._opening())
+            if self._tape is not None:
+                self._tape.look_elsewhere = self._session.look
+            self._session.say(NextRun(self.run))
+        except (OSError, ProcessGone) as exc:
+            self.close()
+            raise self._gone(exc) from exc
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, StreamError) and error.code in CONTINUABLE:
+            return
+        self.close()
+
+    def close(self) -> None:
+        """Harmless when repeated, or when the next run has taken the stream over. Waits for a reader that hangs."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    @property
+    def corrupt_packets(self) -> int:
+        return self._counts.corrupt_packets
+
+    @property
+    def spared_frames(self) -> int:
+        return self._counts.spared_frames
+
+    @property
+    def unfiltered_frames(self) -> int:
+        return self._counts.unfiltered_frames
+
+    @property
+    def measured_fps(self) -> float | None:
+        return self._counts.measured_fps
+
+    @property
+    def longest_hold_s(self) -> float:
+        return self._counts.longest_hold_s
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        session = self._session
+        if session is None:
+            raise RuntimeError("the reader is not open; allowed: iterate inside `with`")
+        try:
+            while not self._stop.is_set():
+                self._say_if_behind(session)
+                batch = session.receive()
+                if batch is not None:
+                    yield from self._taken(batch)
+        except ProcessGone as exc:
+            if not self._stop.is_set():
+                raise self._gone(exc) from exc
+
+    def _taken(self, batch: Batch) -> Iterator[Frame | None]:
+        self._counts, self.info = batch.counts, self.info or batch.info
+        if self._tape is not None:
+            self._put_on_tape(self._tape, batch)
+        for _ in range(batch.passed):
+            if self._stop.is_set():
+                return
+            yield None
+        if batch.frame is not None and not self._stop.is_set():
+            yield self._frame(batch.frame)
+        if batch.end is not None and not self._stop.is_set():
+            code, text = batch.end
+            raise StreamError(StreamCode(code), text)
+
+    def _put_on_tape(self, tape: Tape, batch: Batch) -> None:
+        if batch.format is not None:
+            shape = {name: getattr(batch.format, name) for name in TapeFormat.__struct_fields__}
+            tape.format = Format(**shape, masks=tuple(self.config.masks))
+        if batch.goes_on_at_s is not None and self._before is not None:
+            tape.go_on_from(self._before, at_s=batch.goes_on_at_s)
+        tape.take_over(batch.packets, origin_s=batch.origin_s)
+        if tape.samples is not None:
+            tape.samples.rhythm = batch.rhythm or tape.samples.rhythm
+            for sample in batch.samples:
+                tape.samples.keep(sample)
+
+    def _frame(self, sent: SentFrame) -> Frame:
+        grid = sent.geometry
+        return Frame(
+            camera=self.camera,
+            run=self.run,
+            index=sent.index,
+            pts_s=sent.pts_s,
+            wall_s=sent.wall_s,
+            wall_source=sent.wall_source,
+            arrived_s=sent.arrived_s,
+            geometry=grid,
+            luma=np.frombuffer(sent.luma, np.uint8).reshape(grid.height, grid.width).copy(),  # kernels want it writable
+        )
+
+    def _opening(self) -> Opening:
+        tape = self._tape
+        samples = tape.samples.rhythm if tape is not None and tape.samples is not None else None
+        return Opening(
+            camera=self.camera,
+            config=pickle.dumps(self.config),
+            model_width=self._model_width,
+            keeps_packets=tape is not None and tape.keeps_packets,
+            samples=samples,
+        )
+
+    def _say_if_behind(self, session: Session) -> None:
+        if (is_behind := self._is_behind()) is not self._told_behind:
+            session.say(Behind(is_behind))
+            self._told_behind = is_behind
+
+    def _gone(self, exc: OSError | ProcessGone) -> StreamError:
+        why = f"no process to read it: {exc}" if isinstance(exc, OSError) else "the process that read it has ended"
+        return StreamError(StreamCode.BROKEN, f"{self.camera}: {why}")

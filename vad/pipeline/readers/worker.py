@@ -1,0 +1,250 @@
+"""A process of readers; its arguments are the descriptor of its control socket and the log's settings as JSON.
+
+The main thread is the *ear*: it takes new sessions from the control socket and what the engine says in each; the own
+thread of a session reads the stream and speaks. The process ends when the control socket does, however the engine did.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import msgspec
+import structlog
+from setproctitle import setproctitle
+
+from vad.clock import SystemClock
+from vad.config import CameraConfig, LogSettings
+from vad.errors import StreamCode, StreamError
+from vad.log import configure_log
+from vad.pipeline.readers.messages import (
+    CHUNK_BYTES,
+    Batch,
+    Behind,
+    Command,
+    Counts,
+    Inbox,
+    Look,
+    NextRun,
+    Opening,
+    Seen,
+    SentFrame,
+    TapeFormat,
+    send,
+)
+from vad.pipeline.readers.relay import RelayedSamples, RelayedTape
+from vad.types import Frame
+from vad.video.luma import warm_luma
+from vad.video.reader import CONTINUABLE, Reader
+
+log = structlog.get_logger(__name__)
+
+TELL_AFTER_S = 0.2
+"""How long frames that are not analysed may wait to be told."""
+
+
+class NobodyListens(Exception):
+    """The engine has let go of a session, or is gone."""
+
+
+class Session:
+    """One open stream. ``hear`` and ``hang_up`` are the ear's; the socket closes once both it and the thread let go."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._inbox = Inbox()
+        self._decoder = msgspec.msgpack.Decoder(Command)
+        self._stop = threading.Event()
+        self._runs: queue.SimpleQueue[NextRun | None] = queue.SimpleQueue()
+        self._is_behind = False
+        self._speaking = threading.Lock()
+        self._holders = 1
+        self._tape: RelayedTape | None = None
+        self._samples: RelayedSamples | None = None
+        self._told = Batch(0, None, Counts(), [])  # what was told of the run, for what is told once
+        self._told_s = 0.0
+
+    def hear(self) -> bool:
+        """Take in what the engine says. False once it says no more."""
+        try:
+            piece = self._peer.recv(CHUNK_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not piece:
+            return False
+        self._inbox.add(piece)
+        while (body := self._inbox.take()) is not None:
+            self._obey(self._decoder.decode(body))
+        return True
+
+    def hang_up(self) -> None:
+        """The engine wants no more of it."""
+        self._stop.set()
+        self._runs.put(None)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self._speaking:
+            self._holders -= 1
+            if not self._holders:
+                self._peer.close()
+
+    def _obey(self, command: Command) -> None:
+        if isinstance(command, Opening):
+            self._holders += 1
+            threading.Thread(target=self._live, args=(command,), name=f"vad-stream-{command.camera}").start()
+        elif isinstance(command, NextRun):
+            self._runs.put(command)
+        elif isinstance(command, Behind):
+            self._is_behind = command.is_behind
+        else:  # not in this thread: nobody may take what it says for a while
+            threading.Thread(target=self._show, args=(command,), name="vad-look").start()
+
+    def _show(self, command: Look) -> None:
+        tape = self._tape
+        seen = tape.look(most_width=command.most_width) if tape is not None else None
+        answer = Seen(command.number)
+        if seen is not None:
+            height, width = seen[0].shape[:2]
+            answer = Seen(command.number, height, width, seen[0].tobytes())
+        with suppress(NobodyListens):
+            self._speak(answer)
+
+    def _speak(self, told: Batch | Seen) -> None:
+        try:
+            with self._speaking:
+                send(self._peer, told)
+        except OSError as exc:
+            raise NobodyListens from exc
+
+    # Everything below runs in the session's own thread.
+
+    def _live(self, opening: Opening) -> None:
+        config: CameraConfig = pickle.loads(opening.config)
+        if opening.samples is not None:
+            self._samples = RelayedSamples(opening.samples)
+        last: Reader | None = None
+        with suppress(NobodyListens):
+            while (command := self._runs.get()) is not None and not self._stop.is_set():
+                structlog.contextvars.bind_contextvars(camera=opening.camera, run=command.run)
+                last = self._run(opening, config, command.run, continues=last)
+                if last is None:
+                    break
+        if last is not None:
+            last.close()
+        self._tape = None  # and with its picture the decoder
+        with suppress(OSError):
+            self._peer.shutdown(socket.SHUT_RDWR)  # tells the engine, and the ear
+        self._let_go()
+
+    def _run(self, opening: Opening, config: CameraConfig, run: int, *, continues: Reader | None) -> Reader | None:
+        """One run; its reader if another may go on from it. Raises NobodyListens."""
+        self._tape = tape = RelayedTape(run=run, keeps_packets=opening.keeps_packets, samples=self._samples)
+        self._told, self._told_s = Batch(0, None, Counts(), []), time.monotonic()
+        reader = Reader(
+            opening.camera,
+            config=config,
+            run=run,
+            model_width=opening.model_width,
+            clock=SystemClock(),
+            stop=self._stop,
+            continues=continues,
+            tape=tape,
+            is_behind=lambda: self._is_behind,
+        )
+        passed = 0
+        try:
+            with reader:
+                for frame in reader:
+                    if frame is None:
+                        passed += 1
+                        if time.monotonic() - self._told_s < TELL_AFTER_S:
+                            continue
+                    self._tell(reader, tape, passed, frame)
+                    passed = 0
+            return None
+        except NobodyListens:
+            raise
+        except StreamError as exc:
+            end = exc
+        except Exception as exc:
+            log.exception("stream.defect")
+            end = StreamError(StreamCode.BROKEN, f"unexpected {type(exc).__name__} while reading")
+        self._tell(reader, tape, passed, None, end=end)
+        return reader if end.code in CONTINUABLE else None
+
+    def _tell(
+        self, reader: Reader, tape: RelayedTape, passed: int, frame: Frame | None, *, end: StreamError | None = None
+    ) -> None:
+        told, shape = self._told, tape.format
+        samples, rhythm = self._samples.fetch() if self._samples is not None else ([], None)
+        batch = Batch(
+            passed=passed,
+            frame=SentFrame.of(frame) if frame is not None else None,
+            counts=Counts(*(getattr(reader, name) for name in Counts._fields)),
+            packets=tape.fetch(),
+            origin_s=tape.origin_s,
+            info=reader.info if told.info is None else None,
+            format=TapeFormat(*(getattr(shape, name) for name in TapeFormat.__struct_fields__))
+            if shape is not None and told.format is None
+            else None,
+            goes_on_at_s=tape.goes_on_at_s,
+            samples=samples,
+            rhythm=rhythm,
+            end=(end.code.value, str(end)) if end is not None else None,
+        )
+        tape.goes_on_at_s = None
+        told.info, told.format = told.info or batch.info, told.format or batch.format
+        self._speak(batch)
+        self._told_s = time.monotonic()
+
+
+class Ear:
+    """Hears what is said on every socket of the process."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def listen(self) -> None:
+        """Until the engine is gone."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._control:
+                    if not self._take_session():
+                        return
+                elif not key.data.hear():
+                    self._selector.unregister(key.fileobj)
+                    key.data.hang_up()
+
+    def _take_session(self) -> bool:
+        """A byte on the control socket brings a session's. False when it has ended."""
+        said, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        for descriptor in descriptors:
+            peer = socket.socket(fileno=descriptor)
+            self._selector.register(peer, selectors.EVENT_READ, Session(peer))
+        return bool(said)
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    configure_log(LogSettings.model_validate_json(sys.argv[2]))
+    setproctitle("vad readers")
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or a service manager may send them to all processes
+        signal.signal(number, signal.SIG_IGN)
+    warm_luma()
+    try:
+        Ear(control).listen()
+    finally:
+        os._exit(0)  # whatever hangs in native code
