@@ -9,72 +9,24 @@ of them map each bears its share.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import os
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 import vad.pipeline.readers.processes as readers
 from benchmarks.cameras_search import SETTLE_S
+from benchmarks.cameras_stages import Stages, told_by_readers, watched_readers
 from vad.config import make_config
 from vad.pipeline.engine import Engine
 
 SAMPLE_S = 2.0
 MIB = 2**20
-TOLD_S = 0.5
-"""How often a process of readers tells what its stages took."""
-
-
-class Stages:
-    """CPU seconds by stage: what the wrapped calls take of their thread's time, and what else each thread does."""
-
-    def __init__(self) -> None:
-        self.called_s: Counter[str] = Counter()
-        self._threads_s: dict[tuple[str, int], float] = {}
-
-    def watch(self, owner: Any, name: str, stage: str) -> None:
-        """Replace ``owner.name`` by the same, timed."""
-        call: Callable[..., Any] = getattr(owner, name)
-
-        @functools.wraps(call)
-        def timed(*arguments: Any, **options: Any) -> Any:
-            began_s = time.thread_time()
-            try:
-                return call(*arguments, **options)
-            finally:
-                self.called_s[stage] += time.thread_time() - began_s
-
-        setattr(owner, name, timed)
-
-    def seconds(self, process_s: float) -> dict[str, float]:
-        """decode, pool, motion, network, score and the rest, which together are ``process_s``."""
-        for thread in threading.enumerate():
-            spent = Path(f"/proc/self/task/{thread.native_id}/schedstat")
-            if spent.exists():
-                self._threads_s[thread.name, thread.native_id or 0] = int(spent.read_text().split()[0]) / 1e9
-        score_s = sum(s for (name, _), s in self._threads_s.items() if name == "vad-scoring")
-        called = {stage: self.called_s[stage] for stage in ("decode", "pool", "motion", "network")}
-        return {**called, "score": score_s, "rest": process_s - sum(called.values()) - score_s}
-
-
-def watched_readers() -> Stages:
-    """What readers do, timed where it is called."""
-    from vad.video import decoding, reader
-
-    stages = Stages()
-    stages.watch(decoding.Decoder, "decode", "decode")
-    stages.watch(reader, "luma_of", "pool")
-    return stages
 
 
 def watched_stages() -> Stages:
@@ -85,28 +37,6 @@ def watched_stages() -> Stages:
     stages.watch(features, "look", "motion")
     stages.watch(cell_runner.CellNetwork, "__call__", "network")
     return stages
-
-
-def be_a_reader_process(folder: str) -> None:
-    """In place of the body of the engine's processes of readers: the same, and tells what its stages take."""
-    from vad.pipeline.readers.worker import main as read
-
-    stages = watched_readers()
-
-    def tell() -> None:
-        while True:
-            time.sleep(TOLD_S)
-            told = Path(folder) / str(os.getpid())
-            told.with_suffix(".new").write_text(json.dumps(stages.called_s))
-            told.with_suffix(".new").rename(told.with_suffix(".json"))
-
-    threading.Thread(target=tell, daemon=True).start()
-    read()
-
-
-def told_by_readers(folder: Path) -> Counter[str]:
-    """Seconds by stage, of all processes of readers."""
-    return sum((Counter(json.loads(told.read_text())) for told in folder.glob("*.json")), Counter())
 
 
 def family_of(process: psutil.Process) -> tuple[float, float]:
@@ -127,7 +57,7 @@ def run_engine(analysis_fps: float, seconds: float, urls: list[str]) -> None:
         process = psutil.Process()
         folder = Path(storage) / "stages"
         folder.mkdir()
-        body = f"from benchmarks.cameras_engine import be_a_reader_process as be; be({str(folder)!r})"
+        body = f"from benchmarks.cameras_stages import be_a_reader_process as be; be({str(folder)!r})"
         readers.COMMAND = (sys.executable, "-c", body)
         with Engine(make_config(site, source="benchmark")) as engine:
             stages = watched_stages()

@@ -209,11 +209,31 @@ HTTP = (
 MACHINE = (
     lines(
         "Memory",
-        "Of the engine's process; the cameras' latest packets, kept for evidence, are part of it.",
-        {"resident": value("process_resident_memory_bytes"), "latest video": value("vad_evidence_ring_bytes")},
+        "Of the engine's process; the cameras' latest packets, kept for evidence, are part of it. Processes that read "
+        "cameras take the rest; what they share counts in each.",
+        {
+            "resident": value("process_resident_memory_bytes"),
+            "latest video": value("vad_evidence_ring_bytes"),
+            "reading processes": value("vad_reader_processes_bytes"),
+        },
         unit="bytes",
     ),
-    lines("Cores used", "CPU seconds a second.", {"{{instance}}": rate("process_cpu_seconds_total", ENGINES)}),
+    lines(
+        "Cores used",
+        "CPU seconds a second, of the engine's process and of those that read cameras.",
+        {
+            "{{instance}}": rate("process_cpu_seconds_total", ENGINES),
+            "{{instance}}: reading processes": rate("vad_reader_processes_cpu_seconds_total", ENGINES),
+        },
+    ),
+    lines(
+        "Processes that read cameras",
+        "None where the engine's own process reads them all. One that dies is replaced; its cameras connect again.",
+        {
+            "running": value("vad_reader_processes"),
+            "died in an hour": f"increase(vad_reader_processes_died_total{{{ENGINES}}}[1h])",
+        },
+    ),
     lines(
         "Open files",
         "Sockets too; at the limit nothing can be opened.",

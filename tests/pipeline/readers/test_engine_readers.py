@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.pipeline.sites import check_ledger, make_site, wait_for, wait_for_frames
 from tests.rtsp.control import RtspServer
+from tests.video.clips import VideoFile
 from vad.config import CameraConfig, ReaderSettings, SiteConfig
 from vad.pipeline.engine import Engine
 from vad.types import AnomalyEvent, CameraState
@@ -103,4 +104,33 @@ def test_cameras_come_and_go_and_are_looked_at(tmp_path: Path, footage: Path) ->
         (worker,) = engine._readers._workers
         assert worker.load == 1
         check_ledger(engine)
+    check_ledger(engine, stopped=True)
+
+
+def test_hundreds_of_cameras_come_and_go_and_leave_nothing_in_the_processes(
+    tmp_path: Path, video_file: VideoFile
+) -> None:
+    guest = CameraConfig(url=str(video_file("guest.mp4", width=160, height=96, frames=25)), realtime=False)
+    resident = str(video_file("resident.mp4", width=160, height=96, frames=100))
+    with Engine(site_with(1, tmp_path, {"resident": {"url": resident, "loop": True}})) as engine:
+        (worker,) = engine._readers._workers
+        process = psutil.Process(worker.process.pid)
+
+        def come_and_go(times: int) -> tuple[int, int, float]:
+            for number in range(times):
+                engine.add_camera("guest", guest)
+                if number % 10 == 0:
+                    wait_for_frames(engine, "guest", 1)
+                engine.remove_camera("guest")
+            wait_for(lambda: worker.load <= 1, what="the sessions to end")
+            wait_for_frames(engine, "resident", 3)
+            return process.num_threads(), process.num_fds(), process.memory_info().rss / 2**20
+
+        threads, files, memory_mib = come_and_go(50)
+        now_threads, now_files, now_memory_mib = come_and_go(300)
+        assert now_threads <= threads + 1  # the resident's may be between two runs
+        assert now_files <= files + 2
+        assert now_memory_mib - memory_mib < 12.0
+        assert engine.status().cameras["resident"].frames.lost == 0
+        assert engine.status().readers.died == 0
     check_ledger(engine, stopped=True)

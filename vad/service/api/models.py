@@ -89,6 +89,13 @@ class Latency(Model):
     p95_s: Finite
 
 
+class Readers(Model):
+    """The processes that read cameras beside the engine's own: those that run, and how many died since the start."""
+
+    processes: int
+    died: int
+
+
 class Status(Model):
     """The engine at one instant."""
 
@@ -108,6 +115,7 @@ class Status(Model):
     bus_connections: int
     bridges: dict[str, Bridge]
     evidence_used_bytes: int
+    readers: Readers
 
     @classmethod
     def of(
@@ -147,6 +155,7 @@ class Status(Model):
             bus_connections=status.bus.connections,
             bridges={name: Bridge.of(bridge) for name, bridge in status.bridges.items()},
             evidence_used_bytes=evidence_used_bytes,
+            readers=Readers(processes=status.readers.processes, died=status.readers.died),
         )
 
 

@@ -44,8 +44,17 @@ def _engine(engine: Engine, status: EngineStatus) -> Tile:
     if status.is_overloaded:
         return Tile("Engine", "Overloaded", f"{status.analysis_share:.0%} of what is asked for is analysed", "trouble")
     failing = [name.replace("_", " ") for name, holds in engine.readiness().items() if not holds]
-    note = f"not: {', '.join(failing)}" if failing else f"version {__version__} on {engine.device}"
+    note = f"not: {', '.join(failing)}" if failing else f"version {__version__} on {engine.device}{_read_by(status)}"
     return Tile("Engine", "Not ready" if failing else "Ready", note, "trouble" if failing else "")
+
+
+def _read_by(status: EngineStatus) -> str:
+    """Where cameras are read, if not in the engine's own process."""
+    readers = status.readers
+    if not readers.processes and not readers.died:
+        return ""
+    died = f", {count(readers.died)} died" if readers.died else ""
+    return f"; {count(readers.processes)} processes read cameras{died}"
 
 
 def _latency(engine: Engine) -> Tile:
