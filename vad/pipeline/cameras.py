@@ -135,7 +135,7 @@ class Cameras:
                 raise CameraExists(name)
             if not CAMERA_ID.fullmatch(name):
                 raise ConfigError("camera", [Fault("id", f"{name!r} is not a camera id")])
-            self._readers.expect(len(self._members) + 1)
+            self._readers.expect([*(member.config for member in self._members.values()), config])
             self._keep(self._overlay.with_camera(name, config, site=self._site), undo)
             member = self._member(name, config, is_paused=False, is_armed=True)
             undo.callback(self._ledger.close, name)

@@ -121,7 +121,6 @@ class Engine(CameraControl):
         warm_luma()
         with ExitStack() as undo:
             undo.callback(self._readers.close)
-            self._readers.expect(len(overlay.cameras_of(config)))  # they start meanwhile
             weights = load_weights(config.model.weights)
             model = config.model
             runner = make_runner(
@@ -133,6 +132,7 @@ class Engine(CameraControl):
             )
             self.device = str(runner.device)
             offer(self.device)  # to the cameras' decoders
+            self._readers.expect(overlay.cameras_of(config).values())  # processes start while the rest is made
             warm_kernels()
             delivery = Delivery(bus=config.bus, storage=config.storage, metrics=self._metrics, clock=self._clock)
             undo.callback(delivery.close)

@@ -268,9 +268,12 @@ class CameraStream:
             self._flush(generation)
 
     def _follow(self, generation: _Generation, reader: AnyReader, before: StreamStatus) -> None:
+        overrun = 0
         for frame in reader:
             generation.deadline_s = None  # the time until the next frame is asked for is not the camera's
-            if not self._admit(generation, frame):
+            is_overrun = frame is None and overrun < reader.overrun_frames
+            overrun += is_overrun
+            if not self._admit(generation, frame, is_overrun=is_overrun):
                 return
             if frame is not None:  # often enough: what is not analysed must cost next to nothing
                 self._tell(reader, before)
@@ -305,12 +308,12 @@ class CameraStream:
                 return None
             return self.witness.begin(self.status.run, masks=self.config.masks)
 
-    def _admit(self, generation: _Generation, frame: Frame | None) -> bool:
+    def _admit(self, generation: _Generation, frame: Frame | None, *, is_overrun: bool) -> bool:
         """Book a frame and gather it if it is to be analysed; False when this generation was abandoned meanwhile."""
         with self._lock:
             if generation.abandoned:
                 return False
-            skipped = self._why_skipped(generation, frame)
+            skipped = DropReason.OVERLOAD if is_overrun else self._why_skipped(generation, frame)
             self._ledger.received(self.camera, dropped=skipped)
             clip = None if frame is None or skipped else generation.window.push(frame)
         self.status.frames_decoded += 1

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from av import Packet, VideoFrame
@@ -23,6 +23,7 @@ from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.types import Frame, Geometry, WallSource
 from vad.video.arrival import Arrival, Arrivals
+from vad.video.backlog import Backlog
 from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.hardware import check, pixel_format
 from vad.video.luma import geometry, luma_of, visible
@@ -51,6 +52,10 @@ class StreamInfo:
     geometry: Geometry
 
 
+class Overrun(NamedTuple):
+    """A frame that came far too late, like those before it, and was not decoded."""
+
+
 class Reader:
     """Use as ``with Reader(...) as reader: for item in reader: ...``; once only, from one thread.
 
@@ -59,6 +64,9 @@ class Reader:
     Iteration returns when ``stop`` is set and otherwise ends by StreamError: ENDED at
     the end of a file (also with ``config.loop``: playing it again is a new run, hence a new Reader), FORMAT_CHANGED
     and PTS_JUMP where a new run must begin, TIMEOUT after ``config.read_timeout_s`` without a good frame, and so on.
+
+    Frames of a live stream that come later and later, since the machine is too slow, are left out up to the key frame
+    at which it has caught up; they are among those given as None (``overrun_frames``).
 
     ``is_behind`` says whether the machine cannot keep up: key frames are when the loop filter is turned off or on again
     (``unfiltered_frames``).
@@ -99,6 +107,7 @@ class Reader:
         self._source: Source = resolve(config) if continues is None else continues._source
         self._feed: Feed | None = None
         self._pending: list[tuple[VideoFrame | Spared, Arrival]] = []
+        self._backlog = Backlog()
         self._sparing: Sparing = Sparing() if continues is None else continues._sparing
         self._spared_before = self._sparing.count
         self._tape = tape  # packets and pictures as they come, for whoever wants to see them later
@@ -149,6 +158,11 @@ class Reader:
         return self._unfiltered + (self._feed.unfiltered_frames - self._unfiltered_before if self._feed else 0)
 
     @property
+    def overrun_frames(self) -> int:
+        """Frames of this run that were left out for coming too late; they are among those given as None."""
+        return self._backlog.left_out
+
+    @property
     def measured_fps(self) -> float | None:
         """Rate of the stream's frames by their own time stamps; None until a few are in."""
         return self._rate.fps
@@ -181,7 +195,7 @@ class Reader:
         if not self._stop.is_set():
             raise self._error(StreamCode.ENDED, "the end of the stream")
 
-    def _decoded(self) -> Iterator[tuple[VideoFrame | Spared, Arrival]]:
+    def _decoded(self) -> Iterator[tuple[VideoFrame | Spared | Overrun, Arrival]]:
         """Good frames with their arrival, in order, corrupt ones counted and left out."""
         feed = self._open_feed
         while self._pending:
@@ -192,6 +206,9 @@ class Reader:
             if self._tape is not None:
                 self._tape.add(packet, self._packet_s(packet, latest))
             stamp_s = self._in_seconds(packet.pts, packet) if packet.pts is not None and feed.stamped else None
+            if self._comes_too_late(packet, stamp_s, latest):
+                yield Overrun(), latest
+                continue
             if self._sparing.spares(packet, stamp_s, latest, feed=feed, media=self._media, selector=self._selector):
                 continue
             for frame in self._frames_at(packet, feed):
@@ -208,6 +225,12 @@ class Reader:
         while self._pending:
             yield self._pending.pop(0)
 
+    def _comes_too_late(self, packet: Packet[VideoStream], stamp_s: float | None, latest: Arrival) -> bool:
+        if not self._open_feed.live or not self._open_feed.stamped or not packet.size:
+            return False
+        pts_s = self._media.at_s(stamp_s) if stamp_s is not None else None
+        return self._backlog.leaves_out(pts_s, arrived_s=latest.arrived_s, is_key=packet.is_keyframe)
+
     def _frames_at(self, packet: Packet[VideoStream], feed: Feed) -> list[VideoFrame]:
         """What comes out of the decoder as a packet goes in."""
         frames: list[VideoFrame] = []
@@ -222,8 +245,10 @@ class Reader:
             self._corrupt += 1
         return frames
 
-    def _take(self, frame: VideoFrame | Spared, arrival: Arrival) -> Frame | None:
+    def _take(self, frame: VideoFrame | Spared | Overrun, arrival: Arrival) -> Frame | None:
         """Place a good frame in time; pool it if it is due for analysis."""
+        if isinstance(frame, Overrun):
+            return None
         if isinstance(frame, Spared):
             self._pass(frame)
             return None
@@ -242,6 +267,7 @@ class Reader:
         self._decoded_frames += 1
         self._rate.push(pts_s)
         at_s = stamp_s if self._open_feed.stamped else arrival.arrived_s
+        self._backlog.note(pts_s, arrived_s=arrival.arrived_s)
         if self.config.realtime and not info.live:
             arrival = self._await_due(pts_s)
         due = self._selector.wants(pts_s, step_s=step_s)

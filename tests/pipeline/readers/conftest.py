@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from vad.config import LogSettings, ReaderSettings
+from vad.config import CameraConfig, LogSettings, ReaderSettings
 from vad.pipeline.readers.processes import ReaderProcesses
 
 Start = Callable[[int], ReaderProcesses]
@@ -15,7 +15,7 @@ Start = Callable[[int], ReaderProcesses]
 @pytest.fixture(scope="package")
 def processes() -> Iterator[ReaderProcesses]:
     started = ReaderProcesses(ReaderSettings(processes=2), log_settings=LogSettings())
-    started.expect(1)
+    started.expect([CameraConfig(url="a.mp4")])
     yield started
     started.close()
 
@@ -27,7 +27,7 @@ def start() -> Iterator[Start]:
 
     def make(count: int) -> ReaderProcesses:
         all_started.append(ReaderProcesses(ReaderSettings(processes=count), log_settings=LogSettings()))
-        all_started[-1].expect(1)
+        all_started[-1].expect([CameraConfig(url="a.mp4")])
         return all_started[-1]
 
     yield make

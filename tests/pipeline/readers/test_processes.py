@@ -35,6 +35,7 @@ from vad.video.reader import Reader
         ("auto", 100, 0.5, 1),
         (0, 1000, 16.0, 0),
         (3, 1, 1.0, 3),
+        (3, 0, 1.0, 0),
     ],
 )
 def test_how_many_are_wanted(setting: int | Literal["auto"], cameras: int, cores: float, expected: int) -> None:
@@ -48,14 +49,21 @@ def reader_of(processes: ReaderProcesses, url: str, **settings: Any) -> AnyReade
 
 def test_few_cameras_are_read_at_home_and_more_elsewhere(clip_h264: Path) -> None:
     processes = ReaderProcesses(ReaderSettings(), log_settings=LogSettings())
-    processes.expect(8)
+    processes.expect([CameraConfig(url="a.mp4")] * 8)
     assert isinstance(reader_of(processes, str(clip_h264)), Reader)
     assert processes.status.processes == 0
-    processes.expect(9)
+    processes.expect([CameraConfig(url="a.mp4")] * 9)
     assert isinstance(reader_of(processes, str(clip_h264)), RemoteReader)
     assert processes.status.processes >= 1
     processes.close()
     assert processes.status.processes == 0
+
+
+def test_no_process_is_started_for_what_a_gpu_may_decode() -> None:
+    processes = ReaderProcesses(ReaderSettings(processes=2), log_settings=LogSettings())
+    processes.expect([CameraConfig(url="a.mp4", decoder="cuda")] * 20)
+    assert processes.status.processes == 0
+    processes.close()
 
 
 def test_what_a_gpu_may_decode_is_read_at_home(processes: ReaderProcesses) -> None:
@@ -100,7 +108,7 @@ def test_processes_that_die_at_once_are_started_with_longer_and_longer_pauses(mo
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.4)
     command = ("/bin/sh", "-c", "exit 3")
     processes = ReaderProcesses(ReaderSettings(processes=1), log_settings=LogSettings(), command=command)
-    processes.expect(1)
+    processes.expect([CameraConfig(url="a.mp4")])
     until_s, errors = time.monotonic() + 2.0, set()
     while time.monotonic() < until_s:
         with pytest.raises(StreamError) as caught, reader_of(processes, "a.mp4") as reader:
@@ -114,7 +122,7 @@ def test_processes_that_die_at_once_are_started_with_longer_and_longer_pauses(mo
 
 def test_a_command_that_cannot_be_started_is_an_error_of_the_stream() -> None:
     processes = ReaderProcesses(ReaderSettings(processes=1), log_settings=LogSettings(), command=("/nowhere/python",))
-    processes.expect(1)
+    processes.expect([CameraConfig(url="a.mp4")])
     with pytest.raises(StreamError, match=r"no process to read it: .*nowhere"), reader_of(processes, "a.mp4") as reader:
         list(reader)
     processes.close()

@@ -235,7 +235,8 @@ def test_a_process_ends_with_the_engine_however_that_ended() -> None:
     body = (
         "import time; from vad.config import *; from vad.log import configure_log; configure_log(LogSettings())\n"
         "from vad.pipeline.readers.processes import ReaderProcesses as R\n"
-        "processes = R(ReaderSettings(processes=2), log_settings=LogSettings()); processes.expect(1)\n"
+        "processes = R(ReaderSettings(processes=2), log_settings=LogSettings())\n"
+        "processes.expect([CameraConfig(url='a.mp4')])\n"
         "print(*[w.process.pid for w in processes._workers], flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", body], stdout=subprocess.PIPE, text=True) as engine:

@@ -19,6 +19,8 @@ from vad.video.tape import TapedPacket
 
 HEAD_BYTES = 4
 CHUNK_BYTES = 1 << 16
+MOST_BYTES = 1 << 28
+"""Of one message: far above a picture of 8K, far below what would hurt. More is nothing that either side would say."""
 SILENCE_S = 0.25
 """How long the engine waits for a message before it looks whether it shall stop."""
 
@@ -87,6 +89,7 @@ class Counts(NamedTuple):
     spared_frames: int = 0
     unfiltered_frames: int = 0
     longest_hold_s: float = 0.0
+    overrun_frames: int = 0
 
 
 class TapeFormat(msgspec.Struct, array_like=True):
@@ -141,7 +144,7 @@ def send(to: socket.socket, message: Command | Told) -> None:
 
 
 class Inbox:
-    """Whole bodies out of what comes in pieces."""
+    """Whole bodies out of what comes in pieces. ``take`` raises ValueError at what is no message."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -154,6 +157,8 @@ class Inbox:
         if len(self._bytes) < HEAD_BYTES:
             return None
         end = HEAD_BYTES + int.from_bytes(self._bytes[:HEAD_BYTES], "big")
+        if end > MOST_BYTES:
+            raise ValueError(f"a message of {end} bytes; allowed: {MOST_BYTES}")
         if len(self._bytes) < end:
             return None
         body = bytes(self._bytes[HEAD_BYTES:end])

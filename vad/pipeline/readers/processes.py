@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import sysconf
@@ -46,7 +46,7 @@ LONGEST_PAUSE_S = 30.0
 def wanted(processes: int | Literal["auto"], *, cameras: int, cores: float) -> int:
     """How many processes shall read that many cameras."""
     if processes != "auto":
-        return processes
+        return processes if cameras else 0
     return 0 if cameras <= CAMERAS_AT_HOME else max(1, min(int(cores), 1 + cameras // CAMERAS_A_PROCESS))
 
 
@@ -67,7 +67,7 @@ class _Worker:
 class ReaderProcesses:
     """Makes the readers of cameras, in this process or in one of its own. Any thread may ask.
 
-    ``expect`` says how many cameras there are. One that may be decoded on a GPU is read here, where its frames stay.
+    ``expect`` says which cameras there are. One that may be decoded on a GPU is read here, where its frames stay.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class ReaderProcesses:
         self._before_s = _ended_children_s()
         self._closed = False
 
-    def expect(self, cameras: int) -> None:
-        """So many cameras from now on. What is missing is started; processes too many go on until the end."""
+    def expect(self, cameras: Iterable[CameraConfig]) -> None:
+        """These cameras from now on. What is missing is started; processes too many go on until the end."""
+        count = sum(not may_accelerate(camera.decoder) for camera in cameras)
         with self._lock:
-            self._wanted = wanted(self._settings.processes, cameras=cameras, cores=usable_cores())
+            self._wanted = wanted(self._settings.processes, cameras=count, cores=usable_cores())
             try:
                 self._fill()
             except OSError as exc:  # tried again as each camera is opened
@@ -163,7 +164,7 @@ class ReaderProcesses:
         pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._died_young - 2)) if self._died_young > 1 else 0.0
         self._pause_until_s = now_s + pause_s
         pid, code = worker.process.pid, worker.process.returncode
-        log.error("readers.died", pid=pid, returncode=code, sessions=worker.load, pause_s=pause_s)
+        log.error("readers.died", pid=pid, returncode=code, pause_s=pause_s)
 
     def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()

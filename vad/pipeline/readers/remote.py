@@ -196,6 +196,10 @@ class RemoteReader:
         return self._counts.unfiltered_frames
 
     @property
+    def overrun_frames(self) -> int:
+        return self._counts.overrun_frames
+
+    @property
     def measured_fps(self) -> float | None:
         return self._counts.measured_fps
 
