@@ -21,8 +21,10 @@ log = structlog.get_logger(__name__)
 BUSY_STAGES = ("model", "score")
 """The stages that all cameras share a thread of."""
 
-STARTING_S = 5.0
-"""A start connects every camera at once: what it costs says nothing of what watching them does."""
+STARTING_S, STARTING_EACH_S = 5.0, 0.05
+"""A start connects every camera at once: what it costs says nothing of what watching them does. What was sent meanwhile
+is there to be read then; with many cameras that takes longer, up to LONGEST_START_S."""
+LONGEST_START_S = 20.0
 
 
 class Pacing:
@@ -47,7 +49,8 @@ class Pacing:
         self._ledger, self._metrics, self._tell, self._clock = ledger, metrics, tell, clock
         self._overload = Overload()
         self._looked_s = clock.monotonic_s()
-        self._begins_s = self._looked_s + STARTING_S
+        starting_s = STARTING_S + STARTING_EACH_S * len(cameras.members)
+        self._begins_s = self._looked_s + min(LONGEST_START_S, starting_s)
         self._lag_s = 0.0
         self._lost = 0
         self._busy_s = dict.fromkeys(BUSY_STAGES, 0.0)
