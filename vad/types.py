@@ -75,7 +75,7 @@ class DropReason(StrEnum):
     """Why a received frame was not scored. ``analysis_rate`` is by design, every other reason is a loss."""
 
     ANALYSIS_RATE = "analysis_rate"  # decoded, but above the camera's analysis_fps
-    OVERLOAD = "overload"  # a mailbox was full, its oldest entry made room
+    OVERLOAD = "overload"  # a mailbox was full and its oldest entry made room, or it came far too late to be decoded
     OVERLOAD_RATE = "overload_rate"  # above the rate to which an overloaded machine has lowered the camera's analysis
     RUN_ENDED = "run_ended"  # belongs to a run that was over before it could be scored
     SHUTDOWN = "shutdown"  # gathered by a reader that ended after the engine had stopped waiting for it
