@@ -32,7 +32,7 @@ def test_few_cameras_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_thousand_cameras_are_too_many_for_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "_cores", lambda: 1.0)
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 1.0)
     warning = too_many(site(1_000, analysis_fps=8.0))
     assert warning is not None
     assert "1000 cameras; got room for about " in warning
@@ -40,7 +40,7 @@ def test_a_thousand_cameras_are_too_many_for_one_core(monkeypatch: pytest.Monkey
 
 
 def test_recordings_read_as_fast_as_they_can_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "_cores", lambda: 1.0)
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 1.0)
     recordings = {f"c{i}": CameraConfig(url="file.mp4", realtime=False) for i in range(100)}
     assert too_many(SiteConfig(cameras=recordings)) is None
 
