@@ -4,7 +4,8 @@ Both are pinned to the same core or cores, in turn, several times. Rates are fra
 work on the machine disturbs less than the wall clock; the median of the rounds' ratios is what counts. With more than
 one core the wall clock says what the stages gain by running side by side.
 
-    python -m benchmarks.file_throughput [--file VIDEO] [--rounds 5] [--analysis-fps 8] [--cores 1] [--json OUT]
+    python -m benchmarks.file_throughput [--file VIDEO | --size 1920x1080 --seconds 30] [--rounds 5] [--analysis-fps 8]
+                                         [--cores 1] [--json OUT]
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", type=Path, help="default: the synthetic scene, 640x360, 25 fps, H.264")
     parser.add_argument("--seconds", type=float, default=120.0, help="length of the synthetic file")
+    parser.add_argument("--size", default="640x360", help="WIDTHxHEIGHT of the synthetic file")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--analysis-fps", type=float, default=8.0)
     parser.add_argument("--cores", type=int, default=1, help="cores that either may use")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        file = options.file or synthetic_file(Path(folder), seconds=options.seconds)
+        file = options.file or synthetic_file(Path(folder), seconds=options.seconds, size=options.size)
         cores = sorted(os.sched_getaffinity(0))[: options.cores]
         os.sched_setaffinity(0, cores)
         engine_fps(file, folder=Path(folder), analysis_fps=options.analysis_fps)  # warm: caches, page cache
@@ -61,11 +63,12 @@ class Rate(NamedTuple):
     wall: float
 
 
-def synthetic_file(folder: Path, *, seconds: float) -> Path:
+def synthetic_file(folder: Path, *, seconds: float, size: str) -> Path:
     from vad.video.synthetic import Scene, encode
 
     path = folder / "scene.mp4"
-    encode(Scene(seed=1, fps=25.0), path, seconds=seconds)
+    width, height = (int(side) for side in size.split("x"))
+    encode(Scene(seed=1, fps=25.0, width=width, height=height), path, seconds=seconds)
     return path
 
 
