@@ -27,7 +27,7 @@ from vad.pipeline.evidence import files_of
 from vad.pipeline.evidence_cases import Moment, Request
 from vad.pipeline.evidence_store import EvidenceStore
 from vad.pipeline.witness import Witness
-from vad.types import Reason, Region
+from vad.types import Frame, Reason, Region
 from vad.video.luma import warm_luma
 from vad.video.reader import Reader
 from vad.video.samples import EVERY_S
@@ -52,9 +52,9 @@ def read(file: Path, tape: Tape | None, *, masks: list[dict]) -> tuple[float, fl
         "cam", config=config, run=0, model_width=160, clock=Unpaced(), stop=threading.Event(), tape=tape
     ) as reader:
         try:
-            for frame in reader:
+            for item in reader:
                 frames += 1
-                last_s = frame.pts_s if frame is not None else last_s
+                last_s = item.pts_s if isinstance(item, Frame) else last_s
         except StreamError as exc:
             if exc.code is not StreamCode.ENDED:
                 raise

@@ -78,6 +78,15 @@ def test_window_gathers_a_clip_and_flushes_the_rest() -> None:
     assert len(window) == 0
 
 
+def test_whole_clips_end_at_multiples_of_their_length_again_after_a_time_of_shorter_ones() -> None:
+    window, lengths = ClipWindow(4), []
+    for index in range(16):
+        window.length = 3 if 4 <= index < 10 else 4
+        clip = window.push(make_frame(index=index))
+        lengths += [] if clip is None else [len(clip.frames)]
+    assert lengths == [4, 3, 3, 2, 4]
+
+
 def test_window_discards_frames_when_the_run_changes() -> None:
     window = ClipWindow(3)
     window.push(make_frame(index=0, run=0))

@@ -21,6 +21,7 @@ class Outcome:
     """What one run gave."""
 
     decoded: int = 0
+    overrun: int = 0
     frames: list[Frame] = field(default_factory=list)
     error: StreamError | None = None
     duration_s: float = 0.0
@@ -62,15 +63,18 @@ def read(
     )
     try:
         with reader:
-            for frame in reader:
-                outcome.decoded += 1
-                if frame is not None:
-                    outcome.frames.append(frame)
+            for item in reader:
+                if isinstance(item, Frame):
+                    outcome.decoded += 1
+                    outcome.frames.append(item)
+                else:
+                    outcome.decoded += item.frames
+                    outcome.overrun += item.overrun
                 if at_most is not None and outcome.decoded >= at_most:
                     stop.set()
     except StreamError as exc:
         outcome.error = exc
     outcome.duration_s = time.monotonic() - began_s
-    outcome.corrupt_packets = reader.corrupt_packets
+    outcome.corrupt_packets = reader.counts.corrupt_packets
     outcome.reader = reader
     return outcome

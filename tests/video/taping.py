@@ -31,8 +31,8 @@ def tape_of(
         "cam", config=config, run=0, model_width=160, clock=SystemClock(), stop=threading.Event(), tape=tape
     ) as reader:
         try:
-            for frame in reader:
-                got += [] if frame is None else [frame]
+            for item in reader:
+                got += [item] if isinstance(item, Frame) else []
                 if frames is not None and len(got) >= frames:
                     break
         except StreamError as exc:

@@ -95,11 +95,11 @@ def test_a_camera_that_is_behind_now_and_then_gives_the_same_frames(
     expected, group = read(file, analysis_fps=analysis_fps), count()
     outcome = read(file, analysis_fps=analysis_fps, is_behind=lambda: every_second(next(group)))
     assert next(group) == 5
-    assert expected.reader.unfiltered_frames == 0
+    assert expected.reader.counts.unfiltered_frames == 0
     assert (outcome.decoded, outcome.corrupt_packets, outcome.code) == (expected.decoded, 0, "ended")
-    assert outcome.reader.spared_frames == expected.reader.spared_frames
-    assert outcome.reader.unfiltered_frames + outcome.reader.spared_frames >= 2 * GROUP
-    assert 0 < outcome.reader.unfiltered_frames <= 2 * GROUP
+    assert outcome.reader.counts.spared_frames == expected.reader.counts.spared_frames
+    assert outcome.reader.counts.unfiltered_frames + outcome.reader.counts.spared_frames >= 2 * GROUP
+    assert 0 < outcome.reader.counts.unfiltered_frames <= 2 * GROUP
     assert [f.pts_s for f in outcome.frames] == [f.pts_s for f in expected.frames]
 
 
@@ -111,13 +111,13 @@ def test_a_next_run_of_the_same_stream_counts_its_own(tmp_path: Path, video_file
     assert first.code == "format_changed"
     second = read(joined, analysis_fps=25.0, is_behind=lambda: True, continues=first.reader)
     assert (first.decoded, second.decoded) == (50, 50)
-    assert first.reader.unfiltered_frames + second.reader.unfiltered_frames == 100
-    assert second.reader.unfiltered_frames > 40
+    assert first.reader.counts.unfiltered_frames + second.reader.counts.unfiltered_frames == 100
+    assert second.reader.counts.unfiltered_frames > 40
 
 
 def test_other_codecs_have_none_to_turn_off(video_file: VideoFile) -> None:
     outcome = read(video_file("m.avi", codec="mjpeg", frames=20), is_behind=lambda: True)
-    assert (outcome.decoded, outcome.reader.unfiltered_frames) == (20, 0)
+    assert (outcome.decoded, outcome.reader.counts.unfiltered_frames) == (20, 0)
 
 
 def test_headers_tell_where_a_decoder_may_begin() -> None:

@@ -49,7 +49,7 @@ def test_file_is_read_whole_and_ends(video_file, name, settings):
     assert_time_rises(outcome.frames)
     assert outcome.frames[-1].pts_s == pytest.approx(49 / 25, abs=0.002)
     assert outcome.reader is not None
-    assert outcome.reader.measured_fps == pytest.approx(25, rel=0.01)
+    assert outcome.reader.counts.measured_fps == pytest.approx(25, rel=0.01)
     for frame, truth in zip(outcome.frames, pictures(50, width=320, height=180), strict=True):
         assert frame.luma.shape == (184, 320)
         assert np.abs(frame.luma[:180].astype(int) - truth).mean() < 6
@@ -82,7 +82,7 @@ def test_frame_rate_is_measured_and_not_the_announced_one(video_file):
     path = video_file("slow.mkv", frames=40, pts=lambda index: index * 5)  # announces 25, gives 5
     outcome = read(path, analysis_fps=4)
     assert outcome.reader is not None
-    assert outcome.reader.measured_fps == pytest.approx(5)
+    assert outcome.reader.counts.measured_fps == pytest.approx(5)
     assert len(outcome.frames) == 32
 
 

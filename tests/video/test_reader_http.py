@@ -74,7 +74,7 @@ def test_motion_jpeg_is_timed_by_its_arrival_and_not_by_an_invented_rate(camera)
     assert outcome.decoded == 30
     info = outcome.reader.info
     assert (info.codec, info.width, info.height, info.live) == ("mjpeg", 320, 240, True)
-    assert outcome.reader.measured_fps == pytest.approx(FPS, rel=0.25)
+    assert outcome.reader.counts.measured_fps == pytest.approx(FPS, rel=0.25)
     assert 1.2 < outcome.frames[-1].pts_s < 4.0
     assert outcome.frames[-1].wall_source is WallSource.ARRIVAL
 

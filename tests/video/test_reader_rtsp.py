@@ -29,7 +29,7 @@ def test_camera_is_read_in_its_own_time(rtsp_server, clip_h264, clip_hevc, trans
     assert (outcome.decoded, outcome.corrupt_packets) == (50, 0)
     assert len(outcome.frames) == 16
     assert outcome.reader is not None
-    assert outcome.reader.measured_fps == pytest.approx(25, rel=0.02)
+    assert outcome.reader.counts.measured_fps == pytest.approx(25, rel=0.02)
     assert outcome.reader.info.codec == codec
     assert outcome.reader.info.live
     stamps = [frame.pts_s for frame in outcome.frames]

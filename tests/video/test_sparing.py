@@ -57,18 +57,18 @@ def test_the_frames_analysed_are_the_same_as_if_all_were_decoded(video_file, cod
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_what_nothing_refers_to_is_not_decoded_when_it_is_not_analysed(video_file, codec):
     file = video_file("b.mp4", codec=codec, options=B_FRAMES[codec], frames=100)
-    assert read(file, analysis_fps=3.0).reader.spared_frames > 25
-    assert read(file, analysis_fps=25.0).reader.spared_frames == 0
+    assert read(file, analysis_fps=3.0).reader.counts.spared_frames > 25
+    assert read(file, analysis_fps=25.0).reader.counts.spared_frames == 0
 
 
 def test_what_others_refer_to_is_decoded(clip_h264):
     outcome = read(clip_h264, analysis_fps=3.0)
-    assert (outcome.decoded, outcome.reader.spared_frames) == (100, 0)
+    assert (outcome.decoded, outcome.reader.counts.spared_frames) == (100, 0)
 
 
 def test_the_measured_rate_counts_what_is_not_decoded(video_file):
     file = video_file("b.mp4", options=B_FRAMES["libx264"], frames=100)
-    assert read(file, analysis_fps=3.0).reader.measured_fps == pytest.approx(25.0)
+    assert read(file, analysis_fps=3.0).reader.counts.measured_fps == pytest.approx(25.0)
 
 
 @pytest.mark.rtsp
@@ -76,7 +76,7 @@ def test_a_camera_with_b_frames_is_analysed_at_its_rate(rtsp_server, video_file)
     file = video_file("b.mp4", options=B_FRAMES["libx264"], frames=100)
     server = rtsp_server({"cam": file})
     outcome = read(server.url("cam"), analysis_fps=5.0, at_most=100)
-    assert outcome.reader.spared_frames > 20
+    assert outcome.reader.counts.spared_frames > 20
     steps_s = np.diff([frame.pts_s for frame in outcome.frames])
     assert 0.1 < steps_s.min() <= steps_s.max() < 0.3
     assert steps_s.mean() == pytest.approx(0.2, abs=0.02)

@@ -18,7 +18,7 @@ from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import ANY_CAMERA, Scorer
-from vad.types import Geometry
+from vad.types import Frame, Geometry
 from vad.video.reader import Reader
 from vad.video.source import open_feed, resolve
 
@@ -114,9 +114,9 @@ def _geometry(config: CameraConfig, *, model_width: int) -> Geometry:
     reader = Reader(NAME, config=config, run=1, model_width=model_width, clock=clock, stop=threading.Event())
     try:
         with reader:
-            for frame in reader:
-                if frame is not None:
-                    return frame.geometry
+            for item in reader:
+                if isinstance(item, Frame):
+                    return item.geometry
     except StreamError as error:
         if error.code is not StreamCode.ENDED:
             raise

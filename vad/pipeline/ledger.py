@@ -63,15 +63,15 @@ class Ledger:
         """The camera is no more, and its account with it."""
         del self._books[camera]
 
-    def received(self, camera: str, *, dropped: DropReason | None = None) -> None:
-        """One frame came; ``dropped`` at once, if it goes no further."""
+    def received(self, camera: str, frames: int = 1, *, dropped: DropReason | None = None) -> None:
+        """Frames came; ``dropped`` at once, if they go no further."""
         books = self._books[camera]
         with books.lock:
-            books.received += 1
+            books.received += frames
             if dropped is None:
-                books.in_flight += 1
+                books.in_flight += frames
             else:
-                books.dropped[dropped] += 1
+                books.dropped[dropped] += frames
 
     def dropped(self, camera: str, reason: DropReason, frames: int = 1) -> None:
         books = self._books[camera]

@@ -25,6 +25,7 @@ from vad.pipeline.status import StreamStatus
 from vad.pipeline.window import ClipWindow, Thinning
 from vad.pipeline.witness import Witness
 from vad.types import CameraEvent, CameraState, Clip, DropReason, Frame
+from vad.video.items import Counts, Item, Passed
 from vad.video.reader import CONTINUABLE, Reader
 from vad.video.tape import Tape
 
@@ -268,24 +269,24 @@ class CameraStream:
             self._flush(generation)
 
     def _follow(self, generation: _Generation, reader: AnyReader, before: StreamStatus) -> None:
-        overrun = 0
-        for frame in reader:
-            generation.deadline_s = None  # the time until the next frame is asked for is not the camera's
-            is_overrun = frame is None and overrun < reader.overrun_frames
-            overrun += is_overrun
-            if not self._admit(generation, frame, is_overrun=is_overrun):
+        hold_s = 0.0
+        for item in reader:
+            generation.deadline_s = None  # the time until the next item is asked for is not the camera's
+            if not self._admit(generation, item):
                 return
-            if frame is not None:  # often enough: what is not analysed must cost next to nothing
-                self._tell(reader, before)
-            self._expect_progress(generation, within_s=self.config.read_timeout_s + reader.longest_hold_s)
+            if isinstance(item, Frame):  # often enough: what is not analysed must cost next to nothing
+                hold_s = self._tell(reader, before).longest_hold_s
+            self._expect_progress(generation, within_s=self.config.read_timeout_s + hold_s)
 
-    def _tell(self, reader: AnyReader, before: StreamStatus) -> None:
+    def _tell(self, reader: AnyReader, before: StreamStatus) -> Counts:
         """Let the status say what the reader knows. ``before``: as it was when the run began."""
-        self.status.fps = reader.measured_fps
+        counts = reader.counts
+        self.status.fps = counts.measured_fps
         self.status.decoder = reader.info.decoder if reader.info else ""
-        self.status.corrupt_packets = before.corrupt_packets + reader.corrupt_packets
-        self.status.frames_spared = before.frames_spared + reader.spared_frames
-        self.status.frames_unfiltered = before.frames_unfiltered + reader.unfiltered_frames
+        self.status.corrupt_packets = before.corrupt_packets + counts.corrupt_packets
+        self.status.frames_spared = before.frames_spared + counts.spared_frames
+        self.status.frames_unfiltered = before.frames_unfiltered + counts.unfiltered_frames
+        return counts
 
     def _reader(self, generation: _Generation) -> AnyReader:
         """The next run's reader, on the stream that the last one left open or on a new one."""
@@ -308,29 +309,40 @@ class CameraStream:
                 return None
             return self.witness.begin(self.status.run, masks=self.config.masks)
 
-    def _admit(self, generation: _Generation, frame: Frame | None, *, is_overrun: bool) -> bool:
-        """Book a frame and gather it if it is to be analysed; False when this generation was abandoned meanwhile."""
+    def _admit(self, generation: _Generation, item: Item) -> bool:
+        """Book an item and gather it if it is to be analysed; False when this generation was abandoned meanwhile."""
+        clip, count, size = None, 1, ""
         with self._lock:
             if generation.abandoned:
                 return False
-            skipped = DropReason.OVERLOAD if is_overrun else self._why_skipped(generation, frame)
-            self._ledger.received(self.camera, dropped=skipped)
-            clip = None if frame is None or skipped else generation.window.push(frame)
-        self.status.frames_decoded += 1
+            if isinstance(item, Frame):
+                clip = self._gather(generation, item)
+            else:
+                count = item.frames
+                self._pass(item)
+        self.status.frames_decoded += count
         if clip is not None:
             self._hand_over(clip)
         if self.status.state is not CameraState.UP:
-            detail = frame and f"{frame.geometry.source_width}x{frame.geometry.source_height}"
-            self._enter(CameraState.UP, None, detail or "")
+            if isinstance(item, Frame):
+                size = f"{item.geometry.source_width}x{item.geometry.source_height}"
+            self._enter(CameraState.UP, None, size)
         return True
 
-    def _why_skipped(self, generation: _Generation, frame: Frame | None) -> DropReason | None:
+    def _gather(self, generation: _Generation, frame: Frame) -> Clip | None:
         """Clips become shorter as their frames become fewer: they take the same time to gather."""
-        if frame is None:
-            return DropReason.ANALYSIS_RATE
         ratio = self.analysis_ratio
         generation.window.length = max(1, math.ceil(self._clip_length * ratio))
-        return None if generation.thinning.keeps(ratio) else DropReason.OVERLOAD_RATE
+        if not generation.thinning.keeps(ratio):
+            self._ledger.received(self.camera, dropped=DropReason.OVERLOAD_RATE)
+            return None
+        self._ledger.received(self.camera)
+        return generation.window.push(frame)
+
+    def _pass(self, passed: Passed) -> None:
+        self._ledger.received(self.camera, passed.frames - passed.overrun, dropped=DropReason.ANALYSIS_RATE)
+        if passed.overrun:
+            self._ledger.received(self.camera, passed.overrun, dropped=DropReason.OVERLOAD)
 
     def _flush(self, generation: _Generation) -> None:
         """The run is over: its last frames are scored too, as a shorter clip."""

@@ -23,11 +23,20 @@ class Thinning:
         return True
 
 
+def ends_clip(index: int, length: int) -> bool:
+    """Whether the frame of that index, counted in its run, is the last one of a whole clip."""
+    return (index + 1) % length == 0
+
+
 class ClipWindow:
-    """Gathers ``length`` consecutive frames of one run into a clip."""
+    """Gathers ``length`` consecutive frames of one run into a clip.
+
+    Clips of the ``length`` that it was made with end where ``ends_clip`` says, so that processes of readers know when
+    one is whole; after a time of shorter clips the first may be shorter too.
+    """
 
     def __init__(self, length: int) -> None:
-        self.length = length  # may be changed at any time
+        self.length = self._whole = length  # ``length`` may be changed at any time
         self._frames: list[Frame] = []
 
     def __len__(self) -> int:
@@ -38,7 +47,8 @@ class ClipWindow:
         if self._frames and self._frames[-1].run != frame.run:
             self._frames.clear()
         self._frames.append(frame)
-        return self.flush() if len(self._frames) >= self.length else None
+        is_whole = self.length == self._whole and ends_clip(frame.index, self._whole)
+        return self.flush() if is_whole or len(self._frames) >= self.length else None
 
     def flush(self) -> Clip | None:
         """What was gathered so far, as a shorter clip; None when there is nothing."""

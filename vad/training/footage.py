@@ -211,7 +211,7 @@ def _frames(clip: ClipSource, input_width: int) -> Iterator[Frame]:
     reader = Reader(clip.name, config=config, run=1, model_width=2 * input_width, clock=SystemClock(), stop=stop)
     try:
         with reader:
-            yield from (frame for frame in reader if frame is not None)
+            yield from (item for item in reader if isinstance(item, Frame))
     except StreamError as error:
         if error.code not in {StreamCode.ENDED, *CONTINUABLE}:
             raise

@@ -1,6 +1,6 @@
 """One run of one stream: from opening it to whatever ends it.
 
-``Reader`` yields an item for each decoded frame and ends by raising a StreamError, the end of a file included: whether
+``Reader`` yields an item for each frame and ends by raising a StreamError, the end of a file included: whether
 to play it again, reconnect or give up is the supervisor's decision. Nothing here starts a thread, waits for another
 camera or holds the GIL while FFmpeg works.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -26,6 +25,7 @@ from vad.video.arrival import Arrival, Arrivals
 from vad.video.backlog import Backlog
 from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.hardware import check, pixel_format
+from vad.video.items import ABOVE_RATE, OVERRUN, Counts, Item, StreamInfo
 from vad.video.luma import geometry, luma_of, visible
 from vad.video.source import Feed, Source, open_feed, resolve
 from vad.video.sparing import Spared, Sparing
@@ -36,40 +36,23 @@ CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 """Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
-    """What a stream is. Sizes are those of its first decoded frame."""
-
-    codec: str
-    profile: str | None
-    container: str
-    width: int
-    height: int
-    pixel_format: str
-    decoder: str  # "cpu", or "cuda" where a GPU decodes
-    announced_fps: float | None
-    live: bool
-    geometry: Geometry
-
-
-class Overrun(NamedTuple):
+class _Overrun(NamedTuple):
     """A frame that came far too late, like those before it, and was not decoded."""
 
 
 class Reader:
     """Use as ``with Reader(...) as reader: for item in reader: ...``; once only, from one thread.
 
-    Each item is a ``Frame`` to be analysed, or None for a frame above ``config.analysis_fps``; of those, what no other
-    picture refers to is not even decoded (``spared_frames``). Corrupt packets and frames are skipped and counted.
+    Each item is a ``Frame`` to be analysed, or ``Passed`` for one above ``config.analysis_fps``; of those, what no
+    other picture refers to is not even decoded. Corrupt packets and frames are skipped; ``counts`` has them.
     Iteration returns when ``stop`` is set and otherwise ends by StreamError: ENDED at
     the end of a file (also with ``config.loop``: playing it again is a new run, hence a new Reader), FORMAT_CHANGED
     and PTS_JUMP where a new run must begin, TIMEOUT after ``config.read_timeout_s`` without a good frame, and so on.
 
     Frames of a live stream that come later and later, since the machine is too slow, are left out up to the key frame
-    at which it has caught up; they are among those given as None (``overrun_frames``).
+    at which it has caught up (``Passed.overrun``).
 
-    ``is_behind`` says whether the machine cannot keep up: key frames are when the loop filter is turned off or on again
-    (``unfiltered_frames``).
+    ``is_behind`` says whether the machine cannot keep up. The loop filter is turned off and on again at key frames.
 
     After FORMAT_CHANGED and PTS_JUMP the stream is still open: give this reader as ``continues=`` to the next one,
     which goes on with the very frame that ended this run (a file would otherwise start from its beginning again, a
@@ -143,39 +126,32 @@ class Reader:
         return self._info
 
     @property
-    def corrupt_packets(self) -> int:
-        """Packets and frames skipped so far in this run because their data were damaged."""
+    def counts(self) -> Counts:
+        """Up to now."""
+        return Counts(
+            measured_fps=self._rate.fps,
+            corrupt_packets=self._corrupt_packets,
+            spared_frames=self._sparing.count - self._spared_before,
+            unfiltered_frames=self._unfiltered_frames,
+            longest_hold_s=self._longest_hold_s,
+        )
+
+    @property
+    def _corrupt_packets(self) -> int:
         return self._corrupt + (self._feed.faults - self._faults_before if self._feed else 0)
 
     @property
-    def spared_frames(self) -> int:
-        """Frames of this run that were never decoded; they are among those given as None."""
-        return self._sparing.count - self._spared_before
-
-    @property
-    def unfiltered_frames(self) -> int:
-        """Frames decoded in this run without the codec's loop filter."""
+    def _unfiltered_frames(self) -> int:
         return self._unfiltered + (self._feed.unfiltered_frames - self._unfiltered_before if self._feed else 0)
 
     @property
-    def overrun_frames(self) -> int:
-        """Frames of this run that were left out for coming too late; they are among those given as None."""
-        return self._backlog.left_out
-
-    @property
-    def measured_fps(self) -> float | None:
-        """Rate of the stream's frames by their own time stamps; None until a few are in."""
-        return self._rate.fps
-
-    @property
-    def longest_hold_s(self) -> float:
-        """How long the next frame may be held back to keep a recording's pace; 0.0 where nothing is held back."""
+    def _longest_hold_s(self) -> float:
         feed = self._feed
         if feed is None or feed.live or not self.config.realtime:
             return 0.0
         return longest_gap_s(self._rate.fps or feed.announced_fps)
 
-    def __iter__(self) -> Iterator[Frame | None]:
+    def __iter__(self) -> Iterator[Item]:
         try:
             with translate_av_errors(self.camera, self._source.shown):
                 yield from self._frames()
@@ -183,19 +159,19 @@ class Reader:
             if not self._stop.is_set():  # once stopped, how the stream ends is of no interest
                 raise
 
-    def _frames(self) -> Iterator[Frame | None]:
+    def _frames(self) -> Iterator[Item]:
         for frame, arrival in self._decoded():
             if self._stop.is_set():
                 return
             yield self._take(frame, arrival)
             self._last_good_s = self._clock.monotonic_s()  # after the consumer is done: its time is not the camera's
         if not self._decoded_frames and not self._stop.is_set():
-            count = self.corrupt_packets
+            count = self._corrupt_packets
             raise self._error(StreamCode.BROKEN, f"ended without a single good frame ({count} corrupt packets)")
         if not self._stop.is_set():
             raise self._error(StreamCode.ENDED, "the end of the stream")
 
-    def _decoded(self) -> Iterator[tuple[VideoFrame | Spared | Overrun, Arrival]]:
+    def _decoded(self) -> Iterator[tuple[VideoFrame | Spared | _Overrun, Arrival]]:
         """Good frames with their arrival, in order, corrupt ones counted and left out."""
         feed = self._open_feed
         while self._pending:
@@ -207,7 +183,7 @@ class Reader:
                 self._tape.add(packet, self._packet_s(packet, latest))
             stamp_s = self._in_seconds(packet.pts, packet) if packet.pts is not None and feed.stamped else None
             if self._comes_too_late(packet, stamp_s, latest):
-                yield Overrun(), latest
+                yield _Overrun(), latest
                 continue
             if self._sparing.spares(packet, stamp_s, latest, feed=feed, media=self._media, selector=self._selector):
                 continue
@@ -245,13 +221,13 @@ class Reader:
             self._corrupt += 1
         return frames
 
-    def _take(self, frame: VideoFrame | Spared | Overrun, arrival: Arrival) -> Frame | None:
+    def _take(self, frame: VideoFrame | Spared | _Overrun, arrival: Arrival) -> Item:
         """Place a good frame in time; pool it if it is due for analysis."""
-        if isinstance(frame, Overrun):
-            return None
+        if isinstance(frame, _Overrun):
+            return OVERRUN
         if isinstance(frame, Spared):
             self._pass(frame)
-            return None
+            return ABOVE_RATE
         try:
             info = self._checked_info(frame)
             stamp_s = self._stamp_s(frame)
@@ -262,7 +238,7 @@ class Reader:
             self._pending.insert(0, (frame, arrival))  # the next run's first frame
             raise
         if step_s <= 0.0 and self._decoded_frames:
-            return None  # out of order or a repeat: at a time already seen there is nothing to analyse
+            return ABOVE_RATE  # out of order or a repeat: at a time already seen there is nothing to analyse
         pts_s = self._media.accept(step_s, stamp_s, arrived_s=arrival.arrived_s)
         self._decoded_frames += 1
         self._rate.push(pts_s)
@@ -271,7 +247,7 @@ class Reader:
         if self.config.realtime and not info.live:
             arrival = self._await_due(pts_s)
         due = self._selector.wants(pts_s, step_s=step_s)
-        analysed = self._analysed(frame, info.geometry, pts_s, arrival) if due else None
+        analysed = self._analysed(frame, info.geometry, pts_s, arrival) if due else ABOVE_RATE
         if self._tape is not None:
             self._tape.show(frame, pts_s=pts_s, at_s=at_s)  # last: from here on it is for others to look at
         return analysed
@@ -380,11 +356,11 @@ class Reader:
         if silent_s > self.config.read_timeout_s:
             raise self._error(
                 StreamCode.TIMEOUT,
-                f"no good frame for {silent_s:.1f} s ({self.corrupt_packets} corrupt packets so far)",
+                f"no good frame for {silent_s:.1f} s ({self._corrupt_packets} corrupt packets so far)",
             )
 
     def _hand_over(self) -> Feed | None:
-        self._corrupt, self._unfiltered = self.corrupt_packets, self.unfiltered_frames  # the feed takes its own along
+        self._corrupt, self._unfiltered = self._corrupt_packets, self._unfiltered_frames  # the feed takes its own along
         feed, self._feed = self._feed, None
         return feed
 

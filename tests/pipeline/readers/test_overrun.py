@@ -20,16 +20,20 @@ from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.readers.processes import ReaderProcesses
 from vad.pipeline.stream import CameraStream
-from vad.types import DropReason
+from vad.types import DropReason, Frame
+from vad.video.items import Counts, Passed
 from vad.video.reader import Reader
 
 
-def follow_slowly(reader: Any) -> None:
+def follow_slowly(reader: Any, overrun: list[int]) -> None:
     """A frame every 0.1 s, of those that come every 0.04 s. Raises what ends the run."""
     ends_s = time.monotonic() + 60.0
     with reader:
-        for _ in (item for item in reader if item is not None):
-            time.sleep(0.1)
+        for item in reader:
+            if isinstance(item, Frame):
+                time.sleep(0.1)
+            else:
+                overrun.append(item.overrun)
             assert time.monotonic() < ends_s
 
 
@@ -45,26 +49,27 @@ def test_a_reader_that_is_not_asked_often_enough_leaves_out_what_is_late(
     common = {"model_width": 160, "clock": SystemClock(), "stop": stop}
     config = CameraConfig(url=server.url("cam"), analysis_fps=25.0)
     reader = make("cam", config=config, run=0, **common)
+    overrun: list[int] = []
     with pytest.raises(StreamError, match=r"media time jumped by \+[5-9]") as caught:
-        follow_slowly(reader)
+        follow_slowly(reader, overrun)
     assert caught.value.code is StreamCode.PTS_JUMP
-    assert reader.overrun_frames > 50
+    assert sum(overrun) > 50
     with make("cam", config=config, run=1, continues=reader, **common) as after:
         began_s = time.monotonic()
-        frames = [frame for _, frame in zip(range(50), after, strict=False)]
-    assert frames[0] is not None
-    assert frames[0].pts_s == 0.0
+        items = [item for _, item in zip(range(50), after, strict=False)]
+    assert isinstance(items[0], Frame)
+    assert items[0].pts_s == 0.0
     assert time.monotonic() - began_s > 1.0  # little waits any more: they come as the camera sends them, in two seconds
-    assert after.overrun_frames == 0
+    assert not any(item.overrun for item in items if isinstance(item, Passed))
 
 
 class _Told:
-    """A reader's face: twenty frames that are not analysed, of which ``overrun_frames`` grows to seven."""
+    """A reader's face: twenty frames that are not analysed, seven of them for coming too late."""
 
-    info, measured_fps, corrupt_packets, spared_frames, unfiltered_frames, longest_hold_s = None, None, 0, 0, 0, 0.0
+    info, counts = None, Counts()
 
     def __init__(self, *_: object, **__: object) -> None:
-        self.overrun_frames = 0
+        pass
 
     def __enter__(self) -> _Told:
         return self
@@ -72,10 +77,8 @@ class _Told:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def __iter__(self) -> Iterator[None]:
-        for number in range(20):
-            self.overrun_frames = {5: 3, 12: 7}.get(number, self.overrun_frames)
-            yield None
+    def __iter__(self) -> Iterator[Passed]:
+        yield from (Passed(5), Passed(4, overrun=3), Passed(1, overrun=1), Passed(10, overrun=3))
         raise StreamError(StreamCode.ENDED, "the end")
 
 

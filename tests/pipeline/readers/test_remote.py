@@ -27,6 +27,7 @@ from tests.video.test_loop_filter import CLOSED, GROUP
 from vad.clock import SystemClock
 from vad.config import CameraConfig
 from vad.errors import StreamError
+from vad.pipeline.readers.messages import Batch
 from vad.pipeline.readers.processes import ReaderProcesses
 from vad.pipeline.readers.remote import RemoteReader
 from vad.video.overlay import colour_picture
@@ -47,8 +48,7 @@ def check_same(here: tuple[Outcome, Tape], there: tuple[Outcome, Tape]) -> None:
     (one, tape), (other, far_tape) = here, there
     assert isinstance(other.reader, RemoteReader)
     assert (one.decoded, one.code, str(one.error)) == (other.decoded, other.code, str(other.error))
-    for name in ("info", "measured_fps", "corrupt_packets", "spared_frames", "unfiltered_frames"):
-        assert getattr(one.reader, name) == getattr(other.reader, name), name
+    assert (one.reader.info, one.reader.counts) == (other.reader.info, other.reader.counts)
     assert len(one.frames) == len(other.frames)
     for a, b in zip(one.frames, other.frames, strict=True):
         assert (a.camera, a.run, a.index, a.pts_s, a.geometry) == (b.camera, b.run, b.index, b.pts_s, b.geometry)
@@ -122,7 +122,34 @@ def test_a_camera_that_is_behind_is_decoded_without_the_loop_filter(
     file = video_file("b.mp4", options=CLOSED["libx264"], frames=8 * GROUP, key_every=GROUP)
     outcome = read(file, make=processes.reader, is_behind=lambda: True, realtime=True, analysis_fps=25.0)
     assert outcome.code == "ended"
-    assert outcome.reader.unfiltered_frames > 0
+    assert outcome.reader.counts.unfiltered_frames > 0
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of each message that had any: how many frames to be analysed."""
+    counts: list[int] = []
+    taken = RemoteReader._taken
+
+    def noted(reader: RemoteReader, batch: Batch) -> Any:
+        counts.extend([len(batch.frames)] if batch.frames else [])
+        return taken(reader, batch)
+
+    monkeypatch.setattr(RemoteReader, "_taken", noted)
+    return counts
+
+
+def test_frames_come_a_clip_at_a_time(clip_h264: Path, processes: ReaderProcesses, together: list[int]) -> None:
+    """But for the first: a camera is up as soon as it gives a picture."""
+    outcome = read(clip_h264, make=processes.reader, analysis_fps=60.0)
+    assert len(outcome.frames) == 100
+    assert together == [1, 3, *[4] * 24]
+
+
+def test_frames_come_at_once_while_behind(clip_h264: Path, processes: ReaderProcesses, together: list[int]) -> None:
+    """A lower rate makes clips of other lengths. It is said once the reader asks: the first clip may be under way."""
+    read(clip_h264, make=processes.reader, is_behind=lambda: True, analysis_fps=60.0, realtime=True)
+    assert set(together[-90:]) == {1}
 
 
 @pytest.mark.rtsp
@@ -133,7 +160,7 @@ def test_a_camera_is_read_there(rtsp_server: Callable[..., RtspServer], clip_h26
     assert outcome.error is None
     assert outcome.decoded >= 60
     assert outcome.reader.info.live
-    assert 10.0 < outcome.reader.measured_fps < 40.0
+    assert 10.0 < outcome.reader.counts.measured_fps < 40.0
     assert abs(outcome.frames[-1].arrived_s - time.monotonic()) < 20.0  # the clock of both is the machine's
     assert tape.excerpt(0.5, 2.0) is not None
     wait_for(lambda: threads_of(processes) == idle, what="the session's thread to end")
@@ -182,7 +209,7 @@ def test_the_picture_decoded_last_can_be_looked_at_until_the_tape_ends(
     assert tape.look(most_width=320) is None
     thread = threading.Thread(target=follow, args=(reader,))
     thread.start()
-    wait_for(lambda: reader.measured_fps is not None, what="some frames")
+    wait_for(lambda: reader.counts.measured_fps is not None, what="some frames")
     seen = tape.look(most_width=320)
     assert thread.is_alive()
     assert seen is not None

@@ -8,17 +8,17 @@ must not be able to say anything that the engine would run.
 from __future__ import annotations
 
 import socket
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from vad.types import Frame, Geometry, WallSource
-from vad.video.reader import StreamInfo
+from vad.video.items import Counts, Passed, StreamInfo
 from vad.video.samples import Rhythm, Sample
 from vad.video.tape import TapedPacket
 
 HEAD_BYTES = 4
-CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 17
 MOST_BYTES = 1 << 28
 """Of one message: far above a picture of 8K, far below what would hurt. More is nothing that either side would say."""
 SILENCE_S = 0.25
@@ -26,11 +26,15 @@ SILENCE_S = 0.25
 
 
 class Opening(msgspec.Struct, array_like=True, tag=True):
-    """The first thing said: which stream. ``config`` is a pickled CameraConfig, for its secrets."""
+    """The first thing said: which stream. ``config`` is a pickled CameraConfig, for its secrets.
+
+    Frames to be analysed are wanted ``clip_length`` at a time, while the machine keeps up.
+    """
 
     camera: str
     config: bytes
     model_width: int
+    clip_length: int
     keeps_packets: bool
     samples: Rhythm | None
 
@@ -66,7 +70,7 @@ class SentFrame(msgspec.Struct, array_like=True):
     wall_source: WallSource
     arrived_s: float
     geometry: Geometry
-    luma: bytes
+    luma: bytearray
 
     @classmethod
     def of(cls, frame: Frame) -> SentFrame:
@@ -77,19 +81,8 @@ class SentFrame(msgspec.Struct, array_like=True):
             frame.wall_source,
             frame.arrived_s,
             frame.geometry,
-            frame.luma.tobytes(),
+            bytearray(frame.luma.tobytes()),
         )
-
-
-class Counts(NamedTuple):
-    """What a reader knows of its run so far, under the names of its properties."""
-
-    measured_fps: float | None = None
-    corrupt_packets: int = 0
-    spared_frames: int = 0
-    unfiltered_frames: int = 0
-    longest_hold_s: float = 0.0
-    overrun_frames: int = 0
 
 
 class TapeFormat(msgspec.Struct, array_like=True):
@@ -105,15 +98,15 @@ class TapeFormat(msgspec.Struct, array_like=True):
 
 
 class Batch(msgspec.Struct, array_like=True, tag=True, omit_defaults=True):
-    """What came since the last batch of the run: ``passed`` frames that are not analysed, then perhaps one that is.
+    """What came since the last batch of the run: frames that are not analysed, and those that are.
 
     ``end`` is the code and the text of the StreamError that ended the run. ``info`` and ``format`` are told once.
     """
 
-    passed: int
-    frame: SentFrame | None
-    counts: Counts
-    packets: list[TapedPacket]
+    passed: Passed = Passed(0)
+    frames: list[SentFrame] = []
+    counts: Counts = Counts()
+    packets: list[TapedPacket] = []
     origin_s: float | None = None
     info: StreamInfo | None = None
     format: TapeFormat | None = None

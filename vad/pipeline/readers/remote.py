@@ -22,7 +22,6 @@ from vad.pipeline.readers.messages import (
     Batch,
     Behind,
     Command,
-    Counts,
     Inbox,
     Look,
     NextRun,
@@ -34,8 +33,9 @@ from vad.pipeline.readers.messages import (
     send,
 )
 from vad.types import Frame
+from vad.video.items import Counts, Item, StreamInfo
 from vad.video.overlay import Picture
-from vad.video.reader import CONTINUABLE, StreamInfo
+from vad.video.reader import CONTINUABLE
 from vad.video.tape import Format, Tape
 
 LOOK_S = 2.0
@@ -137,6 +137,7 @@ class RemoteReader:
         model_width: int,
         clock: Clock,
         stop: threading.Event,
+        clip_length: int,
         open_session: Callable[[], Session],
         continues: RemoteReader | None = None,
         tape: Tape | None = None,
@@ -146,7 +147,8 @@ class RemoteReader:
         self.config = config
         self.run = run
         self.info: StreamInfo | None = None
-        self._model_width = model_width
+        self.counts = Counts()
+        self._model_width, self._clip_length = model_width, clip_length
         self._stop = stop
         self._tape = tape
         self._is_behind = is_behind
@@ -154,7 +156,6 @@ class RemoteReader:
         self._session: Session | None = None
         self._before = continues._tape if continues is not None else None
         self._told_behind = False
-        self._counts = Counts()
         if continues is not None:
             self._session, continues._session = continues._session, None
             self._told_behind = continues._told_behind
@@ -183,31 +184,7 @@ class RemoteReader:
         if session is not None:
             session.close()
 
-    @property
-    def corrupt_packets(self) -> int:
-        return self._counts.corrupt_packets
-
-    @property
-    def spared_frames(self) -> int:
-        return self._counts.spared_frames
-
-    @property
-    def unfiltered_frames(self) -> int:
-        return self._counts.unfiltered_frames
-
-    @property
-    def overrun_frames(self) -> int:
-        return self._counts.overrun_frames
-
-    @property
-    def measured_fps(self) -> float | None:
-        return self._counts.measured_fps
-
-    @property
-    def longest_hold_s(self) -> float:
-        return self._counts.longest_hold_s
-
-    def __iter__(self) -> Iterator[Frame | None]:
+    def __iter__(self) -> Iterator[Item]:
         session = self._session
         if session is None:
             raise RuntimeError("the reader is not open; allowed: iterate inside `with`")
@@ -221,16 +198,16 @@ class RemoteReader:
             if not self._stop.is_set():
                 raise self._gone(exc) from exc
 
-    def _taken(self, batch: Batch) -> Iterator[Frame | None]:
-        self._counts, self.info = batch.counts, self.info or batch.info
+    def _taken(self, batch: Batch) -> Iterator[Item]:
+        self.counts, self.info = batch.counts, self.info or batch.info
         if self._tape is not None:
             self._put_on_tape(self._tape, batch)
-        for _ in range(batch.passed):
+        if batch.passed.frames:
+            yield batch.passed
+        for frame in batch.frames:
             if self._stop.is_set():
                 return
-            yield None
-        if batch.frame is not None and not self._stop.is_set():
-            yield self._frame(batch.frame)
+            yield self._frame(frame)
         if batch.end is not None and not self._stop.is_set():
             code, text = batch.end
             raise StreamError(StreamCode(code), text)
@@ -258,7 +235,7 @@ class RemoteReader:
             wall_source=sent.wall_source,
             arrived_s=sent.arrived_s,
             geometry=grid,
-            luma=np.frombuffer(sent.luma, np.uint8).reshape(grid.height, grid.width).copy(),  # kernels want it writable
+            luma=np.frombuffer(sent.luma, np.uint8).reshape(grid.height, grid.width),
         )
 
     def _opening(self) -> Opening:
@@ -268,6 +245,7 @@ class RemoteReader:
             camera=self.camera,
             config=pickle.dumps(self.config),
             model_width=self._model_width,
+            clip_length=self._clip_length,
             keeps_packets=tape is not None and tape.keeps_packets,
             samples=samples,
         )

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
@@ -30,7 +31,6 @@ from vad.pipeline.readers.messages import (
     Batch,
     Behind,
     Command,
-    Counts,
     Inbox,
     Look,
     NextRun,
@@ -41,18 +41,37 @@ from vad.pipeline.readers.messages import (
     send,
 )
 from vad.pipeline.readers.relay import RelayedSamples, RelayedTape
+from vad.pipeline.window import ends_clip
 from vad.types import Frame
+from vad.video.items import Item, Passed
 from vad.video.luma import warm_luma
 from vad.video.reader import CONTINUABLE, Reader
 
 log = structlog.get_logger(__name__)
 
-TELL_AFTER_S = 0.2
-"""How long frames that are not analysed may wait to be told."""
+TELL_AFTER_S = 0.6
+"""How long anything may wait to be told. Frames to be analysed wait for the clip that they are of: fewer messages cost
+the engine less, and a clip is not looked at before its last frame."""
 
 
 class NobodyListens(Exception):
     """The engine has let go of a session, or is gone."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Items of a run that the engine has not been told of yet."""
+
+    frames: list[SentFrame] = field(default_factory=list)
+    passed: int = 0
+    overrun: int = 0
+
+    def add(self, item: Item) -> None:
+        if isinstance(item, Frame):
+            self.frames.append(SentFrame.of(item))
+        else:
+            self.passed += item.frames
+            self.overrun += item.overrun
 
 
 class Session:
@@ -69,8 +88,9 @@ class Session:
         self._holders = 1
         self._tape: RelayedTape | None = None
         self._samples: RelayedSamples | None = None
-        self._told = Batch(0, None, Counts(), [])  # what was told of the run, for what is told once
+        self._told = Batch()  # what was told of the run, for what is told once
         self._told_s = 0.0
+        self._gathered = Gathered()
 
     def hear(self) -> bool:
         """Take in what the engine says. False once it says no more."""
@@ -150,7 +170,7 @@ class Session:
     def _run(self, opening: Opening, config: CameraConfig, run: int, *, continues: Reader | None) -> Reader | None:
         """One run; its reader if another may go on from it. Raises NobodyListens."""
         self._tape = tape = RelayedTape(run=run, keeps_packets=opening.keeps_packets, samples=self._samples)
-        self._told, self._told_s = Batch(0, None, Counts(), []), time.monotonic()
+        self._told, self._told_s, self._gathered = Batch(), time.monotonic(), Gathered()
         reader = Reader(
             opening.camera,
             config=config,
@@ -162,16 +182,12 @@ class Session:
             tape=tape,
             is_behind=lambda: self._is_behind,
         )
-        passed = 0
         try:
             with reader:
-                for frame in reader:
-                    if frame is None:
-                        passed += 1
-                        if time.monotonic() - self._told_s < TELL_AFTER_S:
-                            continue
-                    self._tell(reader, tape, passed, frame)
-                    passed = 0
+                for item in reader:
+                    self._gathered.add(item)
+                    if self._is_due(item, opening.clip_length):
+                        self._tell(reader, tape)
             return None
         except NobodyListens:
             raise
@@ -180,18 +196,24 @@ class Session:
         except Exception as exc:
             log.exception("stream.defect")
             end = StreamError(StreamCode.BROKEN, f"unexpected {type(exc).__name__} while reading")
-        self._tell(reader, tape, passed, None, end=end)
+        self._tell(reader, tape, end=end)
         return reader if end.code in CONTINUABLE else None
 
-    def _tell(
-        self, reader: Reader, tape: RelayedTape, passed: int, frame: Frame | None, *, end: StreamError | None = None
-    ) -> None:
+    def _is_due(self, item: Item, clip_length: int) -> bool:
+        if isinstance(item, Frame):
+            is_first = self._told.info is None
+            if is_first or self._is_behind or ends_clip(item.index, clip_length):
+                return True
+        return time.monotonic() - self._told_s >= TELL_AFTER_S
+
+    def _tell(self, reader: Reader, tape: RelayedTape, *, end: StreamError | None = None) -> None:
         told, shape = self._told, tape.format
+        gathered, self._gathered = self._gathered, Gathered()
         samples, rhythm = self._samples.fetch() if self._samples is not None else ([], None)
         batch = Batch(
-            passed=passed,
-            frame=SentFrame.of(frame) if frame is not None else None,
-            counts=Counts(*(getattr(reader, name) for name in Counts._fields)),
+            passed=Passed(gathered.passed, gathered.overrun),
+            frames=gathered.frames,
+            counts=reader.counts,
             packets=tape.fetch(),
             origin_s=tape.origin_s,
             info=reader.info if told.info is None else None,

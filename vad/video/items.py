@@ -1,0 +1,46 @@
+"""What a reader gives, item by item, and what it tells of its run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from vad.types import Frame, Geometry
+
+
+class Passed(NamedTuple):
+    """Frames that are not analysed: above the analysis rate, or (``overrun`` of them) come far too late."""
+
+    frames: int
+    overrun: int = 0
+
+
+ABOVE_RATE, OVERRUN = Passed(1), Passed(1, overrun=1)
+
+Item: TypeAlias = Frame | Passed
+
+
+class Counts(NamedTuple):
+    """What a reader knows of its run so far."""
+
+    measured_fps: float | None = None  # by the frames' own time stamps; None until a few are in
+    corrupt_packets: int = 0  # packets and frames skipped because their data were damaged
+    spared_frames: int = 0  # never decoded, since no other picture refers to them
+    unfiltered_frames: int = 0  # decoded without the codec's loop filter
+    longest_hold_s: float = 0.0  # how long the next frame may be held back to keep a recording's pace
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What a stream is. Sizes are those of its first decoded frame."""
+
+    codec: str
+    profile: str | None
+    container: str
+    width: int
+    height: int
+    pixel_format: str
+    decoder: str  # "cpu", or "cuda" where a GPU decodes
+    announced_fps: float | None
+    live: bool
+    geometry: Geometry
