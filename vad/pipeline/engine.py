@@ -334,6 +334,7 @@ class Engine(CameraControl):
         def watch() -> None:
             while not self._clock.wait(self._stopping, timeout_s=WATCHDOG_PERIOD_S):
                 cameras.check()
+                self._readers.check()
                 pacing.visit()
                 if cameras.have_ended:
                     log.info("engine.all_sources_ended")

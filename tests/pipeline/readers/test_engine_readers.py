@@ -17,6 +17,7 @@ from tests.rtsp.control import RtspServer
 from tests.video.clips import VideoFile
 from vad.config import CameraConfig, ReaderSettings, SiteConfig
 from vad.pipeline.engine import Engine
+from vad.pipeline.readers import processes as processes_module
 from vad.types import AnomalyEvent, CameraState
 
 QUICK = {"read_timeout_s": 3.0, "backoff_min_s": 0.2, "backoff_max_s": 1.0}
@@ -63,6 +64,28 @@ def test_cameras_of_a_process_that_is_killed_come_back_and_the_others_never_noti
     check_ledger(engine, stopped=True)
     assert len(pids) == 3
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+@pytest.mark.rtsp
+@pytest.mark.slow
+def test_cameras_of_a_process_that_is_frozen_come_back(
+    tmp_path: Path, rtsp_server: Callable[..., RtspServer], clip_h264: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while nobody else could read them: there is one process."""
+    monkeypatch.setattr(processes_module, "ASK_EVERY_S", 0.5)
+    server = rtsp_server({"cam": clip_h264})
+    site = site_with(1, tmp_path, {name: {"url": server.url("cam"), **QUICK} for name in ("a", "b")})
+    with Engine(site) as engine:
+        for name in ("a", "b"):
+            wait_for_frames(engine, name, 5)
+        (worker,) = engine._readers._workers
+        worker.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: worker.process.poll() is not None, timeout_s=60.0, what="the frozen process to be killed")
+        for name in ("a", "b"):
+            wait_for_frames(engine, name, 5)
+        assert engine.status().readers.died == 1
+        check_ledger(engine)
+    check_ledger(engine, stopped=True)
 
 
 def test_what_is_read_elsewhere_is_scored_and_kept_as_evidence_all_the_same(tmp_path: Path, footage: Path) -> None:

@@ -17,6 +17,9 @@ from vad.video.items import Counts, Passed, StreamInfo
 from vad.video.samples import Rhythm, Sample
 from vad.video.tape import TapedPacket
 
+SESSION, SIGN = b"s", b"?"
+"""What is said on the control socket of a process: here is a session, its socket with it; give a sign of life."""
+
 HEAD_BYTES = 4
 CHUNK_BYTES = 1 << 17
 MOST_BYTES = 1 << 28

@@ -20,6 +20,7 @@ import structlog
 import vad
 from vad.config import CameraConfig, LogSettings, ReaderSettings
 from vad.pipeline.cores import usable_cores
+from vad.pipeline.readers.messages import SESSION, SIGN
 from vad.pipeline.readers.remote import RemoteReader, Session
 from vad.pipeline.status import ReadersStatus
 from vad.video.hardware import may_accelerate
@@ -41,6 +42,10 @@ END_S = 2.0
 QUIET_S = 60.0
 """A process that lived for so long says nothing against starting the next one at once."""
 LONGEST_PAUSE_S = 30.0
+ASK_EVERY_S = 2.0
+MOST_UNANSWERED, MOST_UNANSWERED_AT_START = 8, 60
+"""Times that a process may be asked for a sign of life in vain. What is busy in native code with Python's lock in hand,
+or stopped, reads none of its cameras, and each of them alone could only be given up."""
 
 
 def wanted(processes: int | Literal["auto"], *, cameras: int, cores: float) -> int:
@@ -56,12 +61,27 @@ class _Worker:
     control: socket.socket
     started_s: float = field(default_factory=time.monotonic)
     sessions: list[socket.socket] = field(default_factory=list)
+    asked_s: float = field(default_factory=time.monotonic)
+    unanswered: int = 0
+    has_answered: bool = False
 
     @property
     def load(self) -> int:
         """Sessions that are open."""
         self.sessions = [peer for peer in self.sessions if peer.fileno() >= 0]
         return len(self.sessions)
+
+    def is_frozen(self) -> bool:
+        """Asks for a sign of life; whether too many such questions had no answer. (Counted, not timed: the engine may
+        have been asleep itself.)"""
+        with suppress(OSError):
+            if self.control.recv(64, socket.MSG_DONTWAIT):
+                self.has_answered, self.unanswered = True, 0
+        if (now_s := time.monotonic()) - self.asked_s >= ASK_EVERY_S:
+            self.asked_s, self.unanswered = now_s, self.unanswered + 1
+            with suppress(OSError):
+                self.control.send(SIGN, socket.MSG_DONTWAIT)
+        return self.unanswered > (MOST_UNANSWERED if self.has_answered else MOST_UNANSWERED_AT_START)
 
 
 class ReaderProcesses:
@@ -108,6 +128,16 @@ class ReaderProcesses:
             return RemoteReader(camera, config=config, continues=continues, **rest)
         return Reader(camera, config=config, continues=continues, **rest)
 
+    def check(self) -> None:
+        """Watchdog's visit: a process that gives no sign of life is killed, so that its cameras connect again."""
+        with self._lock:
+            for worker in self._workers:
+                if worker.is_frozen():
+                    log.error("readers.frozen", pid=worker.process.pid, unanswered=worker.unanswered)
+                    worker.process.kill()
+                    with suppress(subprocess.TimeoutExpired):
+                        worker.process.wait(END_S)
+
     def close(self) -> None:
         """End all, with whatever they still read."""
         with self._lock:
@@ -146,7 +176,7 @@ class ReaderProcesses:
                 ours, theirs = socket.socketpair()
                 with theirs:
                     try:
-                        socket.send_fds(worker.control, [b"s"], [theirs.fileno()])
+                        socket.send_fds(worker.control, [SESSION], [theirs.fileno()])
                     except OSError:  # it has died just now
                         ours.close()
                         worker.process.kill()

@@ -28,6 +28,7 @@ from vad.errors import StreamCode, StreamError
 from vad.log import configure_log
 from vad.pipeline.readers.messages import (
     CHUNK_BYTES,
+    SIGN,
     Batch,
     Behind,
     Command,
@@ -244,15 +245,18 @@ class Ear:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._control:
-                    if not self._take_session():
+                    if not self._hear_control():
                         return
                 elif not key.data.hear():
                     self._selector.unregister(key.fileobj)
                     key.data.hang_up()
 
-    def _take_session(self) -> bool:
-        """A byte on the control socket brings a session's. False when it has ended."""
+    def _hear_control(self) -> bool:
+        """A new session, or a question whether this process lives. False when the control socket has ended."""
         said, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        if said == SIGN:
+            with suppress(OSError):  # nobody hears; the next look at the socket says why
+                self._control.send(SIGN, socket.MSG_DONTWAIT)
         for descriptor in descriptors:
             peer = socket.socket(fileno=descriptor)
             self._selector.register(peer, selectors.EVENT_READ, Session(peer))
