@@ -125,6 +125,8 @@ def test_password_comes_from_a_file_read_at_each_connection(tmp_path: Path) -> N
         ("cameras:\n\ta: {url: x.mp4}", "is not YAML: .* line 2, column 1"),
         (f"cameras: {{a: {{url: x.mp4, password_file: {'a' * 300}}}}}", "is not a file"),
         ("cameras: {a: {url: viewer:secret@camera/stream}}", "no scheme"),
+        ("readers: {processes: lots}", "readers.processes: should be auto or a whole number of processes; got 'lots'"),
+        ("readers: {processes: 257}", "got 257; allowed: auto, 0 to 256"),
     ],
 )
 def test_refusals_say_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:

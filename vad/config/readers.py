@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vad.config.section import Section
 
-Processes = Annotated[int, Field(ge=0, le=256)]
+MOST = 256
+Processes = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class ReaderSettings(Section):
@@ -17,3 +18,12 @@ class ReaderSettings(Section):
     processes: Literal["auto"] | Processes = Field(
         default="auto", description="0 = all in the engine's own; auto = by the number of cameras and cores"
     )
+
+    @field_validator("processes", mode="before")
+    @classmethod
+    def _one_of_both(cls, value: object) -> object:
+        """One clear fault, where a union of types would have one for each of them."""
+        text = str(value)
+        if text != "auto" and not (text.isdecimal() and int(text) <= MOST):
+            raise ValueError(f"should be auto or a whole number of processes; got {value!r}; allowed: auto, 0 to {MOST}")
+        return value
