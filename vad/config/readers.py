@@ -25,5 +25,7 @@ class ReaderSettings(Section):
         """One clear fault, where a union of types would have one for each of them."""
         text = str(value)
         if text != "auto" and not (text.isdecimal() and int(text) <= MOST):
-            raise ValueError(f"should be auto or a whole number of processes; got {value!r}; allowed: auto, 0 to {MOST}")
+            raise ValueError(
+                f"should be auto or a whole number of processes; got {value!r}; allowed: auto, 0 to {MOST}"
+            )
         return value
