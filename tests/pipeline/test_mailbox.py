@@ -65,6 +65,20 @@ def test_take_gives_one_clip_a_camera_longest_waiting_first() -> None:
     assert box.take(3, timeout_s=0.0) == []
 
 
+def test_clips_are_pressed_while_more_cameras_are_ready_than_are_taken_or_a_recording_waits() -> None:
+    box = ClipMailbox()
+    for camera in ("a", "b"):
+        box.put(make_clip(camera, 0))
+    pressed = []
+    for _ in range(2):
+        box.take(2, timeout_s=0.0)
+        pressed.append(box.is_pressed)
+        box.put(make_clip("a", 1))
+    box.put(make_clip("file", 0), wait=True)
+    box.take(3, timeout_s=0.0)
+    assert [*pressed, box.is_pressed] == [True, False, True]
+
+
 def test_put_may_wait_instead_of_dropping() -> None:
     box = ClipMailbox(per_camera=1)
     box.put(make_clip("a", 0))

@@ -13,6 +13,10 @@ from vad.types import CellMap, Clip
 
 POLL_S = 0.5
 
+APART_S = 0.04
+"""From one batch to the next, an interval of a camera's frames: what becomes ready meanwhile goes together. In a batch
+of eight clips each costs a third less than alone, and the threads behind wake less often."""
+
 
 class ClipRunner(Protocol):
     """The model as this stage sees it (``vad.model.Runner``)."""
@@ -30,18 +34,23 @@ def run_inference(
     max_batch: int,
     metrics: StageMetrics,
 ) -> None:
-    """Until ``clips`` is closed and empty; closes ``maps`` then. Waiting for room in ``maps`` makes clips drop."""
+    """Until ``clips`` is closed and empty; closes ``maps`` then. Waiting for room in ``maps`` makes clips drop.
+
+    Batches begin ``APART_S`` apart, unless that would hold up a recording or more cameras than fit into one.
+    """
     try:
         while (batch := clips.take(max_batch, timeout_s=POLL_S)) is not None:
             for camera in clips.take_gone():
                 runner.forget(camera)
             if not batch:
                 continue
-            started_s = time.perf_counter()
+            is_pressed, started_s = clips.is_pressed, time.perf_counter()
             results = runner(batch)
             metrics.observe("model", time.perf_counter() - started_s)
             metrics.batch_size.observe(len(batch))
             for result in results:
                 maps.put(result)
+            if not is_pressed:
+                time.sleep(max(0.0, started_s + APART_S - time.perf_counter()))
     finally:
         maps.close()

@@ -80,8 +80,10 @@ class ClipMailbox:
         self._clips: dict[str, deque[Clip]] = {}  # only cameras with a clip; insertion order = waiting order
         self._per_camera = per_camera
         self._gone: list[str] = []
+        self._recordings: set[str] = set()  # cameras whose clips wait for room
         self._closed = False
         self._changed = threading.Condition()
+        self.is_pressed = False  # the last ``take`` was of a recording, or more cameras were ready
 
     def __len__(self) -> int:
         with self._changed:
@@ -102,6 +104,7 @@ class ClipMailbox:
         """
         with self._changed:
             if wait:
+                self._recordings.add(clip.camera)
                 self._changed.wait_for(lambda: self._closed or self._room(clip.camera))
             if self._closed:
                 return clip
@@ -122,6 +125,7 @@ class ClipMailbox:
                 return None
             cameras = list(self._clips)[:max_clips]
             clips = [self._take_oldest(camera) for camera in cameras]
+            self.is_pressed = len(cameras) == max_clips or not self._recordings.isdisjoint(cameras)
             self._changed.notify_all()
             return clips
 
@@ -135,6 +139,7 @@ class ClipMailbox:
         """The clips of a camera that is no more: they are lost."""
         with self._changed:
             lost = self._clips.pop(camera, ())
+            self._recordings.discard(camera)
             self._changed.notify_all()
             return list(lost)
 
