@@ -13,8 +13,7 @@ from vad.types import WallSource
 
 _HELD_BACK = 64  # packets that a decoder may hold before it gives their frames (reordering, frame threads)
 ASK_EVERY = 8
-"""Packets from one look for the sender's time to the next, while there is none."""
-
+"""Packets from one look for the sender's time to the next."""
 _OLDEST_BELIEVED_WALL_S = 1e9  # a camera whose clock was never set sends RTCP times in 1970 or 1900
 
 
@@ -26,6 +25,18 @@ class Arrival(NamedTuple):
     wall_source: WallSource
 
 
+class _Told(NamedTuple):
+    """The sender's time of a packet."""
+
+    pts: int
+    wall_s: float
+    tick_s: float
+
+    def at(self, pts: int) -> float:
+        """Of another one."""
+        return self.wall_s + (pts - self.pts) * self.tick_s
+
+
 class Arrivals:
     """Remembers when packets came until the decoder gives their frames, which it may do later and reordered."""
 
@@ -33,7 +44,8 @@ class Arrivals:
         self._clock = clock
         self._live = live
         self._by_pts: dict[int, Arrival] = {}
-        self._unasked = 0  # packets yet to come without a look for the sender's time
+        self._unasked = 0  # packets until the next look for the sender's time
+        self._told: _Told | None = None
 
     def note(self, packet: Packet[VideoStream]) -> Arrival:
         """A packet came just now."""
@@ -52,12 +64,18 @@ class Arrivals:
         return arrival
 
     def _sender_wall_s(self, packet: Packet[VideoStream]) -> float | None:
-        """Cameras without sender reports are asked for one now and then: PyAV takes long to look."""
+        """PyAV takes long to look, and FFmpeg goes by the time stamp: between two looks so does this."""
+        self._unasked -= 1
         if self._unasked > 0:
-            self._unasked -= 1
-            return None
+            if self._told is None:
+                return None
+            if packet.pts is not None:
+                return self._told.at(packet.pts)
+        self._unasked = ASK_EVERY
         wall_s = sender_wall_s(packet)
-        self._unasked = ASK_EVERY - 1 if wall_s is None else 0
+        self._told = None
+        if wall_s is not None and packet.pts is not None and packet.time_base is not None:
+            self._told = _Told(packet.pts, wall_s, float(packet.time_base))
         return wall_s
 
     def of(self, frame: VideoFrame, *, latest: Arrival) -> Arrival:

@@ -29,15 +29,33 @@ from vad.video.items import ABOVE_RATE, OVERRUN, Counts, Item, StreamInfo
 from vad.video.luma import geometry, luma_of, visible
 from vad.video.source import Feed, Source, open_feed, resolve
 from vad.video.sparing import Spared, Sparing
+from vad.video.stamps import Stamps
 from vad.video.tape import Format, Tape
-from vad.video.timing import ASSUMED_FPS, MediaClock, RateMeter, Selector, is_jump, longest_gap_s
+from vad.video.timing import (
+    ASSUMED_FPS,
+    LONGEST_GAP_S,
+    REORDER_S,
+    MediaClock,
+    RateMeter,
+    Selector,
+    is_jump,
+    longest_gap_s,
+)
 
 CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 """Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
 
 
-class _Overrun(NamedTuple):
-    """A frame that came far too late, like those before it, and was not decoded."""
+class _Good(NamedTuple):
+    """A frame in its place; None for one that came far too late, like those before it, and was not decoded."""
+
+    frame: VideoFrame | Spared | None
+    stamp_s: float | None
+    arrival: Arrival
+
+
+def _spared(spared: Spared) -> _Good:
+    return _Good(spared, spared.stamp_s, spared.arrival)
 
 
 class Reader:
@@ -83,27 +101,32 @@ class Reader:
         self._is_behind = is_behind
         self._corrupt = self._unfiltered = 0
         self._decoded_frames = 0
-        self._unit: tuple[int, int] | None = None  # of the stream's stamps, seconds as a quotient
         self._next_index = 0
         self._info: StreamInfo | None = None
         self._mask: NDArray[np.uint8] | None = None
         self._source: Source = resolve(config) if continues is None else continues._source
         self._feed: Feed | None = None
-        self._pending: list[tuple[VideoFrame | Spared, Arrival]] = []
+        self._stamps: Stamps
+        self._pending: list[_Good] = []
         self._backlog = Backlog()
         self._sparing: Sparing = Sparing() if continues is None else continues._sparing
         self._spared_before = self._sparing.count
         self._tape = tape  # packets and pictures as they come, for whoever wants to see them later
         if continues is not None:
             self._feed, self._pending = continues._hand_over(), continues._pending
+            self._stamps = continues._stamps
             self._go_on_taping(continues)
 
     def __enter__(self) -> Self:
         if self._feed is None:
             decoder, parallel = self.config.decoder, not self.config.realtime
             self._feed = open_feed(self._source, camera=self.camera, parallel=parallel, decoder=decoder)
+            self._stamps = Stamps(stamped=self._feed.stamped)
         self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
         self._arrivals = Arrivals(self._clock, live=self._feed.live)
+        self._is_stamped = self._feed.stamped
+        self._may_be_late = self._feed.live and self._is_stamped
+        self._is_held_back = self.config.realtime and not self._feed.live
         self._faults_before, self._unfiltered_before = self._feed.faults, self._feed.unfiltered_frames
         self._started_s = self._last_good_s = self._clock.monotonic_s()
         self._started_wall_s = self._clock.wall_s()
@@ -147,9 +170,7 @@ class Reader:
     @property
     def _longest_hold_s(self) -> float:
         feed = self._feed
-        if feed is None or feed.live or not self.config.realtime:
-            return 0.0
-        return longest_gap_s(self._rate.fps or feed.announced_fps)
+        return longest_gap_s(self._rate.fps or feed.announced_fps) if feed is not None and self._is_held_back else 0.0
 
     def __iter__(self) -> Iterator[Item]:
         try:
@@ -160,10 +181,10 @@ class Reader:
                 raise
 
     def _frames(self) -> Iterator[Item]:
-        for frame, arrival in self._decoded():
+        for good in self._decoded():
             if self._stop.is_set():
                 return
-            yield self._take(frame, arrival)
+            yield self._take(good)
             self._last_good_s = self._clock.monotonic_s()  # after the consumer is done: its time is not the camera's
         if not self._decoded_frames and not self._stop.is_set():
             count = self._corrupt_packets
@@ -171,38 +192,44 @@ class Reader:
         if not self._stop.is_set():
             raise self._error(StreamCode.ENDED, "the end of the stream")
 
-    def _decoded(self) -> Iterator[tuple[VideoFrame | Spared | _Overrun, Arrival]]:
-        """Good frames with their arrival, in order, corrupt ones counted and left out."""
+    def _decoded(self) -> Iterator[_Good]:
+        """Good frames in order, corrupt ones counted and left out."""
         feed = self._open_feed
         while self._pending:
             yield self._pending.pop(0)
         for packet in feed.packets():
             latest = self._arrivals.note(packet)
-            self._refuse_stall(latest.arrived_s)  # FFmpeg flushes its parser's packet before it reports a time-out
+            if latest.arrived_s - self._last_good_s > self.config.read_timeout_s:
+                raise self._stalled(latest.arrived_s)  # FFmpeg flushes its parser's packet before it reports a time-out
+            stamp_s = self._stamps.of_packet(packet)
             if self._tape is not None:
-                self._tape.add(packet, self._packet_s(packet, latest))
-            stamp_s = self._in_seconds(packet.pts, packet) if packet.pts is not None and feed.stamped else None
-            if self._comes_too_late(packet, stamp_s, latest):
-                yield _Overrun(), latest
+                self._tape.add(packet, self._stamps.on_tape(packet, stamp_s, arrived_s=latest.arrived_s))
+            if self._may_be_late and self._comes_too_late(packet, stamp_s, latest):
+                yield _Good(None, stamp_s, latest)
                 continue
             if self._sparing.spares(packet, stamp_s, latest, feed=feed, media=self._media, selector=self._selector):
                 continue
             for frame in self._frames_at(packet, feed):
-                self._pending += [(spared, spared.arrival) for spared in self._sparing.before(self._stamp_s(frame))]
-                if frame.is_corrupt:
-                    self._corrupt += 1
-                else:
-                    self._pending.append((frame, self._arrivals.of(frame, latest=latest)))
+                self._put_in_order(frame, latest)
             while self._pending:
                 yield self._pending.pop(0)
             if self._stop.is_set():
                 return
-        self._pending += [(spared, spared.arrival) for spared in self._sparing.before(None)]
+        self._pending += map(_spared, self._sparing.before(None))
         while self._pending:
             yield self._pending.pop(0)
 
+    def _put_in_order(self, frame: VideoFrame, latest: Arrival) -> None:
+        """After the spared ones whose place is before it."""
+        stamp_s = self._stamps.of_frame(frame)
+        self._pending += map(_spared, self._sparing.before(stamp_s))
+        if frame.is_corrupt:
+            self._corrupt += 1
+        else:
+            self._pending.append(_Good(frame, stamp_s, self._arrivals.of(frame, latest=latest)))
+
     def _comes_too_late(self, packet: Packet[VideoStream], stamp_s: float | None, latest: Arrival) -> bool:
-        if not self._open_feed.live or not self._open_feed.stamped or not packet.size:
+        if not packet.size:
             return False
         pts_s = self._media.at_s(stamp_s) if stamp_s is not None else None
         return self._backlog.leaves_out(pts_s, arrived_s=latest.arrived_s, is_key=packet.is_keyframe)
@@ -221,36 +248,44 @@ class Reader:
             self._corrupt += 1
         return frames
 
-    def _take(self, frame: VideoFrame | Spared | _Overrun, arrival: Arrival) -> Item:
+    def _take(self, good: _Good) -> Item:
         """Place a good frame in time; pool it if it is due for analysis."""
-        if isinstance(frame, _Overrun):
+        frame, stamp_s, arrival = good
+        if frame is None:
             return OVERRUN
         if isinstance(frame, Spared):
             self._pass(frame)
             return ABOVE_RATE
         try:
             info = self._checked_info(frame)
-            stamp_s = self._stamp_s(frame)
-            step_s = self._media.step_s(stamp_s, arrived_s=arrival.arrived_s)
-            if is_jump(step_s, self._rate.fps or info.announced_fps):
-                raise self._error(StreamCode.PTS_JUMP, f"media time jumped by {step_s:+.3f} s")
+            step_s = self._checked_step_s(stamp_s, arrival)
         except StreamError:
-            self._pending.insert(0, (frame, arrival))  # the next run's first frame
+            self._pending.insert(0, good)  # the next run's first frame
             raise
         if step_s <= 0.0 and self._decoded_frames:
             return ABOVE_RATE  # out of order or a repeat: at a time already seen there is nothing to analyse
         pts_s = self._media.accept(step_s, stamp_s, arrived_s=arrival.arrived_s)
         self._decoded_frames += 1
         self._rate.push(pts_s)
-        at_s = stamp_s if self._open_feed.stamped else arrival.arrived_s
-        self._backlog.note(pts_s, arrived_s=arrival.arrived_s)
-        if self.config.realtime and not info.live:
+        at_s = stamp_s if self._is_stamped else arrival.arrived_s
+        if self._may_be_late:
+            self._backlog.note(pts_s, arrived_s=arrival.arrived_s)
+        elif self._is_held_back:
             arrival = self._await_due(pts_s)
         due = self._selector.wants(pts_s, step_s=step_s)
         analysed = self._analysed(frame, info.geometry, pts_s, arrival) if due else ABOVE_RATE
         if self._tape is not None:
             self._tape.show(frame, pts_s=pts_s, at_s=at_s)  # last: from here on it is for others to look at
         return analysed
+
+    def _checked_step_s(self, stamp_s: float | None, arrival: Arrival) -> float:
+        """From the frame before to one of that time stamp. Raises PTS_JUMP."""
+        step_s = self._media.step_s(stamp_s, arrived_s=arrival.arrived_s)
+        if step_s <= LONGEST_GAP_S and step_s >= -REORDER_S:
+            return step_s  # without the rate, which takes longer to tell
+        if is_jump(step_s, self._rate.fps or self._open_feed.announced_fps):
+            raise self._error(StreamCode.PTS_JUMP, f"media time jumped by {step_s:+.3f} s")
+        return step_s
 
     def _pass(self, spared: Spared) -> None:
         """Let the clocks see a frame that was not decoded. One that is due after all leaves that to the next frame."""
@@ -259,7 +294,7 @@ class Reader:
             return
         pts_s = self._media.accept(step_s, spared.stamp_s, arrived_s=spared.arrival.arrived_s)
         self._rate.push(pts_s)
-        if self.config.realtime and not self._info.live:
+        if self._is_held_back:
             self._await_due(pts_s)
 
     def _analysed(self, frame: VideoFrame, grid: Geometry, pts_s: float, arrival: Arrival) -> Frame:
@@ -305,30 +340,9 @@ class Reader:
             geometry=geometry(frame.width, frame.height, model_width=self._model_width),
         )
 
-    def _stamp_s(self, frame: VideoFrame) -> float | None:
-        """The frame's own time stamp, if it has one that is not FFmpeg's invention."""
-        stamp = frame.pts if frame.pts is not None else frame.dts
-        if stamp is None or not self._open_feed.stamped:
-            return None
-        return self._in_seconds(stamp, frame)
-
-    def _packet_s(self, packet: Packet[VideoStream], arrival: Arrival) -> float | None:
-        """``_stamp_s`` of a packet; when it came where stamps are FFmpeg's invention."""
-        if not self._open_feed.stamped:
-            return arrival.arrived_s
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        return self._in_seconds(stamp, packet) if stamp is not None else None
-
-    def _in_seconds(self, stamp: int, of: VideoFrame | Packet[VideoStream]) -> float | None:
-        """PyAV makes a Fraction each time it is asked for the unit, and its product takes twenty times a float's."""
-        if self._unit is None and of.time_base is not None:
-            self._unit = of.time_base.as_integer_ratio()
-        return stamp * self._unit[0] / self._unit[1] if self._unit is not None else None
-
     def _go_on_taping(self, before: Reader) -> None:
         if self._tape is not None and before._tape is not None and self._pending and self._feed is not None:
-            frame, arrival = self._pending[0]
-            stamp_s = self._stamp_s(frame) if isinstance(frame, VideoFrame) else frame.stamp_s
+            _, stamp_s, arrival = self._pending[0]
             self._tape.go_on_from(before._tape, at_s=stamp_s if self._feed.stamped else arrival.arrived_s)
 
     def _taped_format(self, info: StreamInfo) -> Format:
@@ -350,14 +364,11 @@ class Reader:
             self._clock.wait(self._stop, timeout_s=wait_s)
         return Arrival(self._clock.monotonic_s(), None, WallSource.FILE)
 
-    def _refuse_stall(self, now_s: float) -> None:
-        """FFmpeg's socket time-out sees silence; this sees a stream that talks but never gives a good frame."""
+    def _stalled(self, now_s: float) -> StreamError:
+        """FFmpeg's socket time-out sees silence; this is of a stream that talks but never gives a good frame."""
         silent_s = now_s - self._last_good_s
-        if silent_s > self.config.read_timeout_s:
-            raise self._error(
-                StreamCode.TIMEOUT,
-                f"no good frame for {silent_s:.1f} s ({self._corrupt_packets} corrupt packets so far)",
-            )
+        text = f"no good frame for {silent_s:.1f} s ({self._corrupt_packets} corrupt packets so far)"
+        return self._error(StreamCode.TIMEOUT, text)
 
     def _hand_over(self) -> Feed | None:
         self._corrupt, self._unfiltered = self._corrupt_packets, self._unfiltered_frames  # the feed takes its own along

@@ -56,7 +56,9 @@ class Sparing:
             self._spared.append(Spared(stamp_s, arrival))
             self.count += 1
             return True
-        self._within = [*self._within[1 - MOST_HELD :], stamp_s]
+        self._within.append(stamp_s)
+        if len(self._within) > MOST_HELD:
+            del self._within[0]
         return False
 
     def _may_spare(
@@ -78,7 +80,10 @@ class Sparing:
         if stamp_s is None:
             due, self._spared = self._spared, []
             return due
-        self._within = [s for s in self._within if stamp_s < s <= stamp_s + LONGEST_GAP_S]
+        if self._within == [stamp_s]:  # most streams: out comes what went in
+            self._within.clear()
+        else:
+            self._within = [s for s in self._within if stamp_s < s <= stamp_s + LONGEST_GAP_S]
         if not self._spared:
             return []
         due = [s for s in self._spared if not stamp_s <= s.stamp_s <= stamp_s + LONGEST_GAP_S]
