@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +42,16 @@ def test_what_is_no_subscription_is_nothing() -> None:
     for message in (b"", b"\x02abc", b"\x00unknown", b"abc"):
         account.hear(message)
     assert not account.are_too_many
+
+
+@pytest.mark.parametrize(
+    ("topic", "wanted"),
+    [(b"", True), (b"vad/", True), (b"vad/score/", True), (b"vad/score/gate/", True), (b"vad/event/", False)],
+)
+def test_some_topic_below_a_prefix_is_wanted_by_who_asked_for_more_or_for_less(topic: bytes, wanted: bool) -> None:
+    account = Subscriptions()
+    assert not account.want_below(b"vad/score/")
+    account.hear(b"\x01" + topic)
+    assert account.want_below(b"vad/score/") is wanted
+    account.hear(b"\x00" + topic)
+    assert not account.want_below(b"vad/score/")

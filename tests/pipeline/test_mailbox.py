@@ -34,6 +34,33 @@ def test_put_waits_for_room_and_is_refused_by_a_closed_mailbox() -> None:
     assert box.take(timeout_s=0.0) == [0]
 
 
+def test_put_all_waits_for_room_as_often_as_it_must() -> None:
+    box: Mailbox[int] = Mailbox(2)
+    producer = threading.Thread(target=box.put_all, args=(list(range(5)),))
+    producer.start()
+    taken: list[int] = []
+    while len(taken) < 5:
+        some = box.take(timeout_s=5.0)
+        assert some is not None
+        assert 1 <= len(some) <= 2
+        taken += some
+    producer.join(5.0)
+    assert taken == [0, 1, 2, 3, 4]
+
+
+def test_put_all_ends_when_the_mailbox_is_closed() -> None:
+    box: Mailbox[int] = Mailbox(2)
+    producer = threading.Thread(target=box.put_all, args=(list(range(5)),))
+    producer.start()
+    producer.join(0.05)
+    assert producer.is_alive()
+    box.close()
+    producer.join(5.0)
+    assert not producer.is_alive()
+    assert box.take(timeout_s=0.0) == [0, 1]
+    assert box.take(timeout_s=0.0) is None
+
+
 def test_put_or_drop_oldest_keeps_the_newest() -> None:
     box: Mailbox[int] = Mailbox(2)
     for item in range(5):

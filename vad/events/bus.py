@@ -65,6 +65,7 @@ class Publisher:
         self._next_heartbeat_s = self._clock.monotonic_s()
         self._replay_port = replay_port
         self._subscriptions = Subscriptions()
+        self.wants_scores = False  # somebody would get some; any thread may ask
         self._excesses = 0
         self._own_context = None if context is not None else zmq.Context()
         try:
@@ -137,6 +138,7 @@ class Publisher:
         """End all connections; subscribers that may still connect come back and ask for what they missed."""
         drop_connections(self._socket, what="bus.bind")
         self._subscriptions.clear()
+        self.wants_scores = False
 
     def close(self) -> None:
         """Send what is unsent and a last heartbeat, then wait ``bus.linger_s`` at most for slow subscribers."""
@@ -171,6 +173,7 @@ class Publisher:
                 self.drop_connections()
                 while self._socket.poll(0):
                     self._socket.recv()
+            self.wants_scores = self._settings.scores and self._subscriptions.want_below(SCORE_TOPIC.encode())
 
     def _send_from_journal(self, *, until: int | None = None) -> None:
         while page := self._journal.read(self._cursor):

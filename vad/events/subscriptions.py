@@ -42,6 +42,10 @@ class Subscriptions:
         """Would anybody get a message of that topic? Prefixes are what is subscribed to."""
         return any(topic[:length] in self._topics for length in range(len(topic) + 1))
 
+    def want_below(self, prefix: bytes) -> bool:
+        """Would anybody get a message of some topic that begins so?"""
+        return any(topic.startswith(prefix) or prefix.startswith(topic) for topic in self._topics)
+
     def clear(self) -> None:
         """Every connection has ended."""
         self._topics.clear()

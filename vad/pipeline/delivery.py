@@ -81,10 +81,10 @@ class Delivery:
         }
 
     def put(self, events: Sequence[RaisedEvent], scores: Sequence[FrameScore] = ()) -> None:
-        """Have events stored and sent, and scores sent. Never waits."""
+        """Have events stored and sent, and scores sent where anybody would get them. Never waits."""
         if events:
             self.recorder.put(events)
-        if scores:
+        if scores and self._publisher.wants_scores:
             self._outbox.put_or_drop_oldest(Outbound(scores=scores))
 
     def finish(self) -> None:

@@ -48,8 +48,7 @@ def run_inference(
             results = runner(batch)
             metrics.observe("model", time.perf_counter() - started_s)
             metrics.batch_size.observe(len(batch))
-            for result in results:
-                maps.put(result)
+            maps.put_all(results)
             if not is_pressed:
                 time.sleep(max(0.0, started_s + APART_S - time.perf_counter()))
     finally:

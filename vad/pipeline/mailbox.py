@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Generic, TypeVar
 
 from vad.types import Clip
@@ -38,6 +38,18 @@ class Mailbox(Generic[T]):
             self._items.append(item)
             self._changed.notify_all()
             return True
+
+    def put_all(self, items: Sequence[T]) -> None:
+        """Wait for room, then add, as much at a time as there is room for. What a closed mailbox is given is gone."""
+        left = deque(items)
+        with self._changed:
+            while left:
+                self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+                if self._closed:
+                    return
+                while left and len(self._items) < self._capacity:
+                    self._items.append(left.popleft())
+                self._changed.notify_all()
 
     def put_or_drop_oldest(self, item: T) -> None:
         """Add without waiting; the oldest entry makes room. For values that only matter while fresh."""
