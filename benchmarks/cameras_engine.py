@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 import vad.pipeline.readers.processes as readers
-from benchmarks.cameras_search import SETTLE_S
+from benchmarks.cameras_search import settle_s
 from benchmarks.cameras_stages import Stages, told_by_readers, watched_readers
 from vad.config import make_config
 from vad.pipeline.engine import Engine
@@ -69,7 +69,7 @@ def run_engine(analysis_fps: float, seconds: float, urls: list[str]) -> None:
                 frames = engine.status().frames
                 at_s = time.monotonic() - started_s
                 p50_s, p95_s = engine.latency_quantiles_s((0.5, 0.95), frames=max(1, frames.scored - scored_before))
-                if at_s < SETTLE_S:  # what waited while all connected at once says nothing of what is held
+                if at_s < settle_s(len(urls)):  # what waited while all connected at once says nothing of what is held
                     scored_before = frames.scored
                 now_s, pss_mib = family_of(process)
                 cpu_s = now_s - started_cpu_s
