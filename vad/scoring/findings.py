@@ -13,7 +13,7 @@ import numpy as np
 
 from vad.scoring.evidence import Direction, Evidence, Size, Speed
 from vad.scoring.evidence_static import StaticChange
-from vad.scoring.kernels import Map, Mask
+from vad.scoring.kernels import Map, Mask, State
 from vad.scoring.tuning import REASONS, TUNING
 from vad.types import CELL_PX, CellMap, Finding, Geometry, Reason
 
@@ -44,7 +44,7 @@ def findings_of(
     evidences: Sequence[Evidence],
     maps: Sequence[Map],
     judged: Mask,
-    values: Sequence[float],
+    values: State,
     usual: Sequence[float],
 ) -> tuple[Finding, ...]:
     """One finding for each reason. ``evidences``, ``maps``, ``values`` and ``usual`` are in the order of REASONS."""
@@ -53,7 +53,7 @@ def findings_of(
         k = REASONS.index(reason)
         at = int(np.argmax(np.where(judged, maps[k], -np.inf)))
         row, column = divmod(at, judged.shape[1])
-        found.append(_tell(reason, evidences[k], Peak(cells, row, column, values[k], usual[k])))
+        found.append(_tell(reason, evidences[k], Peak(cells, row, column, float(values[k]), usual[k])))
     return tuple(found)
 
 

@@ -23,7 +23,7 @@ from vad.scoring.evidence_static import StaticChange
 from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
-from vad.scoring.kernels import Map
+from vad.scoring.kernels import Map, State
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
@@ -139,12 +139,13 @@ class Scorer:
             return [self._nothing] * len(self._moving) + [self._static.score(cells)]
         return [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
 
-    def _peaks(self, maps: list[Map], moves: bool) -> list[float]:
+    def _peaks(self, maps: list[Map], moves: bool) -> State:
         """(K,) what each of the maps comes to."""
         if moves:
-            peaks: list[float] = kernels_frame.highest(tuple(maps), self._judged, TOPS).tolist()
-            return peaks
-        return [0.0] * len(self._moving) + [kernels_frame.top_mean(maps[-1], self._judged, TOPS[-1])]
+            return kernels_frame.highest(tuple(maps), self._judged, TOPS)
+        peaks = np.zeros(len(REASONS))
+        peaks[-1] = kernels_frame.top_mean(maps[-1], self._judged, TOPS[-1])
+        return peaks
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
@@ -193,7 +194,7 @@ class Scorer:
         stage, threshold = self.stage, self.threshold
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
-        exponents = self._scale.exponents(self._smoothing.values, frame_s=self._frame_s)
+        exponents = self._scale.exponents(self._smoothing.values, frame_s=self._frame_s).tolist()
         ranked = sorted(range(len(REASONS)), key=exponents.__getitem__, reverse=True)  # the first of equals stays first
         score = exponents[ranked[0]]
         spoke = tuple([REASONS[k] for k in ranked if exponents[k] > threshold])
@@ -252,9 +253,11 @@ class Scorer:
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
         self._scale.learn(sample.values, dt_s=sample.dt_s, starts=sample.starts)
-        settled = self._scale.settled or self._normal_s >= TUNING.patience * self._settings.calibrated_after_s
-        enough = self._normal_s >= self._settings.calibrated_after_s and settled
-        self._settled = self._settled or enough
+        self._settled = self._settled or self._has_seen_enough()
+
+    def _has_seen_enough(self) -> bool:
+        after_s = self._settings.calibrated_after_s
+        return self._normal_s >= after_s and (self._scale.settled or self._normal_s >= TUNING.patience * after_s)
 
     def save(self, path: str | Path, *, weights_sha256: str) -> None:
         """Write the calibration, atomically. Raises CalibrationError when that fails or no frame was seen yet."""
