@@ -42,12 +42,12 @@ def findings_of(
     *,
     cells: CellMap,
     evidences: Sequence[Evidence],
-    maps: Sequence[Map],
+    maps: Map,
     judged: Mask,
     values: State,
     usual: Sequence[float],
 ) -> tuple[Finding, ...]:
-    """One finding for each reason. ``evidences``, ``maps``, ``values`` and ``usual`` are in the order of REASONS."""
+    """One finding for each reason. ``evidences``, ``maps`` (K, gh, gw), ``values``, ``usual``: in REASONS' order."""
     found = []
     for reason in reasons:
         k = REASONS.index(reason)

@@ -21,11 +21,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile with the GIL released and the machine code cached on disk.
+    """Compile with the GIL released and the machine code cached on disk. What is divided by zero is not finite.
 
+    (To raise instead takes a branch at each division, and no loop that divides is done several numbers at once then.)
     The cache of a kernel is renewed with its own file alone, so what it calls belongs into the same file.
     """
-    return cast(F, numba.njit(nogil=True, cache=True)(function))
+    return cast(F, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 @kernel
@@ -72,12 +73,6 @@ def speed_cells(flow: Map, fast: State) -> Map:
         for j in range(gw):
             out[i, j] = math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i]
     return out
-
-
-@kernel
-def pooled_speed(flow: Map, activity: Map, fast: State, rows: int, columns: int, least: float) -> Map:
-    """``pool`` of ``speed_cells``. One call, like the other ``pooled_`` ones: a call costs as much as its loops."""
-    return pool(speed_cells(flow, fast), activity, rows, columns, least)
 
 
 @kernel
@@ -173,28 +168,6 @@ def direction_cells(
 
 
 @kernel
-def pooled_direction(
-    flow: Map,
-    activity: Map,
-    fast: State,
-    place: State,
-    scene: State,
-    place_mass: float,
-    scene_mass: float,
-    least_speed: float,
-    cap: float,
-    rate_say: float,
-    rate_mass: float,
-    rows: int,
-    columns: int,
-    least: float,
-) -> Map:
-    """``pool`` of ``direction_cells``."""
-    unusual = direction_cells(flow, fast, place, scene, place_mass, scene_mass, least_speed, cap, rate_say, rate_mass)
-    return pool(unusual, activity, rows, columns, least)
-
-
-@kernel
 def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: State, dt_s: float) -> None:
     """Add one frame's directions, spread over each cell's neighbours: a path is wider than the feet that drew it."""
     _, gh, gw = flow.shape
@@ -249,23 +222,36 @@ def over_groups(values: Map, groups: Groups, expected: State, cap: float) -> Map
 
 
 @kernel
-def size_cells(activity: Map, large: State, rows: int, columns: int) -> Map:
-    """(gh, gw) activity in the window around each cell, over what is large in its row."""
-    return over_rows(window_sum(activity, rows, columns), large)
-
-
-@kernel
-def pooled_surprise(
-    surprise: Map,
+def moving_maps(
+    out: Map,
+    flow: Map,
     activity: Map,
+    surface: Map,
+    surprise: Map,
+    fast: State,
+    large: State,
+    place: State,
+    scene: State,
     expected: State,
-    row_groups: int,
-    bins: int,
-    cap: float,
-    rows: int,
-    columns: int,
-    least: float,
+    slow: float,
+    person: tuple[int, int, float],
+    direction: tuple[float, float, float, float, float, float],
+    size: tuple[int, int],
+    appearance: tuple[int, int, float],
 ) -> Map:
-    """``pool`` of ``over_groups``."""
-    ratio = over_groups(surprise, groups_of(activity, row_groups, bins), expected, cap)
-    return pool(ratio, activity, rows, columns, least)
+    """The maps of speed, direction, size and appearance into ``out`` (4 or more, gh, gw), in one call.
+
+    ``fast`` and ``large`` (gh,) are lines, ``place`` and ``scene`` those of ``direction_cells``, ``expected`` is that
+    of ``over_groups``. The tuples are what ``pool``, ``direction_cells``, ``window_sum``, and ``groups_of`` and
+    ``over_groups`` take. Speed is that of all ``surface``; the others look at what really moves, ``moving_share`` of
+    the activity beyond ``slow``, which is returned.
+    """
+    rows, columns, least = person
+    row_groups, bins, cap = appearance
+    share = moving_share(flow, activity, fast, slow)
+    out[0] = pool(speed_cells(flow, fast), surface, rows, columns, least)
+    out[1] = pool(direction_cells(flow, fast, place, scene, *direction), share, rows, columns, least)
+    out[2] = over_rows(window_sum(share, *size), large)
+    ratio = over_groups(surprise, groups_of(share, row_groups, bins), expected, cap)
+    out[3] = pool(ratio, share, rows, columns, least)
+    return share

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from vad.scoring.kernels import Map, Mask, State, kernel
 
+TRACE_S = 1e-36  # what has faded so far never stood: much further down, every product takes a hundred times as long
+
 
 @kernel
 def resistant_line(background: Map, now: Map, known: Mask, quiet: Mask) -> tuple[float, float]:
@@ -101,6 +103,8 @@ def slower_than(limit: float, flow: Map, activity: Map, fast: State) -> Mask:
 
 @kernel
 def dwell(
+    out: Map,
+    out_s: Map,
     luma: Map,
     background: Map,
     spread: Map,
@@ -122,51 +126,62 @@ def dwell(
     away_s: float,
     held_s: float,
     most_s: float,
-) -> Map:
-    """Advance ``stood_s`` (2gh, 2gw), how long each block has differed from the background; returns its map per cell.
+    unit_s: float,
+) -> None:
+    """Advance ``stood_s`` (2gh, 2gw), how long each block has differed from the background; its map per cell.
 
     A block counts while nothing moves there (``slower_than`` ``motion``) and its luma stays within ``still`` levels
     of its own mean over ``lately_s`` (``lately``, advanced here). A difference of ``tolerance`` spreads or less is
     none, one of ``full`` more counts in full. What looks like the background again is forgotten within ``away_s``.
     Motion in front of it changes nothing for ``held_s`` (``unseen_s`` counts): whoever walks past a thing does not
-    take it away. A cell's value is the best, over the 2x2 squares of blocks that begin in it, of the mean of a
-    square's two longest.
+    take it away. The map is ``longest_of`` the blocks: ``out_s`` in seconds, ``out`` in units of ``unit_s``.
     """
     bh, bw = luma.shape
     quiet = slower_than(motion, flow, activity, fast)
     nearer, fading = min(1.0, dt_s / lately_s), math.exp(-dt_s / away_s)
-    stands = False
-    for i in range(bh):
+    seen, strange_s = np.empty(bw, np.bool_), np.empty(bw)
+    for i in range(bh):  # one simple loop after the other, so that each is done for many blocks at once
+        now, mean, usual, wide = luma[i], lately[i], background[i], spread[i]
+        unseen, stood = unseen_s[i], stood_s[i]
         for j in range(bw):
-            change = abs(luma[i, j] - lately[i, j])
-            lately[i, j] += nearer * (luma[i, j] - lately[i, j])
-            if not quiet[i // 2, j // 2] or not known[i, j] or change > still:
-                unseen_s[i, j] += dt_s
-                if unseen_s[i, j] > held_s:
-                    stood_s[i, j] *= fading
-                stands |= stood_s[i, j] > 0.0
-                continue
-            unseen_s[i, j] = 0.0
-            difference = abs(luma[i, j] - gain * background[i, j] - offset) / spread[i, j]
-            strange = min(1.0, max(0.0, (difference - tolerance) / full))
-            if strange > 0.0:
-                stood_s[i, j] = min(most_s, stood_s[i, j] + strange * dt_s)
-            else:
-                stood_s[i, j] *= fading
-            stands |= stood_s[i, j] > 0.0
-    out = np.zeros((bh // 2, bw // 2), np.float32)
-    if not stands:
-        return out
+            seen[j] = quiet[i // 2, j // 2] & known[i, j]
+        for j in range(bw):
+            seen[j] &= abs(now[j] - mean[j]) <= still
+        for j in range(bw):
+            mean[j] += nearer * (now[j] - mean[j])
+        for j in range(bw):
+            difference = abs(now[j] - gain * usual[j] - offset) / wide[j]
+            strange_s[j] = min(1.0, max(0.0, (difference - tolerance) / full)) * dt_s
+        for j in range(bw):
+            unseen[j] = 0.0 if seen[j] else unseen[j] + dt_s
+        for j in range(bw):
+            before = float(stood[j]) if stood[j] > TRACE_S else 0.0
+            fades = strange_s[j] <= 0.0 if seen[j] else unseen[j] > held_s
+            longer = before + (strange_s[j] if seen[j] else 0.0)
+            stood[j] = before * fading if fades else min(most_s, longer)
+    longest_of(stood_s, out_s)
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = out_s[i, j] / np.float32(unit_s)
+
+
+@kernel
+def longest_of(stood_s: Map, out_s: Map) -> None:
+    """Each cell's best, over the 2x2 squares of blocks that begin in it, of the mean of a square's two longest."""
+    bh, bw = stood_s.shape
+    out_s[:] = 0.0
+    long, short, best = np.zeros(bw + 1, np.float32), np.zeros(bw + 1, np.float32), np.empty(bw, np.float32)
     for i in range(bh - 1):
+        upper, lower = stood_s[i], stood_s[i + 1]
+        for j in range(bw):  # of each column's two
+            long[j], short[j] = max(upper[j], lower[j]), min(upper[j], lower[j])
         for j in range(bw - 1):
-            first, second = 0.0, 0.0
-            for y in range(i, i + 2):
-                for x in range(j, j + 2):
-                    value = stood_s[y, x]
-                    first, second = max(first, value), max(second, min(first, value))
-            if 0.5 * (first + second) > out[i // 2, j // 2]:
-                out[i // 2, j // 2] = 0.5 * (first + second)
-    return out
+            first = max(long[j], long[j + 1])
+            second = max(min(long[j], long[j + 1]), max(short[j], short[j + 1]))
+            best[j] = 0.5 * (float(first) + float(second))
+        best[bw - 1] = 0.0  # no square begins in the last column
+        for j in range(bw):
+            out_s[i // 2, j // 2] = max(out_s[i // 2, j // 2], best[j])
 
 
 @kernel
