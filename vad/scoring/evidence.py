@@ -69,8 +69,7 @@ class Speed:
         return self._fast.line
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        speed = np.hypot(cells.flow[0], cells.flow[1])  # (gh, gw) px/s
-        self._fast.add(speed, cells.activity, dt_s)
+        self._fast.add(kernels.speeds(cells.flow), cells.activity, dt_s)
 
     def rest(self, *, dt_s: float) -> None:
         self._fast.pass_time(dt_s)
@@ -143,8 +142,8 @@ class Size:
         return self._large.line
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
-        self._large.add(surface, cells.activity * (surface > TUNING.size_least), dt_s)
+        surface, weights = kernels.sizes(cells.activity, *SIZE, TUNING.size_least)
+        self._large.add(surface, weights, dt_s)
 
     def rest(self, *, dt_s: float) -> None:
         self._large.pass_time(dt_s)

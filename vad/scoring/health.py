@@ -101,14 +101,14 @@ def compare_structure(luma: Map, usual: Map, texture: float, agreement: float) -
 @kernel
 def mean_and_spread(luma: Map) -> tuple[float, float]:
     """Mean and standard deviation."""
-    total, squares = 0.0, 0.0
+    total, squares = np.zeros(luma.shape[1]), np.zeros(luma.shape[1])  # of each column: many are added at once
     for i in range(luma.shape[0]):
         for j in range(luma.shape[1]):
             value = float(luma[i, j])
-            total += value
-            squares += value * value
-    mean = total / luma.size
-    return mean, math.sqrt(max(0.0, squares / luma.size - mean * mean))
+            total[j] += value
+            squares[j] += value * value
+    mean = total.sum() / luma.size
+    return mean, math.sqrt(max(0.0, squares.sum() / luma.size - mean * mean))
 
 
 @kernel

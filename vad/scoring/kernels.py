@@ -200,6 +200,30 @@ def over_rows(values: Map, line: State) -> Map:
 
 
 @kernel
+def speeds(flow: Map) -> Map:
+    """(gh, gw) length of each cell's flow, px/s."""
+    _, gh, gw = flow.shape
+    out = np.empty((gh, gw), np.float32)
+    for i in range(gh):
+        for j in range(gw):
+            x, y = float(flow[0, i, j]), float(flow[1, i, j])
+            out[i, j] = math.sqrt(x * x + y * y)
+    return out
+
+
+@kernel
+def sizes(activity: Map, rows: int, columns: int, least: float) -> tuple[Map, Map]:
+    """(gh, gw) activity in the window around each cell, and the cell's own, where that is above ``least`` (else 0)."""
+    total = window_sum(activity, rows, columns)
+    own = np.zeros_like(total)
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            if total[i, j] > np.float32(least):
+                own[i, j] = activity[i, j]
+    return total, own
+
+
+@kernel
 def groups_of(activity: Map, row_groups: int, bins: int) -> Groups:
     """(gh, gw) group of each cell, by row and by activity 0..1: ``row_groups * bins`` in all."""
     gh, gw = activity.shape

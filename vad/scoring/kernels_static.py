@@ -193,32 +193,33 @@ def background_of(samples: NDArray[np.uint8], valid: Mask, count: int, floor: fl
     """
     _, bh, bw = samples.shape
     ordered = np.empty((count, bh * bw), np.uint8)  # all blocks in one line, so that many are sorted at once
-    held = np.zeros((bh // 2, bw // 2), np.int64)
+    held, sure = np.zeros(bh * bw, np.uint8), np.empty(bh * bw, np.bool_)  # how many samples are valid; is this one?
     for k in range(count):
-        held += valid[k]
-        for i in range(bh):
-            for j in range(bw):
-                ordered[k, i * bw + j] = samples[k, i, j] if valid[k, i // 2, j // 2] else 255  # the invalid come last
+        for at in range(bh * bw):
+            sure[at] = valid[k, at // bw // 2, at % bw // 2]
+        line, sample = ordered[k], samples[k].ravel()
+        for at in range(bh * bw):
+            line[at] = sample[at] if sure[at] else 255  # the invalid come last
+        for at in range(bh * bw):
+            held[at] += sure[at]
         insert(ordered, k)
-    background, spread = np.zeros((bh, bw), np.float32), np.full((bh, bw), floor, np.float32)
-    known = np.zeros((bh, bw), np.bool_)
-    for i in range(bh):
-        for j in range(bw):
-            n = held[i // 2, j // 2]
-            if n >= 3:
-                background[i, j], known[i, j] = ordered[n // 2, i * bw + j], True
+    background, spread = np.zeros(bh * bw, np.float32), np.full(bh * bw, floor, np.float32)
+    middle = np.zeros(bh * bw, np.uint8)
+    for at in range(bh * bw):
+        if held[at] >= 3:
+            middle[at] = ordered[held[at] // 2, at]
     for k in range(count):
-        for i in range(bh):
-            for j in range(bw):
-                apart = abs(np.int16(ordered[k, i * bw + j]) - np.int16(background[i, j]))
-                ordered[k, i * bw + j] = apart if k < held[i // 2, j // 2] else 255
+        line = ordered[k]
+        for at in range(bh * bw):
+            apart = max(line[at], middle[at]) - min(line[at], middle[at])
+            line[at] = apart if k < held[at] else 255
         insert(ordered, k)
-    for i in range(bh):
-        for j in range(bw):
-            if known[i, j]:
-                n = held[i // 2, j // 2]
-                spread[i, j] = max(floor, float(ordered[min(n - 1, int(q * n)), i * bw + j]))
-    return background, spread, known
+    known = held >= 3
+    for at in range(bh * bw):
+        if known[at]:
+            background[at] = middle[at]
+            spread[at] = max(floor, float(ordered[min(held[at] - 1, int(q * held[at])), at]))
+    return background.reshape(bh, bw), spread.reshape(bh, bw), known.reshape(bh, bw)
 
 
 @kernel

@@ -16,8 +16,8 @@ import numpy as np
 
 from vad.scoring import tails
 from vad.scoring.calibration import take
-from vad.scoring.gpd import excursions, fit_tail, quantiles
-from vad.scoring.kernels import State
+from vad.scoring.gpd import excursions, fit_body_and_tail, quantile
+from vad.scoring.kernels import Mask, State
 from vad.scoring.tails import BODY, HORIZON_S, LONGEST_EXCURSION_S, RING, Streams
 from vad.scoring.tuning import TailPrior
 
@@ -123,19 +123,25 @@ class Spot:
     def _begin_from_ring(self) -> None:
         """Place the tail's start at a high quantile of the ring and take the ring's excursions as the peaks."""
         streams, tail = self._streams, self._tail
-        kept = min(streams.count, RING)
-        first = streams.count - max(1, math.ceil((YOUNG_SHARE if streams.count < RING else 1.0) * kept))
-        order = np.arange(first, streams.count) % RING
-        values, steps_s = streams.ring[self._k, order], streams.steps_s[order]
+        values, steps_s, starts = self._latest()
         above = min(0.25, max(0.02, 3.0 / math.sqrt(values.size)))
-        start = max(self.prior.floor, float(quantiles(np.sort(values), np.array([1.0 - above]))[0]))
+        start = max(self.prior.floor, quantile(np.sort(values), 1.0 - above))
         peaks, tail["open_peak"], tail["open_s"], tail["calm_s"] = excursions(
-            values, steps_s, streams.starts[order], start, streams.gap_s, LONGEST_EXCURSION_S
+            values, steps_s, starts, start, streams.gap_s, LONGEST_EXCURSION_S
         )
         tail["start"] = start
         self._keep(peaks, np.full(peaks.size, streams.learnt_s))
         self._counted_from_s = streams.learnt_s - float(steps_s.sum())
         self._fit()
+
+    def _latest(self) -> tuple[State, State, Mask]:
+        """(n,) values, steps and breaks to place the tail's start by, oldest first."""
+        streams, count = self._streams, self._streams.count
+        if count < RING:
+            part: Any = slice(count - max(1, math.ceil(YOUNG_SHARE * count)), count)
+        else:
+            part = np.arange(count - RING, count) % RING
+        return streams.ring[self._k, part], streams.steps_s[part], streams.starts[part]
 
     def _close_excursion(self) -> None:
         tail = self._tail
@@ -167,12 +173,12 @@ class Spot:
         ordered = np.sort(streams.ring[self._k, : min(streams.count, RING)])
         above = ordered.size - int(np.searchsorted(ordered, start, side="right"))
         shares = 1.0 - (max(1, above) / ordered.size) ** BODY
-        tail["body"] = np.minimum(quantiles(ordered, shares), start)
-        tail["body"][-1] = start
-        tail["usual"] = min(0.5 * float(ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]), start)
         span_s = max(streams.learnt_s - self._counted_from_s, 1.0)
         tail["start_rate"] = (self._peaks.size + 0.5) / span_s
-        tail["shape"], tail["scale"] = fit_tail(self._peaks - start, prior.shape, prior.scale, prior.weight)
+        tail["body"], tail["usual"], tail["shape"], tail["scale"] = fit_body_and_tail(
+            ordered, shares, start, self._peaks, prior.shape, prior.scale, prior.weight
+        )
+        tail["body"][-1] = start
         tail["fitted_at_s"] = streams.learnt_s
 
     def state(self) -> dict[str, State]:
