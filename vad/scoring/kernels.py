@@ -30,38 +30,60 @@ def kernel(function: F) -> F:
 
 
 @kernel
+def add_windows(total: Any, values: Any, rows: int, columns: int) -> None:
+    """Add to each cell of ``total`` (gh, gw + columns - 1) the ``values`` (gh, gw) in its window of rows x columns.
+
+    What the last columns of ``total`` come to means nothing: they make lines of cells lie behind one another as those
+    of the values do, with a border of zeros, so that one simple loop adds one place of all windows.
+    """
+    gh, gw = values.shape
+    width = total.shape[1]
+    bordered = np.zeros((gh + rows - 1, width), total.dtype)
+    bordered[rows // 2 : rows // 2 + gh, columns // 2 : columns // 2 + gw] = values
+    one, sums = bordered.ravel(), total.ravel()
+    span = gh * width - columns + 1
+    for y in range(rows):
+        for x in range(columns):
+            part = one[y * width + x :]
+            for k in range(span):
+                sums[k] += part[k]
+
+
+@kernel
 def window_sum(values: Map, rows: int, columns: int) -> Map:
     """Sum over the window of rows x columns around each cell, clipped at the border."""
     gh, gw = values.shape
-    out = np.zeros((gh, gw), np.float32)
+    total = np.zeros((gh, gw + columns - 1), np.float32)
+    add_windows(total, values, rows, columns)
+    return total[:, :gw].copy()
+
+
+@kernel
+def window_weight(activity: Map, rows: int, columns: int, least: float) -> State:
+    """(gh, gw + columns - 1) activity in each window and ``least`` more, as ``add_windows`` gives it."""
+    gh, gw = activity.shape
+    weight = np.full((gh, gw + columns - 1), least)
+    add_windows(weight, activity, rows, columns)
+    return weight
+
+
+@kernel
+def window_mean(values: Map, activity: Map, weight: State, rows: int, columns: int) -> Map:
+    """Activity-weighted mean of ``values`` over each window, whose ``window_weight`` is given."""
+    gh, gw = values.shape
+    total = np.zeros(weight.shape)
+    add_windows(total, values * activity, rows, columns)
+    out = np.empty((gh, gw), np.float32)
     for i in range(gh):
-        total = out[i]
-        for y in range(max(0, i - rows // 2), min(gh, i - rows // 2 + rows)):
-            for x in range(-(columns // 2), columns - columns // 2):
-                first, last = max(0, -x), min(gw, gw - x)
-                part = values[y, first + x : last + x]
-                for j in range(last - first):  # innermost, so that many cells are added at once
-                    total[first + j] += part[j]
+        for j in range(gw):
+            out[i, j] = total[i, j] / weight[i, j]
     return out
 
 
 @kernel
 def pool(values: Map, activity: Map, rows: int, columns: int, least: float) -> Map:
     """Activity-weighted mean of ``values`` over a window, shrunk to 0 where the window holds little activity."""
-    gh, gw = values.shape
-    out = np.empty((gh, gw), np.float32)
-    weight, total = np.empty(gw), np.empty(gw)
-    for i in range(gh):
-        weight[:], total[:] = least, 0.0
-        for y in range(max(0, i - rows // 2), min(gh, i - rows // 2 + rows)):
-            for x in range(-(columns // 2), columns - columns // 2):
-                first, last = max(0, -x), min(gw, gw - x)
-                share, value = activity[y, first + x : last + x], values[y, first + x : last + x]
-                for j in range(last - first):
-                    weight[first + j] += share[j]
-                    total[first + j] += share[j] * value[j]
-        out[i] = total / weight
-    return out
+    return window_mean(values, activity, window_weight(activity, rows, columns, least), rows, columns)
 
 
 @kernel
@@ -274,8 +296,10 @@ def moving_maps(
     row_groups, bins, cap = appearance
     share = moving_share(flow, activity, fast, slow)
     out[0] = pool(speed_cells(flow, fast), surface, rows, columns, least)
-    out[1] = pool(direction_cells(flow, fast, place, scene, *direction), share, rows, columns, least)
     out[2] = over_rows(window_sum(share, *size), large)
+    weight = window_weight(share, rows, columns, least)
+    unusual = direction_cells(flow, fast, place, scene, *direction)
+    out[1] = window_mean(unusual, share, weight, rows, columns)
     ratio = over_groups(surprise, groups_of(share, row_groups, bins), expected, cap)
-    out[3] = pool(ratio, share, rows, columns, least)
+    out[3] = window_mean(ratio, share, weight, rows, columns)
     return share

@@ -32,7 +32,8 @@ def resistant_line(background: Map, now: Map, known: Mask, quiet: Mask) -> tuple
     order = by_level(x)
     third = count // 3
     dark, bright = order[:third], order[count - third :]
-    x_low, x_high = np.median(x[dark]), np.median(x[bright])
+    x_low = 0.5 * (x[dark[(third - 1) // 2]] + x[dark[third // 2]])  # they lie in order
+    x_high = 0.5 * (x[bright[(third - 1) // 2]] + x[bright[third // 2]])
     y_low, y_high = np.median(y[dark]), np.median(y[bright])
     if x_high - x_low < 8.0:
         return 1.0, float(np.median(y - x))
@@ -195,8 +196,9 @@ def background_of(samples: NDArray[np.uint8], valid: Mask, count: int, floor: fl
     ordered = np.empty((count, bh * bw), np.uint8)  # all blocks in one line, so that many are sorted at once
     held, sure = np.zeros(bh * bw, np.uint8), np.empty(bh * bw, np.bool_)  # how many samples are valid; is this one?
     for k in range(count):
-        for at in range(bh * bw):
-            sure[at] = valid[k, at // bw // 2, at % bw // 2]
+        for i in range(bh):
+            for j in range(bw):
+                sure[i * bw + j] = valid[k, i // 2, j // 2]
         line, sample = ordered[k], samples[k].ravel()
         for at in range(bh * bw):
             line[at] = sample[at] if sure[at] else 255  # the invalid come last

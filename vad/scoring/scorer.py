@@ -148,7 +148,7 @@ class Scorer:
         if not finite:
             raise ValueError(f"camera {self.camera}: frame {cells.frame.index}'s cell map is not finite")
         geometry = cells.frame.geometry
-        if self._geometry is None or geometry != self._geometry:
+        if geometry is not self._geometry and geometry != self._geometry:
             self._begin_cold(geometry)
         if cells.frame.run != self._run:
             self._run = cells.frame.run
