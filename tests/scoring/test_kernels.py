@@ -67,6 +67,14 @@ def test_the_light_is_fitted_past_what_arrives_in_the_scene():
     assert offset == pytest.approx(12.0, abs=3.0)
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 40, 961])
+@pytest.mark.parametrize("width", [0.0, 0.3, 40.0, 900.0])
+def test_medians_are_those_of_numpy(size, width):
+    levels = np.random.default_rng(size).normal(90.0, width, size)
+    assert kernels_static.median(levels) == np.median(levels)
+    assert kernels_static.median(np.round(levels)) == np.median(np.round(levels))
+
+
 def test_the_background_is_the_median_of_valid_samples():
     rng = np.random.default_rng(8)
     samples = rng.integers(0, 255, (9, 4, 6)).astype(np.uint8)

@@ -34,11 +34,47 @@ def resistant_line(background: Map, now: Map, known: Mask, quiet: Mask) -> tuple
     dark, bright = order[:third], order[count - third :]
     x_low = 0.5 * (x[dark[(third - 1) // 2]] + x[dark[third // 2]])  # they lie in order
     x_high = 0.5 * (x[bright[(third - 1) // 2]] + x[bright[third // 2]])
-    y_low, y_high = np.median(y[dark]), np.median(y[bright])
     if x_high - x_low < 8.0:
-        return 1.0, float(np.median(y - x))
-    gain = min(2.0, max(0.5, (y_high - y_low) / (x_high - x_low)))
-    return gain, float(np.median(y - gain * x))
+        return 1.0, median(y - x)
+    gain = min(2.0, max(0.5, (median(y[bright]) - median(y[dark])) / (x_high - x_low)))
+    return gain, median(y - gain * x)
+
+
+@kernel
+def median(values: State) -> float:
+    """``np.median``, in a third of its time."""
+    count = values.size
+    middle = nth(values, (count - 1) // 2)
+    if count % 2 == 1:
+        return middle
+    up_to, following = 0, np.inf
+    for value in values:
+        up_to += value <= middle
+        following = min(following, value if value > middle else np.inf)
+    return middle if up_to > count // 2 else 0.5 * (middle + following)
+
+
+@kernel
+def nth(values: State, n: int) -> float:
+    """The ``n``-th lowest, from 0. Halved by writing to both sides, since which one it will be is not to be guessed."""
+    rest, less, more = values.copy(), np.empty_like(values), np.empty_like(values)
+    count = values.size
+    while True:
+        first, middle, last = rest[0], rest[count // 2], rest[count - 1]
+        pivot = max(min(first, middle), min(max(first, middle), last))
+        lower, higher = 0, 0
+        for k in range(count):
+            value = rest[k]
+            less[lower], more[higher] = value, value
+            lower += value < pivot
+            higher += value > pivot
+        if n < lower:
+            rest, less, count = less, rest, lower
+        elif n < count - higher:
+            return float(pivot)
+        else:
+            n -= count - higher
+            rest, more, count = more, rest, higher
 
 
 @kernel
