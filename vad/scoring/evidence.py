@@ -115,9 +115,7 @@ class Direction:
 
     def rest(self, *, dt_s: float) -> None:
         self._learnt_s += dt_s
-        keep = 0.5 ** (dt_s / TUNING.forget_half_life_s)
-        self._place *= keep
-        self._scene *= keep
+        kernels.fade(self._place, self._scene, 0.5 ** (dt_s / TUNING.forget_half_life_s))
 
     def state(self) -> dict[str, State]:
         return {"place": self._place, "scene": self._scene, "learnt_s": np.array(self._learnt_s)}

@@ -15,6 +15,18 @@ from vad.scoring.kernels import Map, Mask, State
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
 
+DWELL = (
+    TUNING.static_motion,
+    TUNING.static_lately_s,
+    TUNING.static_still,
+    TUNING.static_tolerance,
+    TUNING.static_full,
+    TUNING.static_away_s,
+    TUNING.static_held_s,
+    TUNING.static_most,
+)
+"""What ``kernels_static.dwell`` is tuned by."""
+
 
 class StaticChange:
     """For how long something has stood still that differs from the background, in units of ``left_behind_s``.
@@ -77,21 +89,14 @@ class StaticChange:
             cells.flow,
             cells.activity,
             self._speed.fast,
-            TUNING.static_motion,
             self._lately,
             self._stood_s,
             self._unseen_s,
             self._gain,
             self._offset,
             min(cells.dt_s, 1.0),
-            TUNING.static_lately_s,
-            TUNING.static_still,
-            TUNING.static_tolerance,
-            TUNING.static_full,
-            TUNING.static_away_s,
-            TUNING.static_held_s,
-            TUNING.static_most * self.left_behind_s,
             self.left_behind_s,
+            DWELL,
         )
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:

@@ -20,7 +20,7 @@ REACH = 4.0  # scales above the tail's start where the extrapolation is meant to
 
 @kernel
 def quantiles(ordered: State, shares: State) -> State:
-    """The ``shares`` quantiles of values that are ``ordered``."""
+    """The ``shares`` quantiles of values that are ``ordered``, at least there."""
     out = np.empty(shares.size)
     for k in range(shares.size):
         out[k] = quantile(ordered, shares[k])

@@ -212,6 +212,13 @@ def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: 
 
 
 @kernel
+def fade(place: State, scene: State, keep: float) -> None:
+    """Keep so much of the directions learnt."""
+    place *= keep
+    scene *= keep
+
+
+@kernel
 def over_rows(values: Map, line: State) -> Map:
     """(gh, gw) ``values`` over what is usual in their row, ``line`` (gh,)."""
     out = np.empty(values.shape, np.float32)

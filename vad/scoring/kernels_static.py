@@ -149,21 +149,14 @@ def dwell(
     flow: Map,
     activity: Map,
     fast: State,
-    motion: float,
     lately: Map,
     stood_s: Map,
     unseen_s: Map,
     gain: float,
     offset: float,
     dt_s: float,
-    lately_s: float,
-    still: float,
-    tolerance: float,
-    full: float,
-    away_s: float,
-    held_s: float,
-    most_s: float,
     unit_s: float,
+    tuning: tuple[float, float, float, float, float, float, float, float],
 ) -> None:
     """Advance ``stood_s`` (2gh, 2gw), how long each block has differed from the background; its map per cell.
 
@@ -171,8 +164,11 @@ def dwell(
     of its own mean over ``lately_s`` (``lately``, advanced here). A difference of ``tolerance`` spreads or less is
     none, one of ``full`` more counts in full. What looks like the background again is forgotten within ``away_s``.
     Motion in front of it changes nothing for ``held_s`` (``unseen_s`` counts): whoever walks past a thing does not
-    take it away. The map is ``longest_of`` the blocks: ``out_s`` in seconds, ``out`` in units of ``unit_s``.
+    take it away. The map is ``longest_of`` the blocks: ``out_s`` in seconds, ``out`` in units of ``unit_s``, of which
+    ``most`` count. All of these in ``tuning``.
     """
+    motion, lately_s, still, tolerance, full, away_s, held_s, most = tuning
+    most_s = most * unit_s
     bh, bw = luma.shape
     quiet = slower_than(motion, flow, activity, fast)
     nearer, fading = min(1.0, dt_s / lately_s), math.exp(-dt_s / away_s)

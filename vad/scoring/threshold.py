@@ -23,6 +23,7 @@ from vad.scoring.tuning import TailPrior
 
 MOST_PEAKS = 1024  # kept; the lowest make room and the tail then starts higher
 FEWEST_PEAKS = 32  # below that, after ageing, the tail starts anew from the ring
+FEW = 1024  # values that are sorted as a whole as soon as in part
 YOUNG_SHARE = 0.7  # of the ring is used while it fills: the first values were made by a scorer that knew less
 
 
@@ -125,7 +126,7 @@ class Spot:
         streams, tail = self._streams, self._tail
         values, steps_s, starts = self._latest()
         above = min(0.25, max(0.02, 3.0 / math.sqrt(values.size)))
-        start = max(self.prior.floor, quantile(np.sort(values), 1.0 - above))
+        start = max(self.prior.floor, quantile(in_order_at(values, np.array([1.0 - above])), 1.0 - above))
         peaks, tail["open_peak"], tail["open_s"], tail["calm_s"] = excursions(
             values, steps_s, starts, start, streams.gap_s, LONGEST_EXCURSION_S
         )
@@ -170,13 +171,13 @@ class Spot:
     def _fit(self) -> None:
         streams, tail, prior = self._streams, self._tail, self.prior
         start = self.start
-        ordered = np.sort(streams.ring[self._k, : min(streams.count, RING)])
-        above = ordered.size - int(np.searchsorted(ordered, start, side="right"))
-        shares = 1.0 - (max(1, above) / ordered.size) ** BODY
+        values = streams.ring[self._k, : min(streams.count, RING)]
+        above = int(np.count_nonzero(values > start))
+        shares = 1.0 - (max(1, above) / values.size) ** BODY
         span_s = max(streams.learnt_s - self._counted_from_s, 1.0)
         tail["start_rate"] = (self._peaks.size + 0.5) / span_s
         tail["body"], tail["usual"], tail["shape"], tail["scale"] = fit_body_and_tail(
-            ordered, shares, start, self._peaks, prior.shape, prior.scale, prior.weight
+            in_order_at(values, shares), shares, start, self._peaks, prior.shape, prior.scale, prior.weight
         )
         tail["body"][-1] = start
         tail["fitted_at_s"] = streams.learnt_s
@@ -213,6 +214,15 @@ class Spot:
 
 NUMBERS = ("start", "shape", "scale", "start_rate", "mean", "mean_s", "open_peak", "open_s", "calm_s")
 """Of a TAIL, in the order of ``state()["scalars"]``."""
+
+
+def in_order_at(values: State, shares: State) -> State:
+    """The values, in order at least where their ``shares`` quantiles and their median lie."""
+    if values.size < FEW:
+        return np.sort(values)
+    last = values.size - 1
+    below = (shares * last).astype(np.int64)
+    return np.partition(values, np.concatenate([below, np.minimum(below + 1, last), [last // 2, (last + 1) // 2]]))
 
 
 def learn_in_step(spots: Sequence[Spot], streams: Streams, values: State, *, dt_s: float, starts: bool) -> None:
