@@ -40,12 +40,8 @@ class Spot:
         self._peak_at_s: State = np.zeros(0)
         self._counted_from_s = 0.0  # learnt_s at which the counting of peaks above the tail's start began
         tail = self._tail
-        tail["start"], tail["shape"], tail["scale"], tail["body"] = (
-            prior.floor,
-            prior.shape,
-            prior.scale,
-            BODY * prior.floor,
-        )
+        tail["start"], tail["shape"], tail["scale"] = prior.floor, prior.shape, prior.scale
+        tail["body"] = BODY * prior.floor
         tail["fitted_at_s"] = tail["open_peak"] = -math.inf
 
     @classmethod
