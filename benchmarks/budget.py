@@ -80,7 +80,7 @@ def simulated(*, cameras: int = 12, learn_s: int = 6 * 3600, judged_s: int = 200
         count = 0
         for camera in range(cameras):
             random = np.random.default_rng([camera, 5])
-            spot = Spot(TailPrior(floor=0.0, scale=0.5, shape=0.0, weight=8.0), gap_s=GAP_S)
+            spot = Spot.alone(TailPrior(floor=0.0, scale=0.5, shape=0.0, weight=8.0), gap_s=GAP_S)
             for value in stream(kind, learn_s, random):
                 spot.learn(float(value), dt_s=1.0)
             above = np.flatnonzero(stream(kind, judged_s, random) > spot.level(budget / DAY_S))

@@ -49,6 +49,26 @@ def test_windows_sum_and_pool_as_plain_loops_do():
             assert pooled[i, j] == pytest.approx((weight * values[window]).sum() / (weight.sum() + 0.5), rel=1e-5)
 
 
+def test_what_stands_in_a_cell_is_its_best_square_of_blocks():
+    stood = np.random.default_rng(10).exponential(size=(8, 12)).astype(np.float32)
+    out = np.full((4, 6), np.nan, np.float32)
+    kernels_static.longest_of(stood, out)
+    squares = np.zeros((8, 12))
+    for i in range(7):
+        for j in range(11):
+            squares[i, j] = np.sort(stood[i : i + 2, j : j + 2].astype(float), axis=None)[2:].mean()
+    assert np.array_equal(out, squares.reshape(4, 2, 6, 2).max(axis=(1, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", range(4))
+def test_a_number_that_is_not_finite_is_seen(odd, which):
+    maps = [np.ones((2, 3, 4), np.float32), *np.ones((2, 3, 4), np.float32), np.ones((6, 8), np.float32)]
+    assert kernels_frame.finite_and_moving(*maps) == (True, True)
+    maps[which].flat[5] = odd
+    assert not kernels_frame.finite_and_moving(*maps)[0]
+
+
 def test_top_mean_looks_at_judged_places_only():
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     judged = np.ones((3, 4), np.bool_)
@@ -65,6 +85,14 @@ def test_the_light_is_fitted_past_what_arrives_in_the_scene():
     gain, offset = kernels_static.resistant_line(background, now, known, quiet)
     assert gain == pytest.approx(0.8, abs=0.03)
     assert offset == pytest.approx(12.0, abs=3.0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 40, 961])
+@pytest.mark.parametrize("width", [0.0, 0.3, 40.0, 900.0])
+def test_medians_are_those_of_numpy(size, width):
+    levels = np.random.default_rng(size).normal(90.0, width, size)
+    assert kernels_static.median(levels) == np.median(levels)
+    assert kernels_static.median(np.round(levels)) == np.median(np.round(levels))
 
 
 def test_the_background_is_the_median_of_valid_samples():

@@ -4,8 +4,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from vad.scoring import tails
 from vad.scoring.gpd import excursions
-from vad.scoring.threshold import MOST_PEAKS, RING, Spot
+from vad.scoring.tails import RING, Streams
+from vad.scoring.threshold import MOST_PEAKS, Spot, learn_in_step
 from vad.scoring.tuning import DAY_S, TailPrior
 
 PRIOR = TailPrior(floor=0.0, scale=1.0, shape=0.0, weight=8.0)
@@ -36,7 +38,7 @@ def test_excursions_a_day_keep_the_budget_over_simulated_camera_days(kind):
     incidents, days = 0, 0.0
     for seed in range(12):
         rng = np.random.default_rng([seed, 5])
-        spot = Spot(TailPrior(floor=0.0, scale=0.5, shape=0.0, weight=8.0), gap_s=GAP_S)
+        spot = Spot.alone(TailPrior(floor=0.0, scale=0.5, shape=0.0, weight=8.0), gap_s=GAP_S)
         for value in stream(kind, 6 * 3600, rng):
             spot.learn(value, dt_s=step_s)
         for _ in range(10):
@@ -54,7 +56,7 @@ def test_excursions_a_day_keep_the_budget_over_simulated_camera_days(kind):
 
 def test_a_sustained_value_counts_and_a_flicker_does_not():
     prior = TailPrior(floor=0.0, scale=0.1)
-    flicker, steady = Spot(prior, gap_s=GAP_S, sustain_s=0.3), Spot(prior, gap_s=GAP_S, sustain_s=0.3)
+    flicker, steady = Spot.alone(prior, gap_s=GAP_S, sustain_s=0.3), Spot.alone(prior, gap_s=GAP_S, sustain_s=0.3)
     for k in range(400):
         flicker.learn(5.0 if k % 40 == 0 else 0.1, dt_s=0.1)
         steady.learn(5.0 if k % 40 < 4 else 0.1, dt_s=0.1)
@@ -62,7 +64,7 @@ def test_a_sustained_value_counts_and_a_flicker_does_not():
 
 
 def test_exponent_and_level_are_inverse_and_exponent_grows():
-    spot = Spot(PRIOR, gap_s=GAP_S)
+    spot = Spot.alone(PRIOR, gap_s=GAP_S)
     for value in np.random.default_rng(3).gamma(2.0, size=3000):
         spot.learn(value, dt_s=0.125)
     for rate in (1e-3, 1e-5, 1e-7):
@@ -74,18 +76,18 @@ def test_exponent_and_level_are_inverse_and_exponent_grows():
 
 
 def test_thirty_quiet_seconds_promise_neither_nothing_nor_everything():
-    spot = Spot(TailPrior(floor=0.9, scale=0.1), gap_s=GAP_S)
+    spot = Spot.alone(TailPrior(floor=0.9, scale=0.1), gap_s=GAP_S)
     for value in np.random.default_rng(0).normal(0.95, 0.1, 240):
         spot.learn(value, dt_s=0.125)
     assert 1.3 < spot.level(2.0 / DAY_S) < 4.0
-    never = Spot(TailPrior(floor=0.9, scale=0.1), gap_s=GAP_S)
+    never = Spot.alone(TailPrior(floor=0.9, scale=0.1), gap_s=GAP_S)
     for _ in range(240):
         never.learn(0.0, dt_s=0.125)
     assert 1.2 < never.level(2.0 / DAY_S) < 4.0
 
 
 def test_memory_is_bounded_and_the_tail_starts_higher_instead():
-    spot = Spot(PRIOR, gap_s=0.0)
+    spot = Spot.alone(PRIOR, gap_s=0.0)
     rng = np.random.default_rng(1)
     starts = []
     for value in rng.exponential(size=30_000):
@@ -99,7 +101,7 @@ def test_memory_is_bounded_and_the_tail_starts_higher_instead():
 def test_drift_variant_follows_a_stream_that_rises():
     rng = np.random.default_rng(2)
     rising = 10.0 + np.arange(6000) * 0.01 + rng.normal(size=6000)
-    plain, drifting = Spot(PRIOR, gap_s=GAP_S), Spot(PRIOR, gap_s=GAP_S, drift_s=60.0)
+    plain, drifting = Spot.alone(PRIOR, gap_s=GAP_S), Spot.alone(PRIOR, gap_s=GAP_S, drift_s=60.0)
     flagged = {"plain": 0, "drifting": 0}
     for k, value in enumerate(rising):
         if k > 1000:
@@ -114,7 +116,7 @@ def test_drift_variant_follows_a_stream_that_rises():
 def test_a_restored_tail_goes_on_as_the_saved_one_would():
     rng = np.random.default_rng(4)
     values = rng.gamma(2.0, size=9000)
-    spot, other = Spot(PRIOR, gap_s=GAP_S, sustain_s=0.3), Spot(PRIOR, gap_s=GAP_S, sustain_s=0.3)
+    spot, other = Spot.alone(PRIOR, gap_s=GAP_S, sustain_s=0.3), Spot.alone(PRIOR, gap_s=GAP_S, sustain_s=0.3)
     for value in values[:5000]:
         spot.learn(value, dt_s=0.125)
     other.restore(spot.state())
@@ -123,3 +125,35 @@ def test_a_restored_tail_goes_on_as_the_saved_one_would():
         other.learn(value, dt_s=0.125)
         assert other.start == spot.start
         assert (other.shape, other.scale, other.start_rate) == (spot.shape, spot.scale, spot.start_rate)
+
+
+@pytest.mark.parametrize("gap_s", [0.0, GAP_S])
+def test_tails_that_learn_in_step_are_those_of_single_streams(gap_s):
+    priors = [PRIOR, TailPrior(floor=2.0, scale=0.1), TailPrior(floor=0.5, scale=0.2)]
+    streams = Streams(3, gap_s=gap_s, sustain_s=0.3)
+    together = [Spot(prior, streams, k) for k, prior in enumerate(priors)]
+    single = [Spot.alone(prior, gap_s=gap_s, sustain_s=0.3) for prior in priors]
+    rng = np.random.default_rng(6)
+    for k, values in enumerate(rng.gamma(2.0, size=(4 * RING, 3))):
+        dt_s, starts = float(rng.choice([0.1, 0.125, 3.0])), k % 1000 == 500
+        learn_in_step(together, streams, values, dt_s=dt_s, starts=starts)
+        for spot, value in zip(single, values, strict=True):
+            spot.learn(value, dt_s=dt_s, starts=starts)
+    exponents = tails.exponents(streams.tails, np.array([1.0, 1.9, 30.0]), 0.125)
+    shared = math.log10(3)  # tails that have peaks
+    for k, value in enumerate((1.0, 1.9, 30.0)):
+        one, other = together[k].state(), single[k].state()
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+        assert exponents[k] == max(0.0, single[k].exponent(value, dt_s=0.125) - shared)
+
+
+def test_what_is_sustained_is_the_lowest_of_the_last_moments():
+    """Of as many values as there may be in them."""
+    spot = Spot.alone(PRIOR, gap_s=GAP_S, sustain_s=1.0)
+    values = np.random.default_rng(7).gamma(2.0, size=400)
+    for value in values:
+        spot.learn(value, dt_s=0.01)
+    held = spot.state()["ring"][0]
+    assert held[98] == 0.0
+    assert [held[k] for k in range(99, 400)] == [values[k - 99 : k + 1].min() for k in range(99, 400)]

@@ -78,21 +78,33 @@ class _Ring:
         self.step_s = step_s
         self.rows: Row = np.full((round(span_s / step_s), 3), np.nan, np.float16)
         self._newest: int | None = None  # number of the step, counted from the epoch
+        self._highest = math.nan, math.nan  # its score and sustained score, as kept: plain numbers compare far sooner
 
     def add(self, wall_s: float, values: tuple[float, float, float]) -> None:
         step = math.floor(wall_s / self.step_s)
-        if self._newest is None or abs(step - self._newest) >= len(self.rows):
-            self.rows[:] = np.nan
-        elif step > self._newest:
-            self.rows[self._slots(self._newest + 1, step + 1)] = np.nan
-        elif step < self._newest:  # the clock was put back: what lay ahead of it has not happened
-            self.rows[self._slots(step + 1, self._newest + 1)] = np.nan
-        self._newest = step
+        if step != self._newest:
+            self._turn_to(step)
+        score, sustained = self._highest
+        if values[0] <= score and values[2] <= sustained:
+            return
         row = self.rows[step % len(self.rows)]
         if not values[0] <= row[0]:  # higher, or the first
             row[:2] = values[:2]
         if not values[2] <= row[2]:
             row[2] = values[2]
+        self._highest = float(row[0]), float(row[2])
+
+    def _turn_to(self, step: int) -> None:
+        """Go on with another step than the newest; what was never seen is nan."""
+        if self._newest is None or abs(step - self._newest) >= len(self.rows):
+            self.rows[:] = np.nan
+        elif step > self._newest:
+            self.rows[self._slots(self._newest + 1, step + 1)] = np.nan
+        else:  # the clock was put back: what lay ahead of it has not happened
+            self.rows[self._slots(step + 1, self._newest + 1)] = np.nan
+        self._newest = step
+        row = self.rows[step % len(self.rows)]
+        self._highest = float(row[0]), float(row[2])
 
     def last(self, seconds: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n,) wall_s and (n, 3) values of the steps seen, oldest first."""

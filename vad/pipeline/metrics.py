@@ -214,6 +214,7 @@ class StageMetrics:
             buckets=DURATIONS_S,
             registry=registry,
         )
+        self._duration_of: dict[str, Histogram] = {}  # by stage: to ask the family takes as long as to observe
         self.latency = Histogram(
             "vad_end_to_end_latency_seconds",
             "From a frame's arrival to its score.",
@@ -236,7 +237,9 @@ class StageMetrics:
     def observe(self, stage: str, seconds: float) -> None:
         """From the stage's own thread."""
         self.busy_s[stage] += seconds
-        self._duration.labels(stage=stage).observe(seconds)
+        if stage not in self._duration_of:
+            self._duration_of[stage] = self._duration.labels(stage=stage)
+        self._duration_of[stage].observe(seconds)
 
 
 class EngineCollector(Collector):

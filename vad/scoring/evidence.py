@@ -1,7 +1,7 @@
 """The evidences of motion: each maps a frame to how unusual every place of it is, and learns from normal frames.
 
-A map is (gh, gw) float32, >= 0, about 1 (speed, size, appearance) or near 0 (direction) when all is as usual. ``score``
-changes nothing that ``learn`` has learnt; ``learn`` is given normal frames only.
+A map is (gh, gw) float32, >= 0, about 1 (speed, size, appearance) or near 0 (direction) when all is as usual.
+``Motion.score`` changes nothing that ``learn`` has learnt; ``learn`` is given normal frames only.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ class Stateful(Protocol):
 class Evidence(Stateful, Protocol):
     """What the scorer needs of an evidence."""
 
-    def score(self, cells: CellMap) -> Map: ...
-
     def learn(self, cells: CellMap, *, dt_s: float) -> None: ...
 
 
@@ -41,13 +39,16 @@ class Moving(Evidence, Protocol):
         """``learn`` of a frame in which nothing moves at all, without the work."""
 
 
-def with_activity(cells: CellMap, activity: Map) -> CellMap:
-    """The same cells with another activity (``dataclasses.replace`` takes ten times as long, once a frame)."""
-    return CellMap(cells.frame, cells.dt_s, cells.flow, activity, cells.surprise, cells.latent, cells.luma)
-
-
 PERSON = (TUNING.window_rows, TUNING.window_columns, TUNING.least_activity)
-"""What ``kernels.pool`` takes for a person-sized window."""
+DIRECTION = (
+    TUNING.direction_place_mass,
+    TUNING.direction_scene_mass,
+    TUNING.direction_least_speed,
+    TUNING.direction_cap,
+)
+SIZE = (TUNING.size_rows, TUNING.size_columns)
+APPEARANCE = (TUNING.row_groups, TUNING.activity_bins, TUNING.surprise_cap)
+"""What ``kernels.moving_maps`` takes: the person-sized window, and what each evidence is tuned by."""
 
 
 class Speed:
@@ -67,18 +68,8 @@ class Speed:
         """(gh,) what is fast in each row, px/s."""
         return self._fast.line
 
-    def moving(self, cells: CellMap) -> CellMap:
-        """The cells with the activity of what really moves: what every evidence is given."""
-        share = kernels.moving_share(cells.flow, cells.activity, self.fast, TUNING.moving_slow)
-        return with_activity(cells, share)
-
-    def score(self, cells: CellMap) -> Map:
-        """``cells.activity`` is the share of each cell that objects cover, moving or not."""
-        return kernels.pooled_speed(cells.flow, cells.activity, self.fast, *PERSON)
-
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        speed = np.hypot(cells.flow[0], cells.flow[1])  # (gh, gw) px/s
-        self._fast.add(speed, cells.activity, dt_s)
+        self._fast.add(kernels.speeds(cells.flow), cells.activity, dt_s)
 
     def rest(self, *, dt_s: float) -> None:
         self._fast.pass_time(dt_s)
@@ -99,22 +90,20 @@ class Direction:
         self._scene: State = np.zeros(8)
         self._learnt_s = 0.0
 
-    def score(self, cells: CellMap) -> Map:
-        say = self._learnt_s / (self._learnt_s + TUNING.rate_half_s)
-        return kernels.pooled_direction(
-            cells.flow,
-            cells.activity,
-            self._speed.fast,
-            self._place,
-            self._scene,
-            TUNING.direction_place_mass,
-            TUNING.direction_scene_mass,
-            TUNING.direction_least_speed,
-            TUNING.direction_cap,
-            say,
-            TUNING.rate_mass,
-            *PERSON,
-        )
+    @property
+    def place(self) -> State:
+        """(8, gh, gw) cell-seconds of activity by direction."""
+        return self._place
+
+    @property
+    def scene(self) -> State:
+        """(8,) the same of the whole scene."""
+        return self._scene
+
+    @property
+    def rate_say(self) -> float:
+        """0..1 how much "nothing ever moves here" counts."""
+        return self._learnt_s / (self._learnt_s + TUNING.rate_half_s)
 
     def habit(self, row: int, column: int) -> State:
         """(8,) cell-seconds of movement seen there, by direction: node k points k * 45 degrees from right to down."""
@@ -126,9 +115,7 @@ class Direction:
 
     def rest(self, *, dt_s: float) -> None:
         self._learnt_s += dt_s
-        keep = 0.5 ** (dt_s / TUNING.forget_half_life_s)
-        self._place *= keep
-        self._scene *= keep
+        kernels.fade(self._place, self._scene, 0.5 ** (dt_s / TUNING.forget_half_life_s))
 
     def state(self) -> dict[str, State]:
         return {"place": self._place, "scene": self._scene, "learnt_s": np.array(self._learnt_s)}
@@ -152,12 +139,9 @@ class Size:
         """(gh,) what is large in each row, cells."""
         return self._large.line
 
-    def score(self, cells: CellMap) -> Map:
-        return kernels.size_cells(cells.activity, self._large.line, TUNING.size_rows, TUNING.size_columns)
-
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        surface = kernels.window_sum(cells.activity, TUNING.size_rows, TUNING.size_columns)
-        self._large.add(surface, cells.activity * (surface > TUNING.size_least), dt_s)
+        surface, weights = kernels.sizes(cells.activity, *SIZE, TUNING.size_least)
+        self._large.add(surface, weights, dt_s)
 
     def rest(self, *, dt_s: float) -> None:
         self._large.pass_time(dt_s)
@@ -178,16 +162,10 @@ class Appearance:
         self._expected: State = np.full(groups, TUNING.surprise_prior)
         self._since_fit_s, self._learnt_s = 0.0, 0.0
 
-    def score(self, cells: CellMap) -> Map:
-        return kernels.pooled_surprise(
-            cells.surprise,
-            cells.activity,
-            self._expected,
-            TUNING.row_groups,
-            TUNING.activity_bins,
-            TUNING.surprise_cap,
-            *PERSON,
-        )
+    @property
+    def expected(self) -> State:
+        """(groups,) surprise that is usual, by row and activity."""
+        return self._expected
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         groups = kernels.groups_of(cells.activity, TUNING.row_groups, TUNING.activity_bins)
@@ -220,3 +198,40 @@ class Appearance:
         self._expected = take(arrays, "expected", self._expected)
         clock = take(arrays, "clock", np.zeros(2))
         self._since_fit_s, self._learnt_s = float(clock[0]), float(clock[1])
+
+
+class Motion:
+    """The evidences of motion, asked together: a call for each would cost as much as all their loops."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.speed, self.size, self.appearance = Speed(rows, columns), Size(rows, columns), Appearance(rows, columns)
+        self.direction = Direction(rows, columns, speed=self.speed)
+
+    @property
+    def evidences(self) -> list[Moving]:
+        """In the order of REASONS."""
+        return [self.speed, self.direction, self.size, self.appearance]
+
+    def score(self, cells: CellMap, *, surface: Map, out: Map) -> CellMap:
+        """Their maps into the first of ``out`` (K, gh, gw), and the cells with the activity of what really moves.
+
+        ``surface`` (gh, gw) is the share of each cell that objects cover, moving or not: speed is the mean over that.
+        """
+        share = kernels.moving_maps(
+            out,
+            cells.flow,
+            cells.activity,
+            surface,
+            cells.surprise,
+            self.speed.fast,
+            self.size.large,
+            self.direction.place,
+            self.direction.scene,
+            self.appearance.expected,
+            TUNING.moving_slow,
+            PERSON,
+            (*DIRECTION, self.direction.rate_say, TUNING.rate_mass),
+            SIZE,
+            APPEARANCE,
+        )
+        return CellMap(cells.frame, cells.dt_s, cells.flow, share, cells.surprise, cells.latent, cells.luma)

@@ -15,6 +15,18 @@ from vad.scoring.kernels import Map, Mask, State
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
 
+DWELL = (
+    TUNING.static_motion,
+    TUNING.static_lately_s,
+    TUNING.static_still,
+    TUNING.static_tolerance,
+    TUNING.static_full,
+    TUNING.static_away_s,
+    TUNING.static_held_s,
+    TUNING.static_most,
+)
+"""What ``kernels_static.dwell`` is tuned by."""
+
 
 class StaticChange:
     """For how long something has stood still that differs from the background, in units of ``left_behind_s``.
@@ -42,7 +54,7 @@ class StaticChange:
         self._stood_s[:] = 0.0
         self._unseen_s: Map = np.zeros_like(self._stood_s)
         self._lately: Map = np.zeros_like(self._stood_s)  # luma, a short mean
-        self._map: Map = np.zeros((self._stood_s.shape[0] // 2, self._stood_s.shape[1] // 2), np.float32)
+        self._map: Map = np.zeros((self._stood_s.shape[0] // 2, self._stood_s.shape[1] // 2), np.float32)  # seconds
         self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
 
     def surface(self, cells: CellMap) -> Map:
@@ -64,10 +76,12 @@ class StaticChange:
             TUNING.moving_surface,
         )
 
-    def score(self, cells: CellMap) -> Map:
-        """Advances the clocks of what stands by this frame; call once a frame."""
+    def score(self, cells: CellMap, *, out: Map) -> None:
+        """The map into ``out`` (gh, gw). Advances the clocks of what stands by this frame; call once a frame."""
         self._follow_light(cells)
-        self._map = kernels_static.dwell(
+        kernels_static.dwell(
+            out,
+            self._map,
             cells.luma,
             self._background,
             self._spread,
@@ -75,22 +89,15 @@ class StaticChange:
             cells.flow,
             cells.activity,
             self._speed.fast,
-            TUNING.static_motion,
             self._lately,
             self._stood_s,
             self._unseen_s,
             self._gain,
             self._offset,
             min(cells.dt_s, 1.0),
-            TUNING.static_lately_s,
-            TUNING.static_still,
-            TUNING.static_tolerance,
-            TUNING.static_full,
-            TUNING.static_away_s,
-            TUNING.static_held_s,
-            TUNING.static_most * self.left_behind_s,
+            self.left_behind_s,
+            DWELL,
         )
-        return self._map / np.float32(self.left_behind_s)
 
     def learn(self, cells: CellMap, *, dt_s: float) -> None:
         """Learn a normal frame where nothing moves: what stands there for long becomes the background."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from vad.scoring.evidence import Direction, Evidence, Size, Speed
 from vad.scoring.evidence_static import StaticChange
-from vad.scoring.kernels import Map, Mask
+from vad.scoring.kernels import Map, Mask, State
 from vad.scoring.tuning import REASONS, TUNING
 from vad.types import CELL_PX, CellMap, Finding, Geometry, Reason
 
@@ -42,18 +42,18 @@ def findings_of(
     *,
     cells: CellMap,
     evidences: Sequence[Evidence],
-    maps: Sequence[Map],
+    maps: Map,
     judged: Mask,
-    values: Sequence[float],
+    values: State,
     usual: Sequence[float],
 ) -> tuple[Finding, ...]:
-    """One finding for each reason. ``evidences``, ``maps``, ``values`` and ``usual`` are in the order of REASONS."""
+    """One finding for each reason. ``evidences``, ``maps`` (K, gh, gw), ``values``, ``usual``: in REASONS' order."""
     found = []
     for reason in reasons:
         k = REASONS.index(reason)
         at = int(np.argmax(np.where(judged, maps[k], -np.inf)))
         row, column = divmod(at, judged.shape[1])
-        found.append(_tell(reason, evidences[k], Peak(cells, row, column, values[k], usual[k])))
+        found.append(_tell(reason, evidences[k], Peak(cells, row, column, float(values[k]), usual[k])))
     return tuple(found)
 
 

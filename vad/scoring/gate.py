@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from typing import NamedTuple
 
+from vad.scoring.kernels import State
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
 
@@ -15,7 +15,7 @@ class Sample(NamedTuple):
     """A judged frame that waits to be learnt."""
 
     cells: CellMap
-    values: Sequence[float]  # (K,) smoothed evidences, as judged
+    values: State  # (K,) smoothed evidences, as judged
     dt_s: float
     seen_s: float  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt
@@ -43,7 +43,7 @@ class Gate:
     def step(
         self,
         sample_cells: CellMap,
-        values: Sequence[float],
+        values: State,
         *,
         dt_s: float,
         flagged: bool,

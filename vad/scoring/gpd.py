@@ -20,15 +20,21 @@ REACH = 4.0  # scales above the tail's start where the extrapolation is meant to
 
 @kernel
 def quantiles(ordered: State, shares: State) -> State:
-    """The ``shares`` quantiles of values that are ``ordered``: ``np.quantile`` to the last bit, a tenth of its time."""
+    """The ``shares`` quantiles of values that are ``ordered``, at least there."""
     out = np.empty(shares.size)
-    last = ordered.size - 1
     for k in range(shares.size):
-        place = shares[k] * last
-        below = min(last, int(place))
-        low, high, part = ordered[below], ordered[min(last, below + 1)], place - below
-        out[k] = low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part)
+        out[k] = quantile(ordered, shares[k])
     return out
+
+
+@kernel
+def quantile(ordered: State, share: float) -> float:
+    """One of them: ``np.quantile`` to the last bit, a tenth of its time."""
+    last = ordered.size - 1
+    place = share * last
+    below = min(last, int(place))
+    low, high, part = ordered[below], ordered[min(last, below + 1)], place - below
+    return float(low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part))
 
 
 @kernel
@@ -147,3 +153,17 @@ def fit_tail(excesses: State, prior_shape: float, prior_scale: float, weight: fl
     mean = (excesses.sum() + weight * prior_scale) / (count + weight)
     widening = 1.0 / (count + weight) + 0.25 * REACH**2 / (count + SHAPE_WEIGHT)
     return shape + widening, mean * (1.0 - shape)
+
+
+@kernel
+def fit_body_and_tail(
+    ordered: State, shares: State, start: float, peaks: State, prior_shape: float, prior_scale: float, weight: float
+) -> tuple[State, float, float, float]:
+    """(the ``shares`` quantiles of values that are ``ordered``, none above ``start``; their median, no higher either;
+    shape and scale of the tail that ``fit_tail`` fits to the ``peaks``)."""
+    body = quantiles(ordered, shares)
+    for k in range(body.size):
+        body[k] = min(body[k], start)
+    usual = min(0.5 * (ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]), start)
+    shape, scale = fit_tail(peaks - start, prior_shape, prior_scale, weight)
+    return body, usual, shape, scale

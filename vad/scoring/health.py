@@ -63,16 +63,18 @@ def fine_structure(luma: Map) -> Map:
     """Each block less the mean of its 3x3 neighbourhood (clipped at the border)."""
     bh, bw = luma.shape
     out = np.empty((bh, bw), np.float32)
-    down = np.empty(bw + 2)  # sums over the rows of the neighbourhood, between two columns of nothing
+    down = np.zeros(bw + 2)  # sums over the rows of the neighbourhood, between two columns of nothing
+    left, here, right = down[:bw], down[1 : bw + 1], down[2:]
     for i in range(bh):
-        top, bottom = max(0, i - 1), min(bh, i + 2)
-        down[:] = 0.0
-        for y in range(top, bottom):
+        here[:] = 0.0
+        for y in range(max(0, i - 1), min(bh, i + 2)):
             for j in range(bw):
-                down[j + 1] += luma[y, j]
+                here[j] += luma[y, j]
+        count = 3 * (min(bh, i + 2) - max(0, i - 1))
         for j in range(bw):
-            count = (bottom - top) * (min(bw, j + 2) - max(0, j - 1))
-            out[i, j] = luma[i, j] - (down[j] + down[j + 1] + down[j + 2]) / count
+            out[i, j] = luma[i, j] - (left[j] + here[j] + right[j]) / count
+        for j in (0, bw - 1):
+            out[i, j] = luma[i, j] - (left[j] + here[j] + right[j]) / (count // 3 * min(bw, 2))
     return out
 
 
@@ -101,14 +103,14 @@ def compare_structure(luma: Map, usual: Map, texture: float, agreement: float) -
 @kernel
 def mean_and_spread(luma: Map) -> tuple[float, float]:
     """Mean and standard deviation."""
-    total, squares = 0.0, 0.0
+    total, squares = np.zeros(luma.shape[1]), np.zeros(luma.shape[1])  # of each column: many are added at once
     for i in range(luma.shape[0]):
         for j in range(luma.shape[1]):
             value = float(luma[i, j])
-            total += value
-            squares += value * value
-    mean = total / luma.size
-    return mean, math.sqrt(max(0.0, squares / luma.size - mean * mean))
+            total[j] += value
+            squares[j] += value * value
+    mean = total.sum() / luma.size
+    return mean, math.sqrt(max(0.0, squares.sum() / luma.size - mean * mean))
 
 
 @kernel

@@ -111,8 +111,7 @@ class Incidents:
             self._recent.append((now_s, step_s, score))
         while self._recent and now_s - self._recent[0][0] > 2.0 * need_s + 1e-9:
             self._recent.popleft()
-        anomalous_s = sum(step for _, step, _ in self._recent)
-        if not score.is_anomalous or self._exhausted or anomalous_s < need_s - 1e-9:
+        if not score.is_anomalous or self._exhausted or sum(step for _, step, _ in self._recent) < need_s - 1e-9:
             return []
         scores = [entry for _, _, entry in self._recent]
         closed = self.close("calm")  # what this one succeeds, if anything

@@ -21,46 +21,69 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile with the GIL released and the machine code cached on disk.
+    """Compile with the GIL released and the machine code cached on disk. What is divided by zero is not finite.
 
+    (To raise instead takes a branch at each division, and no loop that divides is done several numbers at once then.)
     The cache of a kernel is renewed with its own file alone, so what it calls belongs into the same file.
     """
-    return cast(F, numba.njit(nogil=True, cache=True)(function))
+    return cast(F, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+
+
+@kernel
+def add_windows(total: Any, values: Any, rows: int, columns: int) -> None:
+    """Add to each cell of ``total`` (gh, gw + columns - 1) the ``values`` (gh, gw) in its window of rows x columns.
+
+    What the last columns of ``total`` come to means nothing: they make lines of cells lie behind one another as those
+    of the values do, with a border of zeros, so that one simple loop adds one place of all windows.
+    """
+    gh, gw = values.shape
+    width = total.shape[1]
+    bordered = np.zeros((gh + rows - 1, width), total.dtype)
+    bordered[rows // 2 : rows // 2 + gh, columns // 2 : columns // 2 + gw] = values
+    one, sums = bordered.ravel(), total.ravel()
+    span = gh * width - columns + 1
+    for y in range(rows):
+        for x in range(columns):
+            part = one[y * width + x :]
+            for k in range(span):
+                sums[k] += part[k]
 
 
 @kernel
 def window_sum(values: Map, rows: int, columns: int) -> Map:
     """Sum over the window of rows x columns around each cell, clipped at the border."""
     gh, gw = values.shape
-    out = np.zeros((gh, gw), np.float32)
+    total = np.zeros((gh, gw + columns - 1), np.float32)
+    add_windows(total, values, rows, columns)
+    return total[:, :gw].copy()
+
+
+@kernel
+def window_weight(activity: Map, rows: int, columns: int, least: float) -> State:
+    """(gh, gw + columns - 1) activity in each window and ``least`` more, as ``add_windows`` gives it."""
+    gh, gw = activity.shape
+    weight = np.full((gh, gw + columns - 1), least)
+    add_windows(weight, activity, rows, columns)
+    return weight
+
+
+@kernel
+def window_mean(values: Map, activity: Map, weight: State, rows: int, columns: int) -> Map:
+    """Activity-weighted mean of ``values`` over each window, whose ``window_weight`` is given."""
+    gh, gw = values.shape
+    total = np.zeros(weight.shape)
+    add_windows(total, values * activity, rows, columns)
+    out = np.empty((gh, gw), np.float32)
     for i in range(gh):
-        total = out[i]
-        for y in range(max(0, i - rows // 2), min(gh, i - rows // 2 + rows)):
-            for x in range(-(columns // 2), columns - columns // 2):
-                first, last = max(0, -x), min(gw, gw - x)
-                part = values[y, first + x : last + x]
-                for j in range(last - first):  # innermost, so that many cells are added at once
-                    total[first + j] += part[j]
+        for j in range(gw):
+            out[i, j] = total[i, j] / weight[i, j]
     return out
 
 
 @kernel
 def pool(values: Map, activity: Map, rows: int, columns: int, least: float) -> Map:
     """Activity-weighted mean of ``values`` over a window, shrunk to 0 where the window holds little activity."""
-    gh, gw = values.shape
-    out = np.empty((gh, gw), np.float32)
-    weight, total = np.empty(gw), np.empty(gw)
-    for i in range(gh):
-        weight[:], total[:] = least, 0.0
-        for y in range(max(0, i - rows // 2), min(gh, i - rows // 2 + rows)):
-            for x in range(-(columns // 2), columns - columns // 2):
-                first, last = max(0, -x), min(gw, gw - x)
-                share, value = activity[y, first + x : last + x], values[y, first + x : last + x]
-                for j in range(last - first):
-                    weight[first + j] += share[j]
-                    total[first + j] += share[j] * value[j]
-        out[i] = total / weight
-    return out
+    return window_mean(values, activity, window_weight(activity, rows, columns, least), rows, columns)
 
 
 @kernel
@@ -72,12 +95,6 @@ def speed_cells(flow: Map, fast: State) -> Map:
         for j in range(gw):
             out[i, j] = math.sqrt(flow[0, i, j] ** 2 + flow[1, i, j] ** 2) / fast[i]
     return out
-
-
-@kernel
-def pooled_speed(flow: Map, activity: Map, fast: State, rows: int, columns: int, least: float) -> Map:
-    """``pool`` of ``speed_cells``. One call, like the other ``pooled_`` ones: a call costs as much as its loops."""
-    return pool(speed_cells(flow, fast), activity, rows, columns, least)
 
 
 @kernel
@@ -173,28 +190,6 @@ def direction_cells(
 
 
 @kernel
-def pooled_direction(
-    flow: Map,
-    activity: Map,
-    fast: State,
-    place: State,
-    scene: State,
-    place_mass: float,
-    scene_mass: float,
-    least_speed: float,
-    cap: float,
-    rate_say: float,
-    rate_mass: float,
-    rows: int,
-    columns: int,
-    least: float,
-) -> Map:
-    """``pool`` of ``direction_cells``."""
-    unusual = direction_cells(flow, fast, place, scene, place_mass, scene_mass, least_speed, cap, rate_say, rate_mass)
-    return pool(unusual, activity, rows, columns, least)
-
-
-@kernel
 def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: State, dt_s: float) -> None:
     """Add one frame's directions, spread over each cell's neighbours: a path is wider than the feet that drew it."""
     _, gh, gw = flow.shape
@@ -217,6 +212,13 @@ def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: 
 
 
 @kernel
+def fade(place: State, scene: State, keep: float) -> None:
+    """Keep so much of the directions learnt."""
+    place *= keep
+    scene *= keep
+
+
+@kernel
 def over_rows(values: Map, line: State) -> Map:
     """(gh, gw) ``values`` over what is usual in their row, ``line`` (gh,)."""
     out = np.empty(values.shape, np.float32)
@@ -224,6 +226,30 @@ def over_rows(values: Map, line: State) -> Map:
         for j in range(values.shape[1]):
             out[i, j] = values[i, j] / line[i]
     return out
+
+
+@kernel
+def speeds(flow: Map) -> Map:
+    """(gh, gw) length of each cell's flow, px/s."""
+    _, gh, gw = flow.shape
+    out = np.empty((gh, gw), np.float32)
+    for i in range(gh):
+        for j in range(gw):
+            x, y = float(flow[0, i, j]), float(flow[1, i, j])
+            out[i, j] = math.sqrt(x * x + y * y)
+    return out
+
+
+@kernel
+def sizes(activity: Map, rows: int, columns: int, least: float) -> tuple[Map, Map]:
+    """(gh, gw) activity in the window around each cell, and the cell's own, where that is above ``least`` (else 0)."""
+    total = window_sum(activity, rows, columns)
+    own = np.zeros_like(total)
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            if total[i, j] > np.float32(least):
+                own[i, j] = activity[i, j]
+    return total, own
 
 
 @kernel
@@ -249,23 +275,38 @@ def over_groups(values: Map, groups: Groups, expected: State, cap: float) -> Map
 
 
 @kernel
-def size_cells(activity: Map, large: State, rows: int, columns: int) -> Map:
-    """(gh, gw) activity in the window around each cell, over what is large in its row."""
-    return over_rows(window_sum(activity, rows, columns), large)
-
-
-@kernel
-def pooled_surprise(
-    surprise: Map,
+def moving_maps(
+    out: Map,
+    flow: Map,
     activity: Map,
+    surface: Map,
+    surprise: Map,
+    fast: State,
+    large: State,
+    place: State,
+    scene: State,
     expected: State,
-    row_groups: int,
-    bins: int,
-    cap: float,
-    rows: int,
-    columns: int,
-    least: float,
+    slow: float,
+    person: tuple[int, int, float],
+    direction: tuple[float, float, float, float, float, float],
+    size: tuple[int, int],
+    appearance: tuple[int, int, float],
 ) -> Map:
-    """``pool`` of ``over_groups``."""
-    ratio = over_groups(surprise, groups_of(activity, row_groups, bins), expected, cap)
-    return pool(ratio, activity, rows, columns, least)
+    """The maps of speed, direction, size and appearance into ``out`` (4 or more, gh, gw), in one call.
+
+    ``fast`` and ``large`` (gh,) are lines, ``place`` and ``scene`` those of ``direction_cells``, ``expected`` is that
+    of ``over_groups``. The tuples are what ``pool``, ``direction_cells``, ``window_sum``, and ``groups_of`` and
+    ``over_groups`` take. Speed is that of all ``surface``; the others look at what really moves, ``moving_share`` of
+    the activity beyond ``slow``, which is returned.
+    """
+    rows, columns, least = person
+    row_groups, bins, cap = appearance
+    share = moving_share(flow, activity, fast, slow)
+    out[0] = pool(speed_cells(flow, fast), surface, rows, columns, least)
+    out[2] = over_rows(window_sum(share, *size), large)
+    weight = window_weight(share, rows, columns, least)
+    unusual = direction_cells(flow, fast, place, scene, *direction)
+    out[1] = window_mean(unusual, share, weight, rows, columns)
+    ratio = over_groups(surprise, groups_of(share, row_groups, bins), expected, cap)
+    out[3] = window_mean(ratio, share, weight, rows, columns)
+    return share

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from vad.scoring.kernels import Map, Mask, State, kernel
+
+LARGEST = np.finfo(np.float32).max
 
 
 @kernel
 def finite_and_moving(flow: Map, activity: Map, surprise: Map, luma: Map) -> tuple[bool, bool]:
     """Is every number of them finite? Is there any flow at all?"""
-    finite = math.isfinite(flow.sum() + activity.sum() + surprise.sum() + luma.sum())
-    return finite, bool(flow.any())
+    finite = all_finite(flow.ravel()) & all_finite(activity.ravel())
+    return finite & all_finite(surprise.ravel()) & all_finite(luma.ravel()), bool(flow.any())
 
 
 @kernel
-def heat(values: Map, judged: Mask, score: float) -> Map:
-    """``values`` where they are judged, 0 elsewhere, scaled so that the highest is ``score``."""
+def all_finite(values: Map) -> bool:
+    """Is every number of a line finite?"""
+    odd = 0
+    for value in values:
+        odd += not abs(value) <= LARGEST  # nor is what compares with nothing
+    return odd == 0
+
+
+@kernel
+def heat(maps: Map, k: int, judged: Mask, score: float) -> Map:
+    """The ``k``-th of the maps where it is judged, 0 elsewhere, scaled so that the highest is ``score``."""
+    values = maps[k]
     out = np.zeros(values.shape, np.float32)
     highest = 1e-9
     for i in range(values.shape[0]):
@@ -46,9 +56,9 @@ def top_mean(values: Map, judged: Mask, count: int) -> float:
 
 
 @kernel
-def highest(maps: tuple[Map, ...], judged: Mask, counts: tuple[int, ...]) -> State:
-    """(K,) ``top_mean`` of each of the maps."""
-    out = np.empty(len(maps))
-    for k in range(len(maps)):
+def highest(maps: Map, judged: Mask, counts: tuple[int, ...], first: int) -> State:
+    """(K,) ``top_mean`` of each of the maps (K, gh, gw) from the ``first`` on; those before it are zeros."""
+    out = np.zeros(len(counts))
+    for k in range(first, len(counts)):
         out[k] = top_mean(maps[k], judged, counts[k])
     return out

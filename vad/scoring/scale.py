@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from vad.scoring import tails
 from vad.scoring.kernels import State
 from vad.scoring.storage import below
-from vad.scoring.threshold import Spot
+from vad.scoring.tails import Streams
+from vad.scoring.threshold import Spot, learn_in_step
 from vad.scoring.tuning import REASONS, TAILS, TUNING
 
 
@@ -15,7 +16,8 @@ class Scale:
     """The tails of all evidences, each of the camera's own normal values."""
 
     def __init__(self, *, gap_s: float, sustain_s: float) -> None:
-        self._spots = [Spot(TAILS[reason], gap_s=gap_s, sustain_s=sustain_s) for reason in REASONS]
+        self._streams = Streams(len(REASONS), gap_s=gap_s, sustain_s=sustain_s)
+        self._spots = [Spot(TAILS[reason], self._streams, k) for k, reason in enumerate(REASONS)]
 
     @property
     def settled(self) -> bool:
@@ -28,21 +30,18 @@ class Scale:
         """(K,) where each tail begins: normal values are seldom higher."""
         return [spot.start for spot in self._spots]
 
-    def exponents(self, values: Sequence[float], *, frame_s: float) -> list[float]:
+    def exponents(self, values: State, *, frame_s: float) -> State:
         """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.
 
         Corrected (Bonferroni) for how many tails share the budget: those that normal footage has ever reached. A tail
         that it never reached rests on its prior, which promises more incidents than there are; to give it a share of
         its own would leave most of the budget unused (benchmarks/budget.py).
         """
-        shared = math.log10(max(1, sum([spot.peaks > 0 for spot in self._spots])))
-        pairs = zip(self._spots, values, strict=True)
-        return [max(0.0, spot.exponent(value, dt_s=frame_s) - shared) for spot, value in pairs]
+        return tails.exponents(self._streams.tails, values, frame_s)
 
-    def learn(self, values: Sequence[float], *, dt_s: float, starts: bool) -> None:
+    def learn(self, values: State, *, dt_s: float, starts: bool) -> None:
         """Learn the (K,) values of a normal frame; ``starts``: the frame before it was not learnt."""
-        for spot, value in zip(self._spots, values, strict=True):
-            spot.learn(value, dt_s=dt_s, starts=starts)
+        learn_in_step(self._spots, self._streams, values, dt_s=dt_s, starts=starts)
 
     def state(self) -> dict[str, State]:
         return {f"{k}/{name}": value for k, spot in enumerate(self._spots) for name, value in spot.state().items()}

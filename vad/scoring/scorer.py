@@ -18,7 +18,7 @@ from vad.config import Polygon, ScoringSettings
 from vad.errors import CalibrationError
 from vad.scoring import kernels_frame, storage
 from vad.scoring.calibration import take
-from vad.scoring.evidence import Appearance, Direction, Evidence, Moving, Size, Speed, Stateful, with_activity
+from vad.scoring.evidence import Evidence, Motion, Stateful
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
@@ -62,6 +62,7 @@ class Scorer:
         self._geometry: Geometry | None = None
         self._run: int | None = None
         self._ailing = False
+        self._moved = False  # are the maps of motion anything but zeros?
         self._settled = False  # calibrated_after_s were seen, and enough peaks; or finish_calibration said so
 
     def adjust(self, *, false_alarms_per_day: float, zones: Sequence[Polygon]) -> None:
@@ -79,7 +80,7 @@ class Scorer:
         if self._geometry is None:
             return
         rows, columns = self._geometry.cells
-        self._static = StaticChange(rows, columns, speed=self._speed, left_behind_s=self._settings.left_behind_s)
+        self._static = self._new_static()
         self._evidences[REASONS.index(Reason.STATIC_CHANGE)] = self._static
         self._health = Health(rows, columns)
         self._begin_run()
@@ -104,7 +105,9 @@ class Scorer:
     @property
     def threshold(self) -> float:
         """Score whose incidents the budget allows; ``inf`` while cold, raised a little while warming."""
-        stage = self.stage
+        return self._threshold(self.stage)
+
+    def _threshold(self, stage: Stage) -> float:
         if stage is Stage.COLD:
             return math.inf
         progress = min(1.0, self._normal_s / self._settings.calibrated_after_s)
@@ -118,33 +121,21 @@ class Scorer:
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
-        surface = with_activity(cells, self._static.surface(cells)) if moves else None
-        cells = self._speed.moving(cells) if moves else with_activity(cells, self._nothing)
+        if moves:
+            cells = self._motion.score(cells, surface=self._static.surface(cells), out=self._maps)
+        elif self._moved:
+            self._maps[: len(self._moving)] = 0.0
+        self._moved = moves
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
-        maps = self._maps(cells, surface)
-        self._smoothing.step(self._peaks(maps, moves), dt_s=dt_s, frame_s=self._frame_s)
-        score = self._judge(cells, maps, issue)
+        self._static.score(cells, out=self._maps[-1])
+        peaks = kernels_frame.highest(self._maps, self._judged, TOPS, 0 if moves else len(self._moving))
+        self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
+        score = self._judge(cells, issue)
         if self.learning:
             self._learn(cells, score, dt_s, moves)
         return score
-
-    def _maps(self, cells: CellMap, surface: CellMap | None) -> list[Map]:
-        """K maps (gh, gw): speed is the mean over whole objects, ``surface``; the others look at what moves.
-
-        Where nothing moves at all (None) only what stands can speak: the others' maps are zeros, without the work.
-        """
-        if surface is None:
-            return [self._nothing] * len(self._moving) + [self._static.score(cells)]
-        return [evidence.score(surface if evidence is self._speed else cells) for evidence in self._evidences]
-
-    def _peaks(self, maps: list[Map], moves: bool) -> list[float]:
-        """(K,) what each of the maps comes to."""
-        if moves:
-            peaks: list[float] = kernels_frame.highest(tuple(maps), self._judged, TOPS).tolist()
-            return peaks
-        return [0.0] * len(self._moving) + [kernels_frame.top_mean(maps[-1], self._judged, TOPS[-1])]
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
@@ -157,7 +148,7 @@ class Scorer:
         if not finite:
             raise ValueError(f"camera {self.camera}: frame {cells.frame.index}'s cell map is not finite")
         geometry = cells.frame.geometry
-        if self._geometry is None or geometry != self._geometry:
+        if geometry is not self._geometry and geometry != self._geometry:
             self._begin_cold(geometry)
         if cells.frame.run != self._run:
             self._run = cells.frame.run
@@ -169,17 +160,21 @@ class Scorer:
         self._settled = self._settled and self._geometry is None  # said before the first frame
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
-        self._speed = speed = Speed(rows, columns)
-        self._static = StaticChange(rows, columns, speed=speed, left_behind_s=self._settings.left_behind_s)
-        direction, size = Direction(rows, columns, speed=speed), Size(rows, columns)
-        self._moving: list[Moving] = [speed, direction, size, Appearance(rows, columns)]
+        self._motion = Motion(rows, columns)
+        self._static = self._new_static()
+        self._moving = self._motion.evidences
         self._evidences: list[Evidence] = [*self._moving, self._static]  # in the order of REASONS
-        self._nothing: Map = np.zeros((rows, columns), np.float32)  # never written
+        self._maps: Map = np.zeros((len(REASONS), rows, columns), np.float32)  # of the frame at hand, each evidence's
+        self._moved = False
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
         self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
         self._normal_s = 0.0  # normal footage seen, media seconds
         self._begin_run()
+
+    def _new_static(self) -> StaticChange:
+        rows, columns = self._judged.shape
+        return StaticChange(rows, columns, speed=self._motion.speed, left_behind_s=self._settings.left_behind_s)
 
     def _begin_run(self) -> None:
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
@@ -189,15 +184,14 @@ class Scorer:
         self._static.begin_run()
         self._health.begin_run()
 
-    def _judge(self, cells: CellMap, maps: list[Map], issue: HealthIssue | None) -> FrameScore:
-        stage, threshold = self.stage, self.threshold
+    def _judge(self, cells: CellMap, issue: HealthIssue | None) -> FrameScore:
+        stage = self.stage
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
-        exponents = self._scale.exponents(self._smoothing.values, frame_s=self._frame_s)
-        ranked = sorted(range(len(REASONS)), key=exponents.__getitem__, reverse=True)  # the first of equals stays first
-        score = exponents[ranked[0]]
-        spoke = tuple([REASONS[k] for k in ranked if exponents[k] > threshold])
-        heat = kernels_frame.heat(maps[ranked[0]], self._judged, score)
+        exponents = self._scale.exponents(self._smoothing.values, frame_s=self._frame_s).tolist()
+        score, threshold = max(exponents), self._threshold(stage)
+        heat = kernels_frame.heat(self._maps, exponents.index(score), self._judged, score)
+        spoke = self._spoke(exponents, threshold) if score > threshold else ()
         return FrameScore(
             frame=cells.frame,
             score=score,
@@ -209,18 +203,24 @@ class Scorer:
             regions=regions_of(cells.frame.geometry, heat, score, threshold) if spoke else (),
             heat=heat,
             health=issue,
-            findings=self._findings(spoke, cells, maps),
+            findings=self._findings(spoke, cells) if spoke else (),
         )
 
-    def _findings(self, reasons: Sequence[Reason], cells: CellMap, maps: list[Map]) -> tuple[Finding, ...]:
+    @staticmethod
+    def _spoke(exponents: list[float], threshold: float) -> tuple[Reason, ...]:
+        """The evidences above the threshold, strongest first."""
+        above = [k for k, exponent in enumerate(exponents) if exponent > threshold]
+        return tuple([REASONS[k] for k in sorted(above, key=lambda k: -exponents[k])])
+
+    def _findings(self, reasons: Sequence[Reason], cells: CellMap) -> tuple[Finding, ...]:
         return findings_of(
             reasons,
             cells=cells,
             evidences=self._evidences,
-            maps=maps,
+            maps=self._maps,
             judged=self._judged,
             values=self._smoothing.values,
-            usual=self._scale.usual if reasons else (),
+            usual=self._scale.usual,
         )
 
     def _learn(self, cells: CellMap, score: FrameScore, dt_s: float, moves: bool) -> None:
@@ -252,9 +252,11 @@ class Scorer:
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
         self._scale.learn(sample.values, dt_s=sample.dt_s, starts=sample.starts)
-        settled = self._scale.settled or self._normal_s >= TUNING.patience * self._settings.calibrated_after_s
-        enough = self._normal_s >= self._settings.calibrated_after_s and settled
-        self._settled = self._settled or enough
+        self._settled = self._settled or self._has_seen_enough()
+
+    def _has_seen_enough(self) -> bool:
+        after_s = self._settings.calibrated_after_s
+        return self._normal_s >= after_s and (self._scale.settled or self._normal_s >= TUNING.patience * after_s)
 
     def save(self, path: str | Path, *, weights_sha256: str) -> None:
         """Write the calibration, atomically. Raises CalibrationError when that fails or no frame was seen yet."""

@@ -3,9 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 
+import numpy as np
+
+from vad.scoring.kernels import State, kernel
 from vad.scoring.tuning import REASONS, TUNING
+
+
+@kernel
+def smoothed(recent: State, count: int, gone: int, peaks: State, values: State, share: float) -> State:
+    """``values`` (K,), brought by ``share`` of the way to the (lower) median of the last peaks.
+
+    Those are the first ``count`` lines of ``recent`` (N, K), oldest first, once ``gone`` of them have made room and
+    ``peaks`` have been added.
+    """
+    out = np.empty(values.size)
+    for k in range(values.size):
+        line = recent[:, k]
+        for at in range(count - 1):
+            line[at] = line[at + gone]
+        line[count - 1] = peaks[k]
+        out[k] = values[k] + share * (low_median(line[:count]) - values[k])
+    return out
+
+
+@kernel
+def low_median(line: State) -> float:
+    """The median of a few values; of an even number the lower of the two in the middle."""
+    for value in line:
+        lower, equal = 0, 0
+        for other in line:
+            lower += other < value
+            equal += other == value
+        if lower <= (line.size - 1) // 2 < lower + equal:
+            return float(value)
+    return np.nan
 
 
 class Smoothing:
@@ -17,23 +49,23 @@ class Smoothing:
 
     def __init__(self, *, tau_s: float) -> None:
         self._tau_s = tau_s
-        self.values = [0.0] * len(REASONS)  # replaced, never changed: samples keep it
+        self.values: State = np.zeros(len(REASONS))  # replaced, never changed: samples keep it
         self._smoothed_s = 0.0  # footage in that mean
-        self._recent: deque[list[float]] = deque()  # (K,) of the last frames, for the median
+        self._recent: State = np.zeros((8, len(REASONS)))  # peaks of the last frames, for the median
+        self._count = 0  # lines of it that are in use
 
-    def step(self, peaks: list[float], *, dt_s: float, frame_s: float) -> list[float]:
-        """``frame_s`` is the usual time between two frames. A frame that took no time changes nothing."""
+    def step(self, peaks: State, *, dt_s: float, frame_s: float) -> State:
+        """``peaks`` (K,); ``frame_s`` is the usual time between two frames. One that took no time changes nothing."""
         if dt_s <= 0.0:
             return self.values
-        recent = self._recent
-        recent.append(peaks)
-        while (len(recent) - 1) * frame_s > TUNING.median_s + 1e-6:
-            recent.popleft()
-        middle = (len(recent) - 1) // 2
-        steady = [sorted(values)[middle] for values in zip(*recent, strict=True)]
+        if self._count + 1 >= len(self._recent):
+            self._recent = np.concatenate([self._recent, np.zeros_like(self._recent)])
+        before, self._count = self._count, self._count + 1
+        while (self._count - 1) * frame_s > TUNING.median_s + 1e-6:
+            self._count -= 1
         self._smoothed_s += dt_s
-        share = self._share(dt_s)
-        self.values = [old + share * (new - old) for old, new in zip(self.values, steady, strict=True)]
+        gone = before + 1 - self._count
+        self.values = smoothed(self._recent, self._count, gone, peaks, self.values, self._share(dt_s))
         return self.values
 
     def _share(self, dt_s: float) -> float:

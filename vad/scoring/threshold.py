@@ -9,222 +9,225 @@ must last to open. And the fit is regularised by pseudo-observations and widened
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from vad.scoring import tails
 from vad.scoring.calibration import take
-from vad.scoring.gpd import excursions, fit_tail, quantiles
+from vad.scoring.gpd import excursions, fit_body_and_tail, quantile
 from vad.scoring.kernels import Mask, State
-from vad.scoring.tuning import LONGEST_STEP_S, TailPrior
+from vad.scoring.tails import BODY, HORIZON_S, LONGEST_EXCURSION_S, RING, Streams
+from vad.scoring.tuning import TailPrior
 
-RING = 4096  # values kept: the tail is fitted anew from them until they are that many
 MOST_PEAKS = 1024  # kept; the lowest make room and the tail then starts higher
 FEWEST_PEAKS = 32  # below that, after ageing, the tail starts anew from the ring
-HORIZON_S = 7 * 86400.0  # peaks older than that are forgotten
+FEW = 1024  # values that are sorted as a whole as soon as in part
 YOUNG_SHARE = 0.7  # of the ring is used while it fills: the first values were made by a scorer that knew less
-LARGEST_EXPONENT = 30.0  # rates are not told apart below 1e-30 a second
-LONGEST_EXCURSION_S = 60.0  # a longer one counts once in that time
-BODY = np.linspace(0.0, 1.0, 17)  # shares of the exponent at the tail's start at which the values below it are kept
 
 
 class Spot:
     """The tail of one stream of values: ``rate(value)`` is the expected number of excursions above it, per second.
 
-    ``learn`` is given normal values only, in order, and never looks ahead; score first, then learn. Memory is bounded.
-    ``gap_s`` of calm ends an excursion; a value counts when held for ``sustain_s``. ``drift_s`` > 0 judges values by
-    their distance from the mean of the last ``drift_s`` seconds (DSPOT). Deterministic.
+    Of stream ``k`` of ``streams``: what is done of every value is theirs (``learn`` in step), and what is rare is done
+    here. Score first, then learn. Memory is bounded. Deterministic.
     """
 
-    def __init__(self, prior: TailPrior, *, gap_s: float, sustain_s: float = 0.0, drift_s: float = 0.0) -> None:
-        self.prior, self._gap_s, self._sustain_s, self._drift_s = prior, gap_s, sustain_s, drift_s
-        self._values = np.zeros(RING)
-        self._steps_s = np.zeros(RING)
-        self._starts = np.zeros(RING, np.bool_)
-        self._count = 0  # values learnt so far
+    def __init__(self, prior: TailPrior, streams: Streams, k: int) -> None:
+        self.prior, self._streams, self._k = prior, streams, k
         self._peaks: State = np.zeros(0)
         self._peak_at_s: State = np.zeros(0)
-        self.learnt_s = 0.0
         self._counted_from_s = 0.0  # learnt_s at which the counting of peaks above the tail's start began
-        self._fitted_at_s = -math.inf
-        self.start = prior.floor
-        self.shape, self.scale, self.start_rate = prior.shape, prior.scale, 0.0
-        self._body: list[float] = (BODY * self.start).tolist()  # (17,) values that stand for BODY, rising
-        self._usual = 0.0  # the median value
-        self._mean, self._mean_s = 0.0, 0.0
-        self._recent: deque[tuple[float, float]] = deque()  # (value, step) of the last sustain_s
-        self._recent_s = 0.0  # the sum of those steps
-        self._open_peak, self._open_s, self._calm_s = -math.inf, 0.0, 0.0
+        tail = self._tail
+        tail["start"], tail["shape"], tail["scale"] = prior.floor, prior.shape, prior.scale
+        tail["body"] = BODY * prior.floor
+        tail["fitted_at_s"] = tail["open_peak"] = -math.inf
+
+    @classmethod
+    def alone(cls, prior: TailPrior, *, gap_s: float, sustain_s: float = 0.0, drift_s: float = 0.0) -> Spot:
+        """Of a stream of its own."""
+        return cls(prior, Streams(1, gap_s=gap_s, sustain_s=sustain_s, drift_s=drift_s), 0)
+
+    @property
+    def _tail(self) -> Any:
+        """A view of what the streams know of it: one TAIL."""
+        return self._streams.tails[self._k]
 
     @property
     def peaks(self) -> int:
         """Peaks the fit rests on."""
         return self._peaks.size
 
+    @property
+    def start(self) -> float:
+        """Where the tail begins."""
+        return float(self._tail["start"])
+
+    @property
+    def shape(self) -> float:
+        return float(self._tail["shape"])
+
+    @property
+    def scale(self) -> float:
+        return float(self._tail["scale"])
+
+    @property
+    def start_rate(self) -> float:
+        """Excursions above the start, per second."""
+        return float(self._tail["start_rate"])
+
     def relative(self, value: float) -> float:
         """The value as the tail sees it: itself, or its distance from the drifting mean."""
-        return value - self._mean if self._drift_s > 0.0 else value
+        return value - float(self._tail["mean"]) if self._streams.drift_s > 0.0 else value
 
     def exponent(self, value: float, *, dt_s: float) -> float:
-        """``-log10`` of the expected number of excursions above ``value`` in a frame of ``dt_s``; 0.0 = all the time.
-
-        Below the tail's start it follows the share of values that were higher, but no further than the value has come
-        from the usual one (the median) to the start: it grows with the value, and trifles stay trifles where the tail
-        starts at its floor.
-        """
-        value = self.relative(value)
-        at_start = max(0.0, -math.log10(min(1.0, self.start_rate * dt_s))) if self.start_rate > 0.0 else 0.0
-        if value <= self.start:
-            way = (value - self._usual) / max(self.start - self._usual, 1e-9)
-            return at_start * min(self._rarity(value), max(0.0, way))
-        return min(LARGEST_EXPONENT, at_start + self._tail_exponent(value - self.start))
+        """``tails.exponent`` of a value in a frame of ``dt_s``."""
+        return tails.exponent(self._streams.tails, self._k, self.relative(value), dt_s)
 
     def level(self, rate: float) -> float:
         """The value above which ``rate`` excursions a second are expected; never below the tail's start."""
+        shape, scale = self.shape, self.scale
         ratio = max(1.0, self.start_rate / rate)
-        over = self.scale * math.log(ratio)
-        if abs(self.shape) > 1e-9:
-            over = self.scale * (ratio**self.shape - 1.0) / self.shape
-        return self.start + over + (self._mean if self._drift_s > 0.0 else 0.0)
-
-    def _rarity(self, value: float) -> float:
-        """Where ``value`` lies in the body, 0..1, linearly between its values (``np.interp`` takes far longer)."""
-        above = bisect_right(self._body, value)
-        if above == 0 or above == len(self._body):
-            return 0.0 if above == 0 else 1.0
-        low, high = self._body[above - 1], self._body[above]
-        return (above - 1 + (value - low) / (high - low)) / (len(self._body) - 1)
-
-    def _tail_exponent(self, over: float) -> float:
-        if abs(self.shape) < 1e-9:
-            return over / self.scale / math.log(10.0)
-        inside = 1.0 + self.shape * over / self.scale
-        return LARGEST_EXPONENT if inside <= 0.0 else math.log10(inside) / self.shape
+        over = scale * math.log(ratio)
+        if abs(shape) > 1e-9:
+            over = scale * (ratio**shape - 1.0) / shape
+        return self.start + over + (float(self._tail["mean"]) if self._streams.drift_s > 0.0 else 0.0)
 
     def learn(self, value: float, *, dt_s: float, starts: bool = False) -> None:
-        """Learn one normal value that stood for ``dt_s``; ``starts`` marks the first after a break in the footage."""
-        dt_s = min(dt_s, LONGEST_STEP_S)
-        relative = self.relative(value)
-        self._learn_mean(value, dt_s)
-        held = self._sustained(relative, dt_s, starts)
-        slot = self._count % RING
-        self._values[slot], self._steps_s[slot], self._starts[slot] = held, dt_s, starts
-        self._count += 1
-        self.learnt_s += dt_s
-        if self._count <= RING:
-            due = self.learnt_s - self._fitted_at_s >= max(1.0, 0.05 * self.learnt_s)
-            if due or self._count == RING:
-                self._begin_from_ring()
+        """Learn one normal value that stood for ``dt_s``; ``starts`` marks the first after a break in the footage.
+
+        Of a stream of its own; others learn in step.
+        """
+        learn_in_step([self], self._streams, np.array([value], np.float64), dt_s=dt_s, starts=starts)
+
+    def go_on(self) -> bool:
+        """The open excursion has ended, the newest value comes after it. Is a fit due?"""
+        self._close_excursion()
+        streams = self._streams
+        slot = (streams.count - 1) % RING
+        value, dt_s = float(streams.ring[self._k, slot]), float(streams.steps_s[slot])
+        return tails.advance(streams.tails, self._k, value, dt_s, streams.learnt_s)
+
+    def refit(self) -> None:
+        """Fit the tail anew, from the ring alone while that fills."""
+        if self._streams.count <= RING:
+            self._begin_from_ring()
         else:
-            self._stream(held, dt_s, starts)
-
-    def _learn_mean(self, value: float, dt_s: float) -> None:
-        if self._drift_s > 0.0:
-            self._mean_s = min(self._mean_s + dt_s, self._drift_s)
-            if self._mean_s > 0.0:
-                self._mean += min(1.0, dt_s / self._mean_s) * (value - self._mean)
-
-    def _sustained(self, value: float, dt_s: float, starts: bool) -> float:
-        """The lowest of the values that together stood for ``sustain_s``: what an incident would open on."""
-        if starts:
-            self._recent.clear()
-            self._recent_s = 0.0
-        self._recent.append((value, dt_s))
-        self._recent_s += dt_s
-        needed_s = self._sustain_s - 1e-9
-        while len(self._recent) > 1 and self._recent_s - self._recent[0][1] >= needed_s:
-            self._recent_s -= self._recent.popleft()[1]
-        return min(0.0, value) if self._recent_s < needed_s else min(self._recent)[0]
-
-    def _begin_from_ring(self) -> None:
-        """Place the tail's start at a high quantile of the ring and take the ring's excursions as the peaks."""
-        kept = min(self._count, RING)
-        first = self._count - max(1, math.ceil((YOUNG_SHARE if self._count < RING else 1.0) * kept))
-        order = np.arange(first, self._count) % RING
-        values, steps_s = self._values[order], self._steps_s[order]
-        above = min(0.25, max(0.02, 3.0 / math.sqrt(values.size)))
-        self.start = max(self.prior.floor, float(quantiles(np.sort(values), np.array([1.0 - above]))[0]))
-        self._peaks, self._open_peak, self._open_s, self._calm_s = excursions(
-            values, steps_s, self._starts[order], self.start, self._gap_s, LONGEST_EXCURSION_S
-        )
-        self._peak_at_s = np.full(self._peaks.size, self.learnt_s)
-        self._counted_from_s = self.learnt_s - float(steps_s.sum())
-        self._fit()
-
-    def _stream(self, value: float, dt_s: float, starts: bool) -> None:
-        if starts or self._calm_s >= self._gap_s or self._open_s >= LONGEST_EXCURSION_S:
-            self._close_excursion()
-        if value > self.start:
-            self._open_peak = max(self._open_peak, value)
-            self._calm_s = 0.0
-        else:
-            self._calm_s += dt_s
-        if self._open_peak > -math.inf:
-            self._open_s += dt_s
-        if self.learnt_s - self._fitted_at_s >= 0.02 * min(self.learnt_s, HORIZON_S):
             self._age()
             self._fit()
 
+    def _begin_from_ring(self) -> None:
+        """Place the tail's start at a high quantile of the ring and take the ring's excursions as the peaks."""
+        streams, tail = self._streams, self._tail
+        values, steps_s, starts = self._latest()
+        above = min(0.25, max(0.02, 3.0 / math.sqrt(values.size)))
+        start = max(self.prior.floor, quantile(in_order_at(values, np.array([1.0 - above])), 1.0 - above))
+        peaks, tail["open_peak"], tail["open_s"], tail["calm_s"] = excursions(
+            values, steps_s, starts, start, streams.gap_s, LONGEST_EXCURSION_S
+        )
+        tail["start"] = start
+        self._keep(peaks, np.full(peaks.size, streams.learnt_s))
+        self._counted_from_s = streams.learnt_s - float(steps_s.sum())
+        self._fit()
+
+    def _latest(self) -> tuple[State, State, Mask]:
+        """(n,) values, steps and breaks to place the tail's start by, oldest first."""
+        streams, count = self._streams, self._streams.count
+        if count < RING:
+            part: Any = slice(count - max(1, math.ceil(YOUNG_SHARE * count)), count)
+        else:
+            part = np.arange(count - RING, count) % RING
+        return streams.ring[self._k, part], streams.steps_s[part], streams.starts[part]
+
     def _close_excursion(self) -> None:
-        if self._open_peak > self.start:
-            self._peaks = np.append(self._peaks, self._open_peak)
-            self._peak_at_s = np.append(self._peak_at_s, self.learnt_s)
-        self._open_peak, self._open_s, self._calm_s = -math.inf, 0.0, 0.0
+        tail = self._tail
+        peaks = np.append(self._peaks, tail["open_peak"])
+        self._keep(peaks, np.append(self._peak_at_s, self._streams.learnt_s))
+        tail["open_peak"], tail["open_s"], tail["calm_s"] = -math.inf, 0.0, 0.0
         if self._peaks.size > MOST_PEAKS:
-            self.start = float(np.quantile(self._peaks, 0.1))
-            self._keep(self._peaks > self.start)
+            tail["start"] = np.quantile(self._peaks, 0.1)
+            high = self._peaks > self.start
+            self._keep(self._peaks[high], self._peak_at_s[high])
             self._fit()
 
     def _age(self) -> None:
-        oldest_s = self.learnt_s - HORIZON_S
+        oldest_s = self._streams.learnt_s - HORIZON_S
         if oldest_s > self._counted_from_s:
             self._counted_from_s = oldest_s
-            self._keep(self._peak_at_s >= oldest_s)
+            young = self._peak_at_s >= oldest_s
+            self._keep(self._peaks[young], self._peak_at_s[young])
             if self._peaks.size < FEWEST_PEAKS:
                 self._begin_from_ring()
 
-    def _keep(self, kept: Mask) -> None:
-        self._peaks, self._peak_at_s = self._peaks[kept], self._peak_at_s[kept]
+    def _keep(self, peaks: State, at_s: State) -> None:
+        self._peaks, self._peak_at_s = peaks, at_s
+        self._tail["peaks"] = peaks.size
 
     def _fit(self) -> None:
-        prior = self.prior
-        ordered = np.sort(self._values[: min(self._count, RING)])
-        above = ordered.size - int(np.searchsorted(ordered, self.start, side="right"))
-        shares = 1.0 - (max(1, above) / ordered.size) ** BODY
-        body = np.minimum(quantiles(ordered, shares), self.start)
-        self._body = [*body[:-1].tolist(), self.start]
-        self._usual = min(0.5 * float(ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]), self.start)
-        span_s = max(self.learnt_s - self._counted_from_s, 1.0)
-        self.start_rate = (self._peaks.size + 0.5) / span_s
-        self.shape, self.scale = fit_tail(self._peaks - self.start, prior.shape, prior.scale, prior.weight)
-        self._fitted_at_s = self.learnt_s
+        streams, tail, prior = self._streams, self._tail, self.prior
+        start = self.start
+        values = streams.ring[self._k, : min(streams.count, RING)]
+        above = int(np.count_nonzero(values > start))
+        shares = 1.0 - (max(1, above) / values.size) ** BODY
+        span_s = max(streams.learnt_s - self._counted_from_s, 1.0)
+        tail["start_rate"] = (self._peaks.size + 0.5) / span_s
+        tail["body"], tail["usual"], tail["shape"], tail["scale"] = fit_body_and_tail(
+            in_order_at(values, shares), shares, start, self._peaks, prior.shape, prior.scale, prior.weight
+        )
+        tail["body"][-1] = start
+        tail["fitted_at_s"] = streams.learnt_s
 
     def state(self) -> dict[str, State]:
         """Everything that the next value's judgement and learning rest on."""
-        recent = np.array(self._recent, dtype=np.float64).reshape(-1, 2)
-        scalars = [self._count, self.learnt_s, self._counted_from_s, self._fitted_at_s, self.start, self.shape]
-        scalars += [self.scale, self.start_rate, self._mean, self._mean_s, self._open_peak, self._open_s, self._calm_s]
+        streams, tail, k = self._streams, self._tail, self._k
+        scalars = [streams.count, streams.learnt_s, self._counted_from_s, tail["fitted_at_s"]]
+        scalars += [tail[name] for name in NUMBERS]
         return {
-            "ring": np.stack([self._values, self._steps_s, self._starts.astype(np.float64)]),
+            "ring": np.stack([streams.ring[k], streams.steps_s, streams.starts.astype(np.float64)]),
             "peaks": np.stack([self._peaks, self._peak_at_s]),
-            "recent": recent,
-            "body": np.append(self._body, self._usual),
+            "recent": streams.recent[:, [1 + k, 0]],
+            "body": np.append(tail["body"], tail["usual"]),
             "scalars": np.nan_to_num(np.array(scalars, dtype=np.float64), neginf=-1e300),
         }
 
     def restore(self, arrays: Mapping[str, State]) -> None:
+        """Go on from ``state``; the streams' common parts are those of the one that is restored last."""
+        streams, tail, k = self._streams, self._tail, self._k
         ring = take(arrays, "ring", np.zeros((3, RING)))
-        self._values, self._steps_s, self._starts = ring[0].copy(), ring[1].copy(), ring[2] > 0.0
-        self._peaks, self._peak_at_s = take(arrays, "peaks", np.zeros_like(arrays.get("peaks", np.zeros((2, 0)))))
+        streams.ring[k], streams.steps_s[:], streams.starts[:] = ring[0], ring[1], ring[2] > 0.0
+        self._keep(*take(arrays, "peaks", np.zeros_like(arrays.get("peaks", np.zeros((2, 0))))))
         recent = take(arrays, "recent", np.zeros_like(arrays.get("recent", np.zeros((0, 2)))))
-        self._recent = deque((float(value), float(step)) for value, step in recent)
-        self._recent_s = sum(step for _, step in self._recent)
+        streams.restore_recent(k, recent)
         body = take(arrays, "body", np.zeros(BODY.size + 1))
-        self._body, self._usual = body[:-1].tolist(), float(body[-1])
+        tail["body"], tail["usual"] = body[:-1], body[-1]
         scalars = [-math.inf if value <= -1e300 else float(value) for value in take(arrays, "scalars", np.zeros(13))]
-        self._count = int(scalars[0])
-        self.learnt_s, self._counted_from_s, self._fitted_at_s, self.start, self.shape = scalars[1:6]
-        self.scale, self.start_rate, self._mean, self._mean_s = scalars[6:10]
-        self._open_peak, self._open_s, self._calm_s = scalars[10:]
+        streams.count, streams.learnt_s = int(scalars[0]), scalars[1]
+        self._counted_from_s, tail["fitted_at_s"] = scalars[2:4]
+        for name, value in zip(NUMBERS, scalars[4:], strict=True):
+            tail[name] = value
+
+
+NUMBERS = ("start", "shape", "scale", "start_rate", "mean", "mean_s", "open_peak", "open_s", "calm_s")
+"""Of a TAIL, in the order of ``state()["scalars"]``."""
+
+
+def in_order_at(values: State, shares: State) -> State:
+    """The values, in order at least where their ``shares`` quantiles and their median lie."""
+    if values.size < FEW:
+        return np.sort(values)
+    last = values.size - 1
+    below = (shares * last).astype(np.int64)
+    return np.partition(values, np.concatenate([below, np.minimum(below + 1, last), [last // 2, (last + 1) // 2]]))
+
+
+def learn_in_step(spots: Sequence[Spot], streams: Streams, values: State, *, dt_s: float, starts: bool) -> None:
+    """Learn one value of each of the ``streams``, (K,), whose tails ``spots`` are, and do what is due then."""
+    ended, due = streams.learn(values, dt_s=dt_s, starts=starts)
+    if not ended and not due:
+        return
+    for k, spot in enumerate(spots):
+        if ended >> k & 1:
+            due |= spot.go_on() << k
+        if due >> k & 1:
+            spot.refit()
