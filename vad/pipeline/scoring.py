@@ -29,7 +29,9 @@ LATENCIES_KEPT = 4_096
 """Few enough to be sorted while others wait: a call that is not Python lets nobody in."""
 
 SAVE_EVERY_S = 60.0
-"""A killed engine loses at most this much of what it learnt."""
+SAVE_SHARE, SAVE_AFTER_S = 0.02, 900.0
+"""A killed engine loses at most a minute of what a camera has learnt, or a fiftieth of it where that is more, up to a
+quarter of an hour."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,13 @@ class Watch:
     opened: int = 0
     closed: int = 0
     judged_s: float = 0.0  # media seconds in which an event could be raised
+    saved_s: float = 0.0  # media seconds that it had learnt when that was saved last
+
+    @property
+    def is_worth_saving(self) -> bool:
+        """Has it learnt enough since, or begun anew?"""
+        learnt_s = self.judge.scorer.learnt_s
+        return learnt_s < self.saved_s or learnt_s - self.saved_s >= min(SAVE_SHARE * learnt_s, SAVE_AFTER_S)
 
 
 @dataclass(slots=True)
@@ -162,8 +171,9 @@ class ScoringWorker:
             return
         self._to_save = self._to_save or list(self.watches)
         camera = self._to_save.pop()
-        if camera in self.watches:
-            self.save(camera, self.watches[camera])
+        watch = self.watches.get(camera)
+        if watch is not None and watch.is_worth_saving:
+            self.save(camera, watch)
         self._next_save_s = now_s + SAVE_EVERY_S / len(self.watches)
 
     def save(self, camera: str, watch: Watch) -> None:
@@ -173,6 +183,7 @@ class ScoringWorker:
         try:
             path = calibration_path(self.calibration_dir, camera)
             watch.judge.scorer.save(path, weights_sha256=self.weights_sha256)
+            watch.saved_s = watch.judge.scorer.learnt_s
         except CalibrationError as exc:
             run = watch.last_score.frame.run
             log.error("calibration.not_saved", camera=camera, run=run, detail=str(exc))

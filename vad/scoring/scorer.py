@@ -95,6 +95,11 @@ class Scorer:
         return self._geometry
 
     @property
+    def learnt_s(self) -> float:
+        """Normal footage that it has learnt, media seconds."""
+        return self._normal_s if self._geometry is not None else 0.0
+
+    @property
     def stage(self) -> Stage:
         if self._settled:
             return Stage.CALIBRATED
