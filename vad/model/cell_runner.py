@@ -126,7 +126,8 @@ class CellRunner:
             which, i, j = np.nonzero(active)  # (R,) in the order of the rows
             blocks_flow = np.empty((len(which), 2, CELL_BLOCKS), np.float32)
             seen = np.empty((len(which), SEEN), np.float32)
-            features.look(batch.now[frames], batch.before[frames], motion.RULES, places.rows, blocks_flow, seen)
+            before = batch.before[frames]
+            features.look(batch.now[frames], batch.all, before, motion.RULES, places.rows, blocks_flow, seen)
             said = self._network(
                 places,
                 [held[column] for column in busy],
@@ -162,8 +163,8 @@ class _Batch:
         self._known = np.stack([camera.known for camera in cameras])
         self._noise = np.array([camera.noise for camera in cameras])
         self._lately = np.stack([camera.lately for camera in cameras])
-        self._pictures = np.empty((len(cameras) + count, height, width), np.float32)  # those before come first
-        self.now = self._pictures[len(cameras) :]
+        self.all = np.empty((len(cameras) + count, height, width), np.float32)  # those before come first
+        self.now = self.all[len(cameras) :]
         self.blocks = np.empty((count, 2 * rows, 2 * columns), np.float32)
         self.active = np.empty((count, rows, columns), np.bool_)
         survey(
@@ -179,13 +180,13 @@ class _Batch:
             self.active,
         )
         for column, camera in enumerate(cameras):
-            self._pictures[column] = self.now[column] if camera.before is None else camera.before
+            self.all[column] = self.now[column] if camera.before is None else camera.before
 
     @property
-    def before(self) -> Planes:
-        """(F, H, W) the picture before each; a run's first follows itself."""
+    def before(self) -> NDArray[np.int64]:
+        """(F,) which of ``all`` is the picture before each; a run's first follows itself."""
         earlier = [len(self._cameras) + start for start in self.starts[:-2]]
-        before: Planes = self._pictures[np.repeat([0, *earlier], self._layout.widths) + self.camera]
+        before: NDArray[np.int64] = np.repeat([0, *earlier], self._layout.widths) + self.camera
         return before
 
     def pictures(self, frame: NDArray[np.int64], i: NDArray[np.int64], j: NDArray[np.int64]) -> Planes:
