@@ -18,7 +18,7 @@ from torch.nn import functional
 from vad.model import cell_kernels
 from vad.model.compiling import Planes
 from vad.model.network import CELL_BLOCKS, FAINT, Network
-from vad.model.tables import Places
+from vad.model.tables import Places, Shares
 from vad.types import CELL_PX
 
 PIECE_ROWS = 512
@@ -26,20 +26,21 @@ PIECE_ROWS = 512
 
 
 class Held(NamedTuple):
-    """What was last said of each cell of one camera."""
+    """What was last said of each cell of one camera, ``Tables`` side by side."""
 
-    cells: Tensor  # (n, values) side by side: the tables of ``CellNetwork``
-    wide: Tensor  # (m, 2 features), places at stride 16
+    cells: Planes  # (n, values)
+    wide: Planes  # (m, 2 features), places at stride 16
 
 
 class Said(NamedTuple):
-    """What the network says of R cells, and what the C cameras hold afterwards."""
+    """What the network says of R cells, and the tables to be kept of it."""
 
     flow: Planes  # (R, 2) px a frame
     surprise: Planes  # (R,)
-    activity: Tensor  # (F, n, 1) of every cell, newest value
-    hidden: Tensor  # (F, n, hidden) likewise
-    held: list[Held]
+    hidden: Planes  # (R, hidden)
+    activity: Planes  # (R, 1)
+    tables: tuple[Planes, ...]
+    tables_wide: tuple[Planes, ...]
 
 
 class CellNetwork:
@@ -59,69 +60,83 @@ class CellNetwork:
         self._mix = _Layer(network.mix.weight, network.mix.bias)
         self._head = _Layer(network.head.weight, network.head.bias)
 
+    @property
+    def hidden_at(self) -> int:
+        """Where the state begins in what is held of a cell; the activity is the last value."""
+        return sum(self._widths[:3])
+
+    @property
+    def nothing_said(self) -> Said:
+        """Of no cell."""
+        none = [np.empty((0, width), np.float32) for width in (2, self.hidden, 1)]
+        return Said(none[0], np.empty(0, np.float32), none[1], none[2], (), ())
+
     def nothing_held(self, cells: int, places: int) -> Held:
         """Of a run that begins."""
-        return Held(torch.zeros(cells, sum(self._widths)), torch.zeros(places, 2 * self._features))
-
-    def said_before(self, held: Held) -> tuple[Tensor, Tensor]:
-        """Activity (n, 1) and hidden state (n, hidden) as they are held."""
-        *_, hidden, _, _, _, activity = torch.split(held.cells, self._widths, dim=1)
-        return activity, hidden
+        held_wide = np.zeros((places, 2 * self._features), np.float32)
+        return Held(np.zeros((cells, sum(self._widths)), np.float32), held_wide)
 
     def __call__(
         self, places: Places, held: Sequence[Held], seen: Tensor, pictures: Planes, flow: Planes, steps: Sequence[int]
     ) -> Said:
-        """``seen`` (R, SEEN), ``pictures`` (R, 64) and ``flow`` (R, 2, 4) of the cells looked at, as ``features.look``
-        gives them; ``steps`` the first row of each time step, and R."""
-        before = torch.split(torch.cat([h.cells for h in held]), self._widths, dim=1)
-        tables = [_table(part, len(seen)) for part in before]
-        near, coarse8, coarse, hidden, cell, prediction, spread, activity = tables
-        first = len(near) - len(seen)
-        at = Index(*(torch.from_numpy(index) for index in places))
-        functional.relu_(torch.addmm(self._near.bias, seen, self._near.weight, out=near[first:]))
-        self._mix8.convolve(near, at.near, out=coarse8[first:])
-        wide = self._widen(coarse8, at, torch.cat([h.wide for h in held]))
-        torch.add(coarse8[first:], wide[1].index_select(0, at.parent), out=coarse[first:])
-        drive = self._drive.convolve(coarse, at.near, out=torch.empty(len(seen), 4 * self.hidden), rectified=False)
+        """``seen`` (R, SEEN) and ``flow`` (R, 2, 4) of the cells looked at, as ``features.look`` gives them; their
+        ``pictures`` (F, H, W); ``steps`` the first row of each time step, and R. ``held`` is only read."""
+        tables = Tables(*_tables(self._widths, places.held, len(seen), [one.cells for one in held]))
+        first, around = len(tables.near) - len(seen), _Around(*(torch.from_numpy(rows) for rows in places.around))
+        near, coarse8, coarse, hidden = (table[first:] for table in tables[:4])
+        functional.relu_(torch.addmm(self._near.bias, seen, self._near.weight, out=near))
+        self._mix8.convolve(tables.near, around.near, out=coarse8)
+        wide = _tables([self._features] * 2, places.held_wide, len(around.under), [one.wide for one in held])
+        self._widen(tables.coarse8, around, *wide)
+        torch.add(coarse8, wide[1].index_select(0, around.parent), out=coarse)
+        drive = torch.empty(len(seen), 4 * self.hidden)
+        self._drive.convolve(tables.coarse, around.near, out=drive, rectified=False)
         for begin, end in pairwise(steps):
             if begin < end:
-                self._step(drive[begin:end], at.past[begin:end], hidden, cell, first + begin)
-        known = torch.cat((near[first:], coarse[first:], hidden[first:]), dim=1)
+                self._step(drive[begin:end], around.past[begin:end], tables, first + begin)
+        known = torch.cat((near, coarse, hidden), dim=1)
         mixed = functional.relu_(torch.addmm(self._mix.bias, known, self._mix.weight))
-        heads = torch.addmm(self._head.bias, mixed, self._head.weight)
+        heads = torch.addmm(self._head.bias, mixed, self._head.weight).numpy()
         mean_flow, surprise = np.empty((len(seen), 2), np.float32), np.empty(len(seen), np.float32)
-        told = prediction.numpy(), spread.numpy(), activity.numpy()
-        cell_kernels.say(heads.numpy(), pictures, places.past, first, flow, FAINT, *told, mean_flow, surprise)
-        held_now = _held(tables, wide, at)
-        return Said(mean_flow, surprise, _newest(activity, at.seen), _newest(hidden, at.seen), held_now)
+        kept, kept_wide = (tuple(table.numpy() for table in some) for some in (tables, wide))
+        past = places.around.past
+        cell_kernels.say(heads, pictures, places.where, past, first, flow, FAINT, *kept[5:], mean_flow, surprise)
+        return Said(mean_flow, surprise, hidden.numpy(), kept[-1][first:], kept, kept_wide)
 
-    def _widen(self, coarse8: Tensor, at: Index, held: Tensor) -> tuple[Tensor, Tensor]:
-        """The two tables at stride 16."""
-        down, wide = (_table(part, len(at.under)) for part in torch.split(held, self._features, dim=1))
-        first = len(down) - len(at.under)
-        self._down16.convolve(coarse8, at.under, out=down[first:])
-        self._mix16.convolve(down, at.wide, out=wide[first:])
-        return down, wide
+    def _widen(self, coarse8: Tensor, around: _Around, down: Tensor, wide: Tensor) -> None:
+        """Fill the two tables at stride 16."""
+        first = len(down) - len(around.under)
+        self._down16.convolve(coarse8, around.under, out=down[first:])
+        self._mix16.convolve(down, around.wide, out=wide[first:])
 
-    def _step(self, drive: Tensor, past: Tensor, hidden: Tensor, cell: Tensor, first: int) -> None:
-        """``Network.step`` for the rows of one time step, from ``first`` on in the tables ``hidden`` and ``cell``."""
-        around = hidden.index_select(0, past.reshape(-1)).view(len(past), -1)
-        gates = drive.addmm_(around, self._recurrent.weight)
-        cell_kernels.step(gates.numpy(), past.numpy(), first, hidden.numpy(), cell.numpy())
+    def _step(self, drive: Tensor, past: Tensor, tables: Tables, first: int) -> None:
+        """``Network.step`` for the rows of one time step, from ``first`` on in the tables."""
+        values = tables.hidden.index_select(0, past.reshape(-1)).view(len(past), -1)
+        gates = drive.addmm_(values, self._recurrent.weight)
+        cell_kernels.step(gates.numpy(), past.numpy(), first, tables.hidden.numpy(), tables.cell.numpy())
 
 
-class Index(NamedTuple):
-    """``Places`` as tensors."""
+class Tables(NamedTuple):
+    """Of cells; a row each."""
 
-    rows: Tensor
+    near: Tensor
+    coarse8: Tensor
+    coarse: Tensor
+    hidden: Tensor
+    cell: Tensor
+    prediction: Tensor
+    spread: Tensor
+    activity: Tensor
+
+
+class _Around(NamedTuple):
+    """``tables.Around`` as tensors."""
+
     past: Tensor
     near: Tensor
     parent: Tensor
     under: Tensor
     wide: Tensor
-    seen: Tensor
-    last: Tensor
-    last_wide: Tensor
 
 
 class _Layer:
@@ -141,22 +156,19 @@ class _Layer:
         return functional.relu_(out) if rectified else out
 
 
-def _table(held: Tensor, rows: int) -> Tensor:
-    """Row 0 is what lies beyond the picture, then what is held, then ``rows`` to be filled."""
-    table = held.new_empty(1 + len(held) + rows, held.shape[1])
-    table[0] = 0.0
-    table[1 : 1 + len(held)] = held
-    return table
+def _tables(widths: Sequence[int], shares: Shares, rows: int, held: Sequence[Planes]) -> list[Tensor]:
+    """Row 0 is what lies beyond the picture, then what is needed of ``held``, then ``rows`` to be filled."""
+    tables = [torch.empty(1 + len(shares.row) + rows, width) for width in widths]
+    arrays = tuple(table.numpy() for table in tables)
+    for table in arrays:
+        table[0] = 0.0
+    for c, values in enumerate(held):
+        cell_kernels.fetch(values, c, *shares, arrays)
+    return tables
 
 
-def _newest(table: Tensor, seen: Tensor) -> Tensor:
-    """(F, n, values)."""
-    return table.index_select(0, seen.view(-1)).view(*seen.shape, -1)
-
-
-def _held(tables: list[Tensor], wide: tuple[Tensor, Tensor], at: Index) -> list[Held]:
-    last, last_wide = at.last.view(-1), at.last_wide.view(-1)
-    cells = torch.cat([table.index_select(0, last) for table in tables], dim=1).view(*at.last.shape, -1)
-    places = torch.cat([table.index_select(0, last_wide) for table in wide], dim=1).view(*at.last_wide.shape, -1)
-    # Clones: a slice would keep all cameras' alive for as long as the slowest camera's.
-    return [Held(c.clone(), w.clone()) for c, w in zip(cells, places, strict=True)]
+def keep(said: Said, places: Places, held: Sequence[Held]) -> None:
+    """Change what the cameras hold to what was said of them last."""
+    for c, one in enumerate(held):
+        cell_kernels.keep(one.cells, c, *places.last, said.tables)
+        cell_kernels.keep(one.wide, c, *places.last_wide, said.tables_wide)

@@ -15,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from vad.model import features, motion
-from vad.model.cell_kernels import warm_cells
-from vad.model.cell_network import CellNetwork, Held
+from vad.model.cell_kernels import tell, warm_cells
+from vad.model.cell_network import CellNetwork, Held, Said, keep
 from vad.model.compiling import Planes
 from vad.model.layout import Layout, Rows, cell_maps, layouts
 from vad.model.network import CELL_BLOCKS, SEEN
 from vad.model.still import STILLNESS, Stillness, survey
-from vad.model.tables import find_places
+from vad.model.tables import Places, find_places
 from vad.model.weights import Weights
-from vad.types import CELL_PX, CellMap, Clip, Geometry
+from vad.types import BLOCK_PX, CELL_PX, CellMap, Clip, Geometry
 
 REFRESH_S = 3.0
 """Media time after which every cell is looked at, changed or not."""
@@ -32,17 +32,17 @@ SETTLING = 8
 """Frames at a run's beginning in which every cell is looked at."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Camera:
-    """What the next frame of a run needs."""
+    """What the next frame of a run needs. Belongs to the call that advances it, and to nobody if that call fails."""
 
     run: int
     geometry: Geometry
     pts_s: float
     whole_s: float  # media time when every cell was last looked at
-    before: Planes | None  # (H, W) the last picture; None at a run's beginning
+    luma: NDArray[np.uint8]  # (H, W) the last picture; at a run's beginning its first
     known: Planes  # (H, W) each cell as it was last looked at
-    noise: float
+    noise: NDArray[np.float64]  # (1,)
     lately: NDArray[np.uint8]  # (gh, gw)
     held: Held
 
@@ -82,69 +82,72 @@ class CellRunner:
         self._cameras.pop(camera, None)
 
     def _run_group(self, layout: Layout) -> dict[str, list[CellMap]]:
-        cameras = [self._continue(clip) for clip in layout.clips]
+        cameras = [self._take(clip) for clip in layout.clips]
         batch = _Batch(layout, cameras, still=self._still, skip_still=self._skip_still)
+        places = find_places(batch.active, batch.camera, len(cameras))
         self.cells_seen += batch.active.size
-        self.cells_looked_at += int(batch.active.sum())
-        held = [camera.held for camera in cameras]
-        rows = self._look(batch, held)
-        for column, clip in enumerate(layout.clips):
-            self._cameras[clip.camera] = batch.camera_after(column, held[column])
-        return cell_maps(layout, rows, [camera.pts_s for camera in cameras])
+        self.cells_looked_at += len(places.where)
+        maps = cell_maps(layout, self._look(batch, places), [camera.pts_s for camera in cameras])
+        batch.advance()
+        self._cameras.update({clip.camera: camera for clip, camera in zip(layout.clips, cameras, strict=True)})
+        return maps
 
-    def _continue(self, clip: Clip) -> _Camera:
-        """The camera's state, or that of a run's beginning."""
-        camera = self._cameras.get(clip.camera)
+    def _take(self, clip: Clip) -> _Camera:
+        """The camera's state, or that of a run's beginning. It is put back once all of it has been advanced."""
+        camera = self._cameras.pop(clip.camera, None)
         if camera is not None and camera.run == clip.run and camera.geometry == clip.geometry:
             return camera
         rows, columns = clip.geometry.cells
+        first = clip.frames[0]
         return _Camera(
             run=clip.run,
             geometry=clip.geometry,
-            pts_s=clip.frames[0].pts_s,
-            whole_s=clip.frames[0].pts_s,
-            before=None,
-            known=np.zeros((clip.geometry.height, clip.geometry.width), np.float32),
-            noise=-1.0,
+            pts_s=first.pts_s,
+            whole_s=first.pts_s,
+            luma=first.luma,
+            known=np.empty((clip.geometry.height, clip.geometry.width), np.float32),
+            noise=np.full(1, -1.0),
             lately=np.full((rows, columns), SETTLING, np.uint8),
             held=self._network.nothing_held(rows * columns, -(-rows // 2) * -(-columns // 2)),
         )
 
-    def _look(self, batch: _Batch, held: list[Held]) -> Rows:
-        """Have the network look at the active cells and change ``held``; the other cells' values are those held."""
-        count, rows, columns = batch.active.shape
-        flow = np.zeros((count, 2, rows, columns), np.float32)
-        surprise = np.ones((count, rows, columns), np.float32)
-        activity = np.empty((count, rows * columns, 1), np.float32)
-        hidden = np.empty((count, rows * columns, self._network.hidden), np.float32)
-        is_busy = np.zeros(len(held), np.bool_)
-        is_busy[batch.camera[batch.active.any(axis=(1, 2))]] = True
-        busy, frames = np.flatnonzero(is_busy), np.flatnonzero(is_busy[batch.camera])
-        if len(busy):
-            active = batch.active[frames]
-            places = find_places(active, np.searchsorted(busy, batch.camera[frames]), len(busy))
-            which, i, j = np.nonzero(active)  # (R,) in the order of the rows
-            blocks_flow = np.empty((len(which), 2, CELL_BLOCKS), np.float32)
-            seen = np.empty((len(which), SEEN), np.float32)
-            before = batch.before[frames]
-            features.look(batch.now[frames], batch.all, before, motion.RULES, places.rows, blocks_flow, seen)
-            said = self._network(
-                places,
-                [held[column] for column in busy],
-                torch.from_numpy(seen),
-                batch.pictures(frames[which], i, j),
-                blocks_flow,
-                steps=np.searchsorted(which, np.searchsorted(frames, batch.starts)).tolist(),
+    def _look(self, batch: _Batch, places: Places) -> Rows:
+        """Have the network look at the active cells and keep what it says; the other cells' values are those held."""
+        count, gh, gw = batch.active.shape
+        held = [camera.held for camera in batch.cameras]
+        said = self._say(batch, places, held) if len(places.where) else self._network.nothing_said
+        rows = Rows(
+            np.empty((count, 2, gh, gw), np.float32),
+            np.empty((count, gh, gw), np.float32),
+            np.empty((count, gh, gw), np.float32),
+            np.empty((count, self._network.hidden, gh, gw), np.float32),
+            batch.blocks,
+        )
+        for one, frames in zip(held, batch.frames, strict=True):
+            tell(
+                one.cells,
+                self._network.hidden_at,
+                frames,
+                places.rows,
+                said.flow,
+                said.surprise,
+                said.hidden,
+                said.activity,
+                rows.flow,
+                rows.surprise,
+                rows.latent,
+                rows.activity,
             )
-            flow[frames[which], :, i, j] = said.flow
-            surprise[frames[which], i, j] = said.surprise
-            activity[frames], hidden[frames] = said.activity.numpy(), said.hidden.numpy()
-            for column, kept in zip(busy, said.held, strict=True):
-                held[column] = kept
-        for f in np.flatnonzero(~is_busy[batch.camera]):
-            activity[f], hidden[f] = (part.numpy() for part in self._network.said_before(held[batch.camera[f]]))
-        latent = np.moveaxis(hidden, 2, 1).reshape(count, -1, rows, columns)
-        return Rows(flow, activity.reshape(surprise.shape), surprise, latent, batch.blocks)
+        if len(places.where):
+            keep(said, places, held)
+        return rows
+
+    def _say(self, batch: _Batch, places: Places, held: list[Held]) -> Said:
+        flow = np.empty((len(places.where), 2, CELL_BLOCKS), np.float32)
+        seen = np.empty((len(places.where), SEEN), np.float32)
+        features.look(batch.now, batch.pictures, batch.before, motion.RULES, places.rows, flow, seen)
+        steps = places.begins[batch.starts].tolist()
+        return self._network(places, held, torch.from_numpy(seen), batch.now, flow, steps)
 
 
 class _Batch:
@@ -152,79 +155,62 @@ class _Batch:
 
     def __init__(self, layout: Layout, cameras: list[_Camera], *, still: Stillness, skip_still: bool) -> None:
         self._layout = layout
-        self._cameras = cameras
-        frames = [clip.frames[t] for t, width in enumerate(layout.widths) for clip in layout.clips[:width]]
-        luma = np.stack([frame.luma for frame in frames])  # (F, H, W) uint8
-        count, height, width = luma.shape
-        rows, columns = height // CELL_PX, width // CELL_PX
+        self.cameras = cameras
+        first, count = len(cameras), layout.starts[-1] + layout.widths[-1]
         self.starts = [*layout.starts, count]  # row of each time step's first frame, and their count
-        self.camera = np.concatenate([np.arange(width) for width in layout.widths])  # (F,)
-        self.whole = self._when_whole([frame.pts_s for frame in frames], skip_still=skip_still)
-        self._known = np.stack([camera.known for camera in cameras])
-        self._noise = np.array([camera.noise for camera in cameras])
-        self._lately = np.stack([camera.lately for camera in cameras])
-        self.all = np.empty((len(cameras) + count, height, width), np.float32)  # those before come first
-        self.now = self.all[len(cameras) :]
-        self.blocks = np.empty((count, 2 * rows, 2 * columns), np.float32)
-        self.active = np.empty((count, rows, columns), np.bool_)
-        survey(
-            luma,
-            self.camera,
-            self.whole,
-            still,
-            self._known,
-            self._noise,
-            self._lately,
-            self.now,
-            self.blocks,
-            self.active,
-        )
-        for column, camera in enumerate(cameras):
-            self.all[column] = self.now[column] if camera.before is None else camera.before
+        self.frames = [
+            np.array([start + column for start in layout.starts[: len(clip.frames)]])
+            for column, clip in enumerate(layout.clips)
+        ]  # (T,) the rows of each clip's frames
+        self.camera, self.before = np.empty(count, np.int64), np.empty(count, np.int64)  # (F,)
+        height, width = layout.clips[0].geometry.height, layout.clips[0].geometry.width
+        self._luma = np.empty((first + count, height, width), np.uint8)  # the pictures before come first
+        self.pictures = np.empty(self._luma.shape, np.float32)
+        blocks = np.empty((first + count, height // BLOCK_PX, width // BLOCK_PX), np.float32)
+        active = np.empty((first + count, height // CELL_PX, width // CELL_PX), np.bool_)
+        self.now, self.blocks, self.active = self.pictures[first:], blocks[first:], active[first:]
+        for column, (clip, camera, frames) in enumerate(zip(layout.clips, cameras, self.frames, strict=True)):
+            self._luma[column] = camera.luma
+            for frame, row in zip(clip.frames, frames.tolist(), strict=True):
+                self._luma[first + row] = frame.luma
+            self.camera[frames] = column
+            self.before[frames] = [column, *(first + frames[:-1])]
+            whole = _when_whole(camera, clip, skip_still=skip_still)
+            survey(
+                self._luma,
+                column,
+                first + frames,
+                whole,
+                still,
+                camera.known,
+                camera.noise,
+                camera.lately,
+                self.pictures,
+                blocks,
+                active,
+            )
 
-    @property
-    def before(self) -> NDArray[np.int64]:
-        """(F,) which of ``all`` is the picture before each; a run's first follows itself."""
-        earlier = [len(self._cameras) + start for start in self.starts[:-2]]
-        before: NDArray[np.int64] = np.repeat([0, *earlier], self._layout.widths) + self.camera
-        return before
+    def advance(self) -> None:
+        """What is left to be changed in the cameras' states."""
+        first = len(self.cameras)
+        for camera, clip, frames in zip(self.cameras, self._layout.clips, self.frames, strict=True):
+            camera.pts_s = clip.frames[-1].pts_s
+            camera.luma = self._luma[first + frames[-1]].copy()
 
-    def pictures(self, frame: NDArray[np.int64], i: NDArray[np.int64], j: NDArray[np.int64]) -> Planes:
-        """(R, 64) the pixels of cells, row by row."""
-        count, height, width = self.now.shape
-        cells = self.now.reshape(count, height // CELL_PX, CELL_PX, width // CELL_PX, CELL_PX)
-        return np.ascontiguousarray(cells[frame, i, :, j]).reshape(-1, CELL_PX**2)
 
-    def camera_after(self, column: int, held: Held) -> _Camera:
-        """The state of a camera after its clip."""
-        clip = self._layout.clips[column]
-        row = self._layout.starts[len(clip.frames) - 1] + column
-        return _Camera(
-            run=clip.run,
-            geometry=clip.geometry,
-            pts_s=clip.frames[-1].pts_s,
-            whole_s=self._whole_s[column],
-            before=self.now[row].copy(),
-            known=self._known[column].copy(),
-            noise=float(self._noise[column]),
-            lately=self._lately[column].copy(),
-            held=held,
-        )
-
-    def _when_whole(self, pts_s: list[float], *, skip_still: bool) -> NDArray[np.bool_]:
-        """(F,) where every cell is looked at."""
-        self._whole_s = [camera.whole_s for camera in self._cameras]
-        whole = np.full(len(pts_s), not skip_still)
-        for f, (column, at_s) in enumerate(zip(self.camera, pts_s, strict=True)):
-            if at_s - self._whole_s[column] >= REFRESH_S:
-                whole[f], self._whole_s[column] = True, at_s
-        return whole
+def _when_whole(camera: _Camera, clip: Clip, *, skip_still: bool) -> NDArray[np.bool_]:
+    """(T,) where every cell is looked at; changes ``whole_s``."""
+    whole = np.full(len(clip.frames), not skip_still)
+    for t, frame in enumerate(clip.frames):
+        if frame.pts_s - camera.whole_s >= REFRESH_S:
+            whole[t], camera.whole_s = True, frame.pts_s
+    return whole
 
 
 def _warm(still: Stillness) -> None:
     """Compile or load the loops."""
     luma, one = np.zeros((1, 16, 16), np.uint8), np.zeros(1, np.int64)
-    known, now, blocks = (np.zeros((1, side, side), np.float32) for side in (16, 16, 4))
-    lately, active = np.zeros((1, 2, 2), np.uint8), np.ones((1, 2, 2), np.bool_)
-    survey(luma, one, np.zeros(1, np.bool_), still, known, np.zeros(1), lately, now, blocks, active)
+    now, blocks = np.zeros((1, 16, 16), np.float32), np.zeros((1, 4, 4), np.float32)
+    lately, active = np.zeros((2, 2), np.uint8), np.ones((1, 2, 2), np.bool_)
+    survey(luma, 0, one, np.zeros(1, np.bool_), still, now[0].copy(), np.zeros(1), lately, now, blocks, active)
     find_places(active, one, 1)
