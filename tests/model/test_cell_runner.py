@@ -182,7 +182,7 @@ def test_cameras_that_come_go_begin_anew_or_change_size_get_what_they_would_get_
             assert_same(alone[clip.camera]([clip])[0], maps, tolerance=1e-5)
 
 
-@pytest.mark.parametrize("fails", ["find_places", "tell", "keep", "cell_maps"])
+@pytest.mark.parametrize("fails", ["find_places", "tell", "CellNetwork.keep", "cell_maps"])
 def test_a_camera_whose_call_failed_begins_afresh(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of its state may have been advanced by then."""
 

@@ -86,7 +86,7 @@ def test_what_is_said_of_a_cell_does_not_depend_on_which_others_are_asked_for(as
     said = []
     for rows in (every, some):
         flow, seen = np.empty((rows.max() + 1, 2, 4), np.float32), np.empty((rows.max() + 1, network.SEEN), np.float32)
-        features.look(now, before, np.arange(3), motion.RULES, rows, flow, seen)
+        features.look(now, before, motion.RULES, rows, flow, seen)
         said.append((flow, seen))
     for whole, alone in zip(*said, strict=True):
         np.testing.assert_allclose(alone, whole[every[1][cells]], rtol=1e-4, atol=1e-5)

@@ -6,51 +6,64 @@ it of this frame or held from before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from vad.model import cell_kernels
+from vad.model.cell_kernels import fetch, keep, say, warm_cells
+from vad.model.cell_layers import PANEL, Index, add_wide, panels_of, product, recur, warm_layers
 from vad.model.compiling import Planes
-from vad.model.network import CELL_BLOCKS, FAINT, Network
-from vad.model.tables import Places, Shares
+from vad.model.network import CELL_BLOCKS, FAINT, Architecture, Network
+from vad.model.room import Room
+from vad.model.tables import Places, Rows
 from vad.types import CELL_PX
-
-PIECE_ROWS = 512
-"""Rows that go through a convolution together: their neighbourhoods stay in the cache."""
 
 
 class Held(NamedTuple):
-    """What was last said of each cell of one camera, ``Tables`` side by side."""
+    """What was last said of each cell of one camera, in ``Columns``."""
 
     cells: Planes  # (n, values)
     wide: Planes  # (m, 2 features), places at stride 16
 
 
 class Said(NamedTuple):
-    """What the network says of R cells, and the tables to be kept of it."""
+    """What the network says of R cells, valid until it is asked again."""
 
     flow: Planes  # (R, 2) px a frame
     surprise: Planes  # (R,)
-    hidden: Planes  # (R, hidden)
-    activity: Planes  # (R, 1)
-    tables: tuple[Planes, ...]
-    tables_wide: tuple[Planes, ...]
+    cells: Planes  # (R, values), in ``Columns``
+    table: Planes  # that the last R rows are of
+    wide: Planes  # likewise at stride 16
+
+
+class Columns(NamedTuple):
+    """Where the values of a cell begin in its row of a table; those that the heads read come first, side by side."""
+
+    near: int
+    coarse: int
+    hidden: int
+    coarse8: int
+    cell: int
+    prediction: int  # spread and activity follow: the activity is the last value
+    total: int
+
+    @staticmethod
+    def of(arch: Architecture) -> Columns:
+        told = CELL_PX**2 + CELL_BLOCKS + 1
+        widths = (arch.look, arch.features, arch.hidden, arch.features, arch.hidden, told)
+        return Columns(*(sum(widths[:k]) for k in range(len(widths) + 1)))
 
 
 class CellNetwork:
     """``Network`` in inference, for pictures of any size. Same numbers, but for the order of sums."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, room: Room) -> None:
         arch = network.architecture
         self.hidden = arch.hidden
+        self.columns = Columns.of(arch)
         self._features = arch.features
-        self._widths = [arch.look, arch.features, arch.features, arch.hidden, arch.hidden, CELL_PX**2, CELL_BLOCKS, 1]
+        self._room = room
         self._near = _Layer(network.near.weight, network.near.bias)
         self._mix8 = _Layer(network.mix8.weight, network.mix8.bias)
         self._down16 = _Layer(network.down16.weight, network.down16.bias)
@@ -59,116 +72,77 @@ class CellNetwork:
         self._recurrent = _Layer(network.gates.weight[:, arch.features :], None)
         self._mix = _Layer(network.mix.weight, network.mix.bias)
         self._head = _Layer(network.head.weight, network.head.bias)
+        warm_layers()
+        warm_cells()
 
-    @property
-    def hidden_at(self) -> int:
-        """Where the state begins in what is held of a cell; the activity is the last value."""
-        return sum(self._widths[:3])
+    def nothing_held(self, cells: int, places: int) -> Held:
+        """Of a run that begins."""
+        wide = np.zeros((places, 2 * self._features), np.float32)
+        return Held(np.zeros((cells, self.columns.total), np.float32), wide)
 
     @property
     def nothing_said(self) -> Said:
         """Of no cell."""
-        none = [np.empty((0, width), np.float32) for width in (2, self.hidden, 1)]
-        return Said(none[0], np.empty(0, np.float32), none[1], none[2], (), ())
+        none = np.empty((0, self.columns.total), np.float32)
+        return Said(np.empty((0, 2), np.float32), np.empty(0, np.float32), none, none, none)
 
-    def nothing_held(self, cells: int, places: int) -> Held:
-        """Of a run that begins."""
-        held_wide = np.zeros((places, 2 * self._features), np.float32)
-        return Held(np.zeros((cells, sum(self._widths)), np.float32), held_wide)
-
-    def __call__(
-        self, places: Places, held: Sequence[Held], seen: Tensor, pictures: Planes, flow: Planes, steps: Sequence[int]
-    ) -> Said:
+    def __call__(self, places: Places, held: Held, seen: Planes, pictures: Planes, flow: Planes) -> Said:
         """``seen`` (R, SEEN) and ``flow`` (R, 2, 4) of the cells looked at, as ``features.look`` gives them; their
-        ``pictures`` (F, H, W); ``steps`` the first row of each time step, and R. ``held`` is only read."""
-        tables = Tables(*_tables(self._widths, places.held, len(seen), [one.cells for one in held]))
-        first, around = len(tables.near) - len(seen), _Around(*(torch.from_numpy(rows) for rows in places.around))
-        near, coarse8, coarse, hidden = (table[first:] for table in tables[:4])
-        functional.relu_(torch.addmm(self._near.bias, seen, self._near.weight, out=near))
-        self._mix8.convolve(tables.near, around.near, out=coarse8)
-        wide = _tables([self._features] * 2, places.held_wide, len(around.under), [one.wide for one in held])
-        self._widen(tables.coarse8, around, *wide)
-        torch.add(coarse8, wide[1].index_select(0, around.parent), out=coarse)
-        drive = torch.empty(len(seen), 4 * self.hidden)
-        self._drive.convolve(tables.coarse, around.near, out=drive, rectified=False)
-        for begin, end in pairwise(steps):
-            if begin < end:
-                self._step(drive[begin:end], around.past[begin:end], tables, first + begin)
-        known = torch.cat((near, coarse, hidden), dim=1)
-        mixed = functional.relu_(torch.addmm(self._mix.bias, known, self._mix.weight))
-        heads = torch.addmm(self._head.bias, mixed, self._head.weight).numpy()
-        mean_flow, surprise = np.empty((len(seen), 2), np.float32), np.empty(len(seen), np.float32)
-        kept, kept_wide = (tuple(table.numpy() for table in some) for some in (tables, wide))
-        past = places.around.past
-        cell_kernels.say(heads, pictures, places.where, past, first, flow, FAINT, *kept[5:], mean_flow, surprise)
-        return Said(mean_flow, surprise, hidden.numpy(), kept[-1][first:], kept, kept_wide)
+        ``pictures`` (T, H, W). ``held`` is only read."""
+        at, around, rows = self.columns, places.around, len(seen)
+        table = self._table("table", places.held, rows, held.cells)
+        first = len(table) - rows
+        alone = np.arange(len(table), dtype=np.int32)[:, None]
+        self._near(seen, 0, alone[:rows], table, first, at.near)
+        self._mix8(table, at.near, around.near, table, first, at.coarse8)
+        wide = self._widen(places, held.wide, table)
+        add_wide(table, at.coarse8, wide, self._features, around.parent, first, at.coarse, self._features)
+        drive = self._room("drive", rows, 4 * self.hidden)
+        self._drive(table, at.coarse, around.near, drive, 0, 0, rectified=False)
+        gates = self._recurrent
+        recur(drive, places.begins, around.past, gates.panels, gates.bias, table, first, at.hidden, at.cell)
+        mixed, heads = self._room("mixed", rows, self._mix.width), self._room("heads", rows, self._head.width)
+        self._mix(table, at.near, alone[first:], mixed, 0, 0)
+        self._head(mixed, 0, alone[:rows], heads, 0, 0, rectified=False)
+        mean_flow, surprise = np.empty((rows, 2), np.float32), np.empty(rows, np.float32)
+        told = table, at.prediction, mean_flow, surprise
+        say(heads, pictures, places.where, around.past, first, flow, FAINT, *told)
+        return Said(mean_flow, surprise, table[first:], table, wide)
 
-    def _widen(self, coarse8: Tensor, around: _Around, down: Tensor, wide: Tensor) -> None:
-        """Fill the two tables at stride 16."""
-        first = len(down) - len(around.under)
-        self._down16.convolve(coarse8, around.under, out=down[first:])
-        self._mix16.convolve(down, around.wide, out=wide[first:])
+    def _widen(self, places: Places, held: Planes, table: Planes) -> Planes:
+        """The table at stride 16: what was looked at coarsely, then with its neighbours."""
+        under, around = places.around.under, places.around.wide
+        wide = self._table("wide", places.held_wide, len(under), held)
+        first = len(wide) - len(under)
+        self._down16(table, self.columns.coarse8, under, wide, first, 0)
+        self._mix16(wide, 0, around, wide, first, self._features)
+        return wide
 
-    def _step(self, drive: Tensor, past: Tensor, tables: Tables, first: int) -> None:
-        """``Network.step`` for the rows of one time step, from ``first`` on in the tables."""
-        values = tables.hidden.index_select(0, past.reshape(-1)).view(len(past), -1)
-        gates = drive.addmm_(values, self._recurrent.weight)
-        cell_kernels.step(gates.numpy(), past.numpy(), first, tables.hidden.numpy(), tables.cell.numpy())
+    def _table(self, name: str, needed: Rows, rows: int, held: Planes) -> Planes:
+        """Row 0 is what lies beyond the picture, then what is ``needed`` of ``held``, then ``rows`` to be filled."""
+        table = self._room(name, 1 + len(needed.row) + rows, held.shape[1])
+        table[0] = 0.0
+        fetch(held, *needed, table)
+        return table
 
-
-class Tables(NamedTuple):
-    """Of cells; a row each."""
-
-    near: Tensor
-    coarse8: Tensor
-    coarse: Tensor
-    hidden: Tensor
-    cell: Tensor
-    prediction: Tensor
-    spread: Tensor
-    activity: Tensor
-
-
-class _Around(NamedTuple):
-    """``tables.Around`` as tensors."""
-
-    past: Tensor
-    near: Tensor
-    parent: Tensor
-    under: Tensor
-    wide: Tensor
+    def keep(self, said: Said, places: Places, held: Held) -> None:
+        """Change what is held to what was said last."""
+        keep(held.cells, *places.last, said.table)
+        keep(held.wide, *places.last_wide, said.wide)
 
 
 class _Layer:
     """A convolution's weights as a matrix (taps x in, out), taps row by row from the top left."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        out = weight.shape[0]
-        self.weight = weight.detach().permute(2, 3, 1, 0).reshape(-1, out).contiguous()
-        self.bias = torch.zeros(out) if bias is None else bias.detach().clone()
+        self.width = weight.shape[0]
+        self.panels = panels_of(weight.detach().permute(2, 3, 1, 0).reshape(-1, self.width).numpy())
+        self.bias = np.zeros(len(self.panels) * PANEL, np.float32)
+        if bias is not None:
+            self.bias[: self.width] = bias.detach().numpy()
 
-    def convolve(self, table: Tensor, around: Tensor, *, out: Tensor, rectified: bool = True) -> Tensor:
-        """Rows of ``table`` (., in) in the neighbourhoods ``around`` (R, 9) -> ``out`` (R, out)."""
-        for begin in range(0, len(around), PIECE_ROWS):
-            piece = around[begin : begin + PIECE_ROWS]
-            values = table.index_select(0, piece.reshape(-1)).view(len(piece), -1)
-            torch.addmm(self.bias, values, self.weight, out=out[begin : begin + PIECE_ROWS])
-        return functional.relu_(out) if rectified else out
-
-
-def _tables(widths: Sequence[int], shares: Shares, rows: int, held: Sequence[Planes]) -> list[Tensor]:
-    """Row 0 is what lies beyond the picture, then what is needed of ``held``, then ``rows`` to be filled."""
-    tables = [torch.empty(1 + len(shares.row) + rows, width) for width in widths]
-    arrays = tuple(table.numpy() for table in tables)
-    for table in arrays:
-        table[0] = 0.0
-    for c, values in enumerate(held):
-        cell_kernels.fetch(values, c, *shares, arrays)
-    return tables
-
-
-def keep(said: Said, places: Places, held: Sequence[Held]) -> None:
-    """Change what the cameras hold to what was said of them last."""
-    for c, one in enumerate(held):
-        cell_kernels.keep(one.cells, c, *places.last, said.tables)
-        cell_kernels.keep(one.wide, c, *places.last_wide, said.tables_wide)
+    def __call__(
+        self, table: Planes, at: int, around: Index, out: Planes, first: int, to: int, *, rectified: bool = True
+    ) -> None:
+        """Rows ``around`` (R, taps) of ``table`` from column ``at`` -> ``out`` from row ``first``, column ``to``."""
+        product(table, at, around, self.panels, self.bias, rectified, out, first, to, self.width)

@@ -3,27 +3,31 @@
 The same numbers as ``Runner`` where every cell is looked at. A cell that stands still keeps what was said of it, its
 state included; its flow is zero, its surprise as expected. It is looked at again at the latest after ``REFRESH_S``. As
 rows of matrices the layers also cost less than convolutions over whole pictures do.
+
+Clips are run one after the other: rows of several cameras in one matrix would cost no less, and leave the cache sooner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vad.model import features, motion
-from vad.model.cell_kernels import tell, warm_cells
-from vad.model.cell_network import CellNetwork, Held, Said, keep
+from vad.model.cell_kernels import tell
+from vad.model.cell_network import CellNetwork, Held, Said
 from vad.model.compiling import Planes
-from vad.model.layout import Layout, Rows, cell_maps, layouts
+from vad.model.layout import Layout, Rows, cell_maps, refuse_doubled
 from vad.model.network import CELL_BLOCKS, SEEN
-from vad.model.still import STILLNESS, Stillness, survey
+from vad.model.room import Room
+from vad.model.still import STILLNESS, Cells, Stillness, survey
 from vad.model.tables import Places, find_places
 from vad.model.weights import Weights
-from vad.types import BLOCK_PX, CELL_PX, CellMap, Clip, Geometry
+from vad.types import CellMap, Clip, Geometry
 
 REFRESH_S = 3.0
 """Media time after which every cell is looked at, changed or not."""
@@ -50,8 +54,8 @@ class _Camera:
 class CellRunner:
     """``runner(clips)`` -> the cell maps of each clip's frames, in the order given; on the CPU, see ``Runner``.
 
-    ``threads`` sets how many CPU threads torch uses in this process. Without ``skip_still`` every cell of every frame
-    is looked at. ``cells_seen`` and ``cells_looked_at`` count.
+    ``threads`` sets how many CPU threads torch uses in this process; the loops of this runner take one. Without
+    ``skip_still`` every cell of every frame is looked at. ``cells_seen`` and ``cells_looked_at`` count.
     """
 
     def __init__(
@@ -61,35 +65,32 @@ class CellRunner:
         self.device = torch.device("cpu")
         self.card = weights.card
         self.cells_seen = self.cells_looked_at = 0
-        self._network = CellNetwork(weights.network().eval())
+        self._room = Room()
+        self._network = CellNetwork(weights.network().eval(), self._room)
         self._skip_still = skip_still
         self._still = still
         self._cameras: dict[str, _Camera] = {}
         features.warm_features()
-        warm_cells()
         _warm(still)
 
     def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]:
         """At most one clip per camera; clips may differ in length and geometry."""
-        maps: dict[str, list[CellMap]] = {}
-        with torch.inference_mode():
-            for layout in layouts(clips).values():
-                maps.update(self._run_group(layout))
-        return [maps[clip.camera] for clip in clips]
+        refuse_doubled(clips)
+        return [self._run(clip) for clip in clips]
 
     def forget(self, camera: str) -> None:
         """Drop a camera's state. A camera without state is fine."""
         self._cameras.pop(camera, None)
 
-    def _run_group(self, layout: Layout) -> dict[str, list[CellMap]]:
-        cameras = [self._take(clip) for clip in layout.clips]
-        batch = _Batch(layout, cameras, still=self._still, skip_still=self._skip_still)
-        places = find_places(batch.active, batch.camera, len(cameras))
-        self.cells_seen += batch.active.size
+    def _run(self, clip: Clip) -> list[CellMap]:
+        camera = self._take(clip)
+        pictures = self._survey(clip, camera)
+        places = find_places(pictures.active)
+        self.cells_seen += pictures.active.size
         self.cells_looked_at += len(places.where)
-        maps = cell_maps(layout, self._look(batch, places), [camera.pts_s for camera in cameras])
-        batch.advance()
-        self._cameras.update({clip.camera: camera for clip, camera in zip(layout.clips, cameras, strict=True)})
+        maps = cell_maps(Layout.of([clip]), self._look(camera.held, pictures, places), [camera.pts_s])[clip.camera]
+        camera.pts_s, camera.luma = clip.frames[-1].pts_s, clip.frames[-1].luma.copy()
+        self._cameras[clip.camera] = camera
         return maps
 
     def _take(self, clip: Clip) -> _Camera:
@@ -111,94 +112,46 @@ class CellRunner:
             held=self._network.nothing_held(rows * columns, -(-rows // 2) * -(-columns // 2)),
         )
 
-    def _look(self, batch: _Batch, places: Places) -> Rows:
+    def _survey(self, clip: Clip, camera: _Camera) -> _Pictures:
+        """The clip's pictures, and which of their cells are to be looked at."""
+        luma = np.stack([camera.luma, *(frame.luma for frame in clip.frames)])
+        (gh, gw), count = clip.geometry.cells, len(clip.frames)
+        centred = self._room("pictures", *luma.shape)
+        blocks, active = np.empty((count, 2 * gh, 2 * gw), np.float32), np.empty((count, gh, gw), np.bool_)
+        whole = _when_whole(clip, camera, skip_still=self._skip_still)
+        survey(luma, whole, self._still, camera.known, camera.noise, camera.lately, centred, blocks, active)
+        return _Pictures(centred[1:], centred[:-1], blocks, active)
+
+    def _look(self, held: Held, pictures: _Pictures, places: Places) -> Rows:
         """Have the network look at the active cells and keep what it says; the other cells' values are those held."""
-        count, gh, gw = batch.active.shape
-        held = [camera.held for camera in batch.cameras]
-        said = self._say(batch, places, held) if len(places.where) else self._network.nothing_said
-        rows = Rows(
-            np.empty((count, 2, gh, gw), np.float32),
-            np.empty((count, gh, gw), np.float32),
-            np.empty((count, gh, gw), np.float32),
-            np.empty((count, self._network.hidden, gh, gw), np.float32),
-            batch.blocks,
-        )
-        for one, frames in zip(held, batch.frames, strict=True):
-            tell(
-                one.cells,
-                self._network.hidden_at,
-                frames,
-                places.rows,
-                said.flow,
-                said.surprise,
-                said.hidden,
-                said.activity,
-                rows.flow,
-                rows.surprise,
-                rows.latent,
-                rows.activity,
-            )
+        count, gh, gw = pictures.active.shape
+        said = self._say(held, pictures, places) if len(places.where) else self._network.nothing_said
+        flow, surprise = np.empty((count, 2, gh, gw), np.float32), np.empty((count, gh, gw), np.float32)
+        latent, activity = np.empty((count, self._network.hidden, gh, gw), np.float32), np.empty_like(surprise)
+        hidden = self._network.columns.hidden
+        told = said.flow, said.surprise, said.cells
+        tell(held.cells, hidden, places.rows, *told, flow, surprise, latent, activity)
         if len(places.where):
-            keep(said, places, held)
-        return rows
+            self._network.keep(said, places, held)
+        return Rows(flow, activity, surprise, latent, pictures.blocks)
 
-    def _say(self, batch: _Batch, places: Places, held: list[Held]) -> Said:
-        flow = np.empty((len(places.where), 2, CELL_BLOCKS), np.float32)
-        seen = np.empty((len(places.where), SEEN), np.float32)
-        features.look(batch.now, batch.pictures, batch.before, motion.RULES, places.rows, flow, seen)
-        steps = places.begins[batch.starts].tolist()
-        return self._network(places, held, torch.from_numpy(seen), batch.now, flow, steps)
-
-
-class _Batch:
-    """The pictures of a layout, row by row, and which of their cells are to be looked at."""
-
-    def __init__(self, layout: Layout, cameras: list[_Camera], *, still: Stillness, skip_still: bool) -> None:
-        self._layout = layout
-        self.cameras = cameras
-        first, count = len(cameras), layout.starts[-1] + layout.widths[-1]
-        self.starts = [*layout.starts, count]  # row of each time step's first frame, and their count
-        self.frames = [
-            np.array([start + column for start in layout.starts[: len(clip.frames)]])
-            for column, clip in enumerate(layout.clips)
-        ]  # (T,) the rows of each clip's frames
-        self.camera, self.before = np.empty(count, np.int64), np.empty(count, np.int64)  # (F,)
-        height, width = layout.clips[0].geometry.height, layout.clips[0].geometry.width
-        self._luma = np.empty((first + count, height, width), np.uint8)  # the pictures before come first
-        self.pictures = np.empty(self._luma.shape, np.float32)
-        blocks = np.empty((first + count, height // BLOCK_PX, width // BLOCK_PX), np.float32)
-        active = np.empty((first + count, height // CELL_PX, width // CELL_PX), np.bool_)
-        self.now, self.blocks, self.active = self.pictures[first:], blocks[first:], active[first:]
-        for column, (clip, camera, frames) in enumerate(zip(layout.clips, cameras, self.frames, strict=True)):
-            self._luma[column] = camera.luma
-            for frame, row in zip(clip.frames, frames.tolist(), strict=True):
-                self._luma[first + row] = frame.luma
-            self.camera[frames] = column
-            self.before[frames] = [column, *(first + frames[:-1])]
-            whole = _when_whole(camera, clip, skip_still=skip_still)
-            survey(
-                self._luma,
-                column,
-                first + frames,
-                whole,
-                still,
-                camera.known,
-                camera.noise,
-                camera.lately,
-                self.pictures,
-                blocks,
-                active,
-            )
-
-    def advance(self) -> None:
-        """What is left to be changed in the cameras' states."""
-        first = len(self.cameras)
-        for camera, clip, frames in zip(self.cameras, self._layout.clips, self.frames, strict=True):
-            camera.pts_s = clip.frames[-1].pts_s
-            camera.luma = self._luma[first + frames[-1]].copy()
+    def _say(self, held: Held, pictures: _Pictures, places: Places) -> Said:
+        flow = self._room("flow", len(places.where), 2, CELL_BLOCKS)
+        seen = self._room("seen", len(places.where), SEEN)
+        features.look(pictures.now, pictures.before, motion.RULES, places.rows, flow, seen)
+        return self._network(places, held, seen, pictures.now, flow)
 
 
-def _when_whole(camera: _Camera, clip: Clip, *, skip_still: bool) -> NDArray[np.bool_]:
+class _Pictures(NamedTuple):
+    """Of one clip."""
+
+    now: Planes  # (T, H, W) in the units of ``network.centred``
+    before: Planes  # (T, H, W) likewise; a run's first follows itself
+    blocks: Planes  # (T, 2 gh, 2 gw) mean luma
+    active: Cells  # (T, gh, gw) to be looked at
+
+
+def _when_whole(clip: Clip, camera: _Camera, *, skip_still: bool) -> NDArray[np.bool_]:
     """(T,) where every cell is looked at; changes ``whole_s``."""
     whole = np.full(len(clip.frames), not skip_still)
     for t, frame in enumerate(clip.frames):
@@ -209,8 +162,8 @@ def _when_whole(camera: _Camera, clip: Clip, *, skip_still: bool) -> NDArray[np.
 
 def _warm(still: Stillness) -> None:
     """Compile or load the loops."""
-    luma, one = np.zeros((1, 16, 16), np.uint8), np.zeros(1, np.int64)
-    now, blocks = np.zeros((1, 16, 16), np.float32), np.zeros((1, 4, 4), np.float32)
-    lately, active = np.zeros((2, 2), np.uint8), np.ones((1, 2, 2), np.bool_)
-    survey(luma, 0, one, np.zeros(1, np.bool_), still, now[0].copy(), np.zeros(1), lately, now, blocks, active)
-    find_places(active, one, 1)
+    luma, whole, lately = np.zeros((2, 16, 16), np.uint8), np.ones(1, np.bool_), np.zeros((2, 2), np.uint8)
+    now, blocks = np.zeros((2, 16, 16), np.float32), np.zeros((1, 4, 4), np.float32)
+    active = np.empty((1, 2, 2), np.bool_)
+    survey(luma, whole, still, now[0].copy(), np.zeros(1), lately, now, blocks, active)
+    find_places(active)

@@ -233,13 +233,10 @@ def _normalised(now: Planes, before: Planes, block: int, floor: float, spans: Sp
 
 
 @kernel
-def look(
-    now: Planes, earlier: Planes, before: NDArray[np.int64], rules: Rules, rows: Rows, flow: Planes, seen: Planes
-) -> None:
+def look(now: Planes, before: Planes, rules: Rules, rows: Rows, flow: Planes, seen: Planes) -> None:
     """What ``network.look`` says of the cells of pictures (N, H, W) that have a row, in any order of the rows.
 
-    ``before`` (N,) says which of the pictures ``earlier`` (M, H, W) each follows. ``rows`` is (N, gh, gw); ``flow``
-    (R, 2, 4) and ``seen`` (R, 4 (2 block^2 + 7)) hold the four blocks of each cell.
+    ``rows`` is (N, gh, gw); ``flow`` (R, 2, 4) and ``seen`` (R, 4 (2 block^2 + 7)) hold the four blocks of each cell.
     """
     count, gh, gw = rows.shape
     flows = np.empty((rules.scales, 2, 2 * gh, 2 * gw), np.float32)
@@ -251,7 +248,7 @@ def look(
         spans = spans_of(rows[n])
         if not spans.any():
             continue
-        a, b = now[n], earlier[before[n]]
+        a, b = now[n], before[n]
         _differential_flow(a, b, rules.block, rules.gradient_floor, spans, change, flows, traits[3:])
         reach = widened(spans, reach_of(rules), 2 * gw)
         choose(a, b, rules, spans, reach, rows[n], change, flows, best, traits[:3])
@@ -269,4 +266,4 @@ def warm_features() -> None:
     """Compile or load every loop (20 s the first time), so that no frame waits for the compiler."""
     picture = np.zeros((1, 16, 16), np.float32)
     flow, seen = np.empty((4, 2, 4), np.float32), np.empty((4, 4 * (32 + 7)), np.float32)
-    look(picture, picture, np.zeros(1, np.int64), RULES, np.arange(4, dtype=np.int32).reshape(1, 2, 2), flow, seen)
+    look(picture, picture, RULES, np.arange(4, dtype=np.int32).reshape(1, 2, 2), flow, seen)

@@ -100,7 +100,7 @@ def _look_in_loops(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     count, gh, gw = len(a), a.shape[1] // CELL_PX, a.shape[2] // CELL_PX
     rows = np.arange(count * gh * gw, dtype=np.int32).reshape(count, gh, gw)
     flow, seen = np.empty((rows.size, 2, CELL_BLOCKS), np.float32), np.empty((rows.size, SEEN), np.float32)
-    features.look(a, b, np.arange(count), motion.RULES, rows, flow, seen)
+    features.look(a, b, motion.RULES, rows, flow, seen)
     blocks = torch.from_numpy(flow).view(count, gh, gw, 2 * CELL_BLOCKS).permute(0, 3, 1, 2)
     flow_of_blocks = functional.pixel_shuffle(blocks, CELL_PX // BLOCK_PX)
     return flow_of_blocks, torch.from_numpy(seen).view(count, gh, gw, SEEN).permute(0, 3, 1, 2)

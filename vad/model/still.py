@@ -39,8 +39,6 @@ STILLNESS = Stillness()
 @kernel
 def survey(
     luma: NDArray[np.uint8],
-    before: int,
-    frames: NDArray[np.int64],
     whole: Cells,
     still: Stillness,
     known: Planes,
@@ -50,29 +48,29 @@ def survey(
     blocks: Planes,
     active: Cells,
 ) -> None:
-    """Centre pictures of one camera and find the cells to look at.
+    """Centre the pictures of one camera and find the cells to look at.
 
-    ``luma`` (P, H, W) holds the picture ``before`` and ``frames`` (T,) in order; ``whole`` (T,) every cell is to be
-    looked at. Advanced: ``known`` (H, W) each cell as it was last looked at, ``noise`` (1,), below zero before a run's
-    first frame, ``lately`` (gh, gw) for how many frames each cell is looked at yet. Written, rows as in ``luma``:
-    ``now`` (P, H, W) as ``network.centred``, ``blocks`` (P, 2 gh, 2 gw) mean luma, ``active`` (P, gh, gw). The picture
-    before is centred only if a cell of the first frame is looked at.
+    ``luma`` (1 + T, H, W) is the picture before and T in order; ``whole`` (T,) every cell is to be looked at. Advanced:
+    ``known`` (H, W) each cell as it was last looked at, ``noise`` (1,), below zero before a run's first picture,
+    ``lately`` (gh, gw) for how many pictures each cell is looked at yet. Written: ``now`` (1 + T, H, W) as
+    ``network.centred``, the one before only if a cell of the next is looked at, ``blocks`` (T, 2 gh, 2 gw) mean luma,
+    ``active`` (T, gh, gw).
     """
     change = np.empty(blocks.shape[1:], np.float32)
     around = np.empty_like(change)
-    for t, f in enumerate(frames):
-        mean = _block_means(luma[f], still.block, blocks[f])
+    for t in range(len(whole)):
+        mean = _block_means(luma[t + 1], still.block, blocks[t])
         if noise[0] < 0.0:
-            _centre(luma[f], mean, still.unit, known)
-        _centre_and_compare(luma[f], mean, known, still.unit, still.block, now[f], change)
+            _centre(luma[t + 1], mean, still.unit, known)
+        _centre_and_compare(luma[t + 1], mean, known, still.unit, still.block, now[t + 1], change)
         _around(change, around)
         quiet = _lower_quartile(around)
         noise[0] = max(noise[0], 0.0)
         noise[0] += still.follow * (quiet - noise[0])
         limit = min(max(still.noises * noise[0], still.least_change), still.most_noise)
-        looked = _choose(around, limit, whole[t], still, now[f], known, lately, active[f])
+        looked = _choose(around, limit, whole[t], still, now[t + 1], known, lately, active[t])
         if t == 0 and looked:
-            _centre(luma[before], _block_means(luma[before], still.block, blocks[before]), still.unit, now[before])
+            _centre(luma[0], _block_means(luma[0], still.block, change), still.unit, now[0])
 
 
 @kernel
@@ -90,14 +88,17 @@ def _choose(
     size, count = still.cell, 0
     for i in range(active.shape[0]):
         for j in range(active.shape[1]):
-            if around[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].max() > limit:
+            upper, lower = around[2 * i, 2 * j :], around[2 * i + 1, 2 * j :]
+            if max(upper[0], upper[1], lower[0], lower[1]) > limit:
                 lately[i, j] = still.lasting
             elif lately[i, j] > 0:
                 lately[i, j] -= 1
             active[i, j] = whole or lately[i, j] > 0
             if active[i, j]:
-                y, x = i * size, j * size
-                known[y : y + size, x : x + size] = now[y : y + size, x : x + size]
+                for y in range(i * size, i * size + size):
+                    to, new = known[y, j * size :], now[y, j * size :]
+                    for x in range(size):
+                        to[x] = new[x]
                 count += 1
     return count
 

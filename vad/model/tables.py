@@ -1,8 +1,8 @@
 """Where the values of cells stand in tables of rows: what lets a convolution run over some of the cells alone.
 
-Row 0 of a table is what lies beyond the picture. Then come rows for what C cameras hold from before, of the cells that
-are needed alone, then one row for each cell that is looked at, frame by frame. A convolution over cells takes, for each
-of its rows, the nine rows in which the newest values of the cell and its neighbours stand by then.
+Row 0 of a table is what lies beyond the picture. Then come rows for what the camera holds from before, of the cells
+that are needed alone, then one row for each cell that is looked at, frame by frame. A convolution over cells takes, for
+each of its rows, the nine rows in which the newest values of the cell and its neighbours stand by then.
 
 The grid of stride 16 has tables of its own: a place of it is looked at when one of its four cells is.
 """
@@ -20,12 +20,11 @@ from vad.model.still import Cells
 Index = NDArray[np.int32]
 
 
-class Shares(NamedTuple):
-    """Which rows of a table are whose: K rows, camera by camera."""
+class Rows(NamedTuple):
+    """Which rows of a table are for what the camera holds: K of its cells, or places at stride 16."""
 
-    place: Index  # (K,) of a camera's n cells, or of its places at stride 16
-    row: Index  # (K,) in the table
-    begins: Index  # (C + 1,) the first of each camera, and K
+    place: Index  # (K,)
+    row: Index  # (K,)
 
 
 class Around(NamedTuple):
@@ -39,26 +38,26 @@ class Around(NamedTuple):
 
 
 class Places(NamedTuple):
-    """R cells and Q places at stride 16 that are looked at, in F frames of C cameras of n cells each."""
+    """R cells and Q places at stride 16 that are looked at, in T pictures of n cells each."""
 
-    rows: Index  # (F, gh, gw) which of the R is it; -1: not looked at
-    begins: Index  # (F + 1,) the first row of each frame, and R
-    where: Index  # (R, 3) frame, row and column of each cell
+    rows: Index  # (T, gh, gw) which of the R is it; -1: not looked at
+    begins: Index  # (T + 1,) the first row of each picture, and R
+    where: Index  # (R, 3) picture, row and column of each cell
     around: Around
-    held: Shares  # what is needed of before
-    held_wide: Shares
-    last: Shares  # the newest row of each cell that was looked at
-    last_wide: Shares
+    held: Rows  # what is needed of before
+    held_wide: Rows
+    last: Rows  # the newest row of each cell that was looked at
+    last_wide: Rows
 
 
 @kernel
-def find_places(active: Cells, camera: NDArray[np.int64], cameras: int) -> Places:
-    """``active`` (F, gh, gw), ``camera`` (F,) 0..C-1; the frames of one camera in order."""
+def find_places(active: Cells) -> Places:
+    """``active`` (T, gh, gw) are the cells of successive pictures that are to be looked at."""
     count, gh, gw = active.shape
     looked_wide = _looked_wide(active)
     wh, ww = looked_wide.shape[1:]
-    at, at_wide = _needed(active, looked_wide, camera, cameras)
-    held, held_wide = _shares(at, 0), _shares(at_wide, 0)
+    at, at_wide = _needed(active, looked_wide)
+    held, held_wide = _rows_above(at, 0), _rows_above(at_wide, 0)
     first_row, first_place = 1 + len(held.row), 1 + len(held_wide.row)
     cells, places = active.sum(), looked_wide.sum()
     rows, begins = np.full((count, gh, gw), -1, np.int32), np.zeros(count + 1, np.int32)
@@ -66,31 +65,29 @@ def find_places(active: Cells, camera: NDArray[np.int64], cameras: int) -> Place
     past, near = np.empty((cells, 9), np.int32), np.empty((cells, 9), np.int32)
     under, wide = np.empty((places, 9), np.int32), np.empty((places, 9), np.int32)
     row, place = 0, 0
-    for f in range(count):
-        c, first, first_wide = camera[f], row, place
+    for t in range(count):
+        first, first_wide = row, place
         for i in range(gh):
             for j in range(gw):
-                if active[f, i, j]:
-                    _around(at[c], i, j, past[row])
-                    where[row, 0], where[row, 1], where[row, 2] = f, i, j
-                    rows[f, i, j] = row
+                if active[t, i, j]:
+                    _around(at, i, j, past[row])
+                    where[row, 0], where[row, 1], where[row, 2] = t, i, j
+                    rows[t, i, j] = row
                     row += 1
-        begins[f + 1] = row
-        if row == first:
-            continue
-        _renew(active[f], first + first_row, at[c])
-        _renew(looked_wide[f], first_wide + first_place, at_wide[c])
+        begins[t + 1] = row
+        _renew(active[t], first + first_row, at)
+        _renew(looked_wide[t], first_wide + first_place, at_wide)
         for i in range(wh):
             for j in range(ww):
-                if looked_wide[f, i, j]:
-                    _around(at[c], 2 * i, 2 * j, under[place])
-                    _around(at_wide[c], i, j, wide[place])
+                if looked_wide[t, i, j]:
+                    _around(at, 2 * i, 2 * j, under[place])
+                    _around(at_wide, i, j, wide[place])
                     place += 1
         for r in range(first, row):
             i, j = where[r, 1], where[r, 2]
-            _around(at[c], i, j, near[r])
-            parent[r] = at_wide[c, i // 2 + 1, j // 2 + 1]
-    last, last_wide = _shares(at, first_row - 1), _shares(at_wide, first_place - 1)
+            _around(at, i, j, near[r])
+            parent[r] = at_wide[i // 2 + 1, j // 2 + 1]
+    last, last_wide = _rows_above(at, first_row - 1), _rows_above(at_wide, first_place - 1)
     around = Around(past, near, parent, under, wide)
     return Places(rows, begins, where, around, held, held_wide, last, last_wide)
 
@@ -107,55 +104,58 @@ def _looked_wide(active: Cells) -> Cells:
 
 
 @kernel
-def _needed(active: Cells, looked_wide: Cells, camera: NDArray[np.int64], cameras: int) -> tuple[Index, Index]:
-    """(C, gh + 2, gw + 2) and the same at stride 16: rows for what neighbours of the places looked at hold, else 0."""
+def _needed(active: Cells, looked_wide: Cells) -> tuple[Index, Index]:
+    """(gh + 2, gw + 2) and the same at stride 16: rows for what the places around those looked at hold, else 0."""
     count, gh, gw = active.shape
     wh, ww = looked_wide.shape[1:]
-    at, at_wide = np.zeros((cameras, gh + 2, gw + 2), np.int32), np.zeros((cameras, wh + 2, ww + 2), np.int32)
-    for f in range(count):
-        c = camera[f]
+    at, at_wide = np.zeros((gh + 2, gw + 2), np.int32), np.zeros((wh + 2, ww + 2), np.int32)
+    for t in range(count):
         for i in range(wh):
             for j in range(ww):
-                if looked_wide[f, i, j]:
-                    at[c, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] = 1
-                    at_wide[c, i : i + 3, j : j + 3] = 1
+                if looked_wide[t, i, j]:
+                    _mark(at, 2 * i, 2 * j)
+                    _mark(at_wide, i, j)
         for i in range(gh):
             for j in range(gw):
-                if active[f, i, j]:
-                    at[c, i : i + 3, j : j + 3] = 1
+                if active[t, i, j]:
+                    _mark(at, i, j)
     _number(at)
     _number(at_wide)
     return at, at_wide
 
 
 @kernel
-def _number(at: Index) -> None:
-    """Give what is marked rows from 1 on; what lies beyond the picture has row 0."""
-    row = 0
-    at[:, 0, :], at[:, -1, :], at[:, :, 0], at[:, :, -1] = 0, 0, 0, 0
-    for c in range(len(at)):
-        for i in range(1, at.shape[1] - 1):
-            for j in range(1, at.shape[2] - 1):
-                if at[c, i, j]:
-                    row += 1
-                    at[c, i, j] = row
+def _mark(at: Index, i: int, j: int) -> None:
+    """Place (i, j) and those around it."""
+    for k in range(9):
+        at[i + k // 3, j + k % 3] = 1
 
 
 @kernel
-def _shares(at: Index, above: int) -> Shares:
+def _number(at: Index) -> None:
+    """Give what is marked rows from 1 on; what lies beyond the picture has row 0."""
+    row = 0
+    at[0, :], at[-1, :], at[:, 0], at[:, -1] = 0, 0, 0, 0
+    for i in range(1, at.shape[0] - 1):
+        for j in range(1, at.shape[1] - 1):
+            if at[i, j]:
+                row += 1
+                at[i, j] = row
+
+
+@kernel
+def _rows_above(at: Index, above: int) -> Rows:
     """The places whose row is above that one."""
-    cameras, height, width = at.shape
+    height, width = at.shape
     count = (at > above).sum()
-    place, row, begins = np.empty(count, np.int32), np.empty(count, np.int32), np.zeros(cameras + 1, np.int32)
+    place, row = np.empty(count, np.int32), np.empty(count, np.int32)
     k = 0
-    for c in range(cameras):
-        for i in range(1, height - 1):
-            for j in range(1, width - 1):
-                if at[c, i, j] > above:
-                    place[k], row[k] = (i - 1) * (width - 2) + j - 1, at[c, i, j]
-                    k += 1
-        begins[c + 1] = k
-    return Shares(place, row, begins)
+    for i in range(1, height - 1):
+        for j in range(1, width - 1):
+            if at[i, j] > above:
+                place[k], row[k] = (i - 1) * (width - 2) + j - 1, at[i, j]
+                k += 1
+    return Rows(place, row)
 
 
 @kernel
