@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -154,3 +156,70 @@ def test_maps_of_one_call_are_not_overwritten_by_the_next() -> None:
     for before, m in zip(kept, maps, strict=True):
         for value, field in zip(before, FIELDS, strict=True):
             np.testing.assert_array_equal(value, getattr(m, field))
+
+
+def test_cameras_that_come_go_begin_anew_or_change_size_get_what_they_would_get_alone() -> None:
+    weights, random = random_weights(), np.random.default_rng(5)
+    film, small = still_with_square(60), still_with_square(60, width=64, height=48)
+    names = [f"cam{k}" for k in range(6)]
+    together, alone = CellRunner(weights), {name: CellRunner(weights) for name in names}
+    run, first = dict.fromkeys(names, 1), dict.fromkeys(names, 0)
+    for call in range(25):
+        batch = random.permutation(names)[: 1 + call % 4].tolist()
+        clips = []
+        for name in batch:
+            if random.random() < 0.15:
+                together.forget(name)
+                alone[name].forget(name)
+            if random.random() < 0.2:
+                run[name], first[name] = run[name] + 1, 0
+            pictures = film if (run[name] + names.index(name)) % 2 else small
+            length = min(int(random.integers(1, 5)), len(pictures) - first[name])
+            at = slice(first[name], first[name] + length)
+            clips.append(clip_of(pictures[at], camera=name, run=run[name], first=at.start))
+            first[name] = at.stop % 56
+        for clip, maps in zip(clips, together(clips), strict=True):
+            assert_same(alone[clip.camera]([clip])[0], maps, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("fails", ["find_places", "tell", "CellNetwork.keep", "cell_maps"])
+def test_a_camera_whose_call_failed_begins_afresh(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of its state may have been advanced by then."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    weights, film = random_weights(), still_with_square(24)
+    runner, alone, fresh = CellRunner(weights), CellRunner(weights), CellRunner(weights)
+    for camera in ("a", "b"):
+        runner([clip_of(film[:8], camera=camera)])
+    alone([clip_of(film[:8], camera="b")])
+    with monkeypatch.context() as patched:
+        patched.setattr(f"vad.model.cell_runner.{fails}", fail)
+        with pytest.raises(MemoryError):
+            runner([clip_of(film[8:12], first=8)])
+    rest = [clip_of(film[12:], first=12), clip_of(film[8:20], camera="b", first=8)]
+    for expected, got in zip((fresh(rest[:1])[0], alone(rest[1:])[0]), runner(rest), strict=True):
+        assert_same(expected, got, tolerance=1e-6)
+
+
+def test_a_camera_keeps_no_more_than_its_own_state_and_forgetting_it_gives_that_back() -> None:
+    runner, film = CellRunner(random_weights()), still_with_square(40)
+    runner([clip_of(film[:4], camera="warm")])
+    runner.forget("warm")
+    tracemalloc.start()
+    try:
+        empty, _ = tracemalloc.get_traced_memory()
+        held = []
+        for first in (0, 4, 36):
+            runner([clip_of(film[first : first + 4], camera=f"cam{k}", first=first) for k in range(8)])
+            held.append(tracemalloc.get_traced_memory()[0] - empty)
+        picture, cells = film[0].size, 8 * 12
+        values = 8 * 5 + 64 + 4 + 1 + 2 * 8 / 4
+        assert held[-1] <= 1.02 * held[0]
+        assert held[-1] / 8 < 1.1 * (picture * (1 + 4) + cells * values * 4) + 4096
+        for k in range(8):
+            runner.forget(f"cam{k}")
+        assert tracemalloc.get_traced_memory()[0] - empty < 0.1 * held[-1]
+    finally:
+        tracemalloc.stop()

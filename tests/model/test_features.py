@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vad.model import lanes, motion, network
+from vad.model import features, lanes, motion, network
 from vad.types import CELL_PX
 
 
@@ -75,3 +75,18 @@ def test_cells_show_their_own_pixels() -> None:
     _, other = network.look(changed, before)
     assert torch.equal(seen[..., :3, :3], other[..., :3, :3])
     assert not torch.equal(seen[..., -1, -1], other[..., -1, -1])
+
+
+@pytest.mark.parametrize("asked", [[(0, 0)], [(5, 9), (11, 19)], [(0, 19), (6, 3), (6, 4), (11, 0)]])
+def test_what_is_said_of_a_cell_does_not_depend_on_which_others_are_asked_for(asked: list[tuple[int, int]]) -> None:
+    now, before = (picture[:, 0].numpy() for picture in pictures(96, 160, seed=4))
+    every = np.arange(3 * 12 * 20, dtype=np.int32).reshape(3, 12, 20)
+    some, cells = np.full_like(every, -1), tuple(np.transpose(asked))
+    some[1][cells] = np.arange(len(asked))
+    said = []
+    for rows in (every, some):
+        flow, seen = np.empty((rows.max() + 1, 2, 4), np.float32), np.empty((rows.max() + 1, network.SEEN), np.float32)
+        features.look(now, before, motion.RULES, rows, flow, seen)
+        said.append((flow, seen))
+    for whole, alone in zip(*said, strict=True):
+        np.testing.assert_allclose(alone, whole[every[1][cells]], rtol=1e-4, atol=1e-5)

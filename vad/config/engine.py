@@ -19,7 +19,7 @@ class ModelSettings(Section):
     clip_length: int = Field(default=4, ge=1, le=64, description="frames handed over at a time, per camera")
     waiting_clips: int = Field(default=6, ge=1, le=256, description="clips that may wait, per camera, before one drops")
     max_batch: int = Field(default=32, ge=1, le=512, description="cameras that share one call of the network")
-    threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the network")
+    threads: int = Field(default=1, ge=1, le=64, description="CPU threads of torch; the loops for a CPU take one")
     skip_still: bool = Field(
         default=True, description="on a CPU, look only at what changed, and at the rest now and then"
     )

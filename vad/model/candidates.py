@@ -2,7 +2,7 @@
 
 Loops for a CPU. The limits come as ``motion.Rules`` and not as globals, which Numba would freeze into the machine code
 that it keeps on disk; only the side of the window is that of ``lanes``. The pictures get a margin in which their edge
-repeats, so that no window leaves them.
+repeats, so that no window leaves them; only what some window may reach is filled.
 """
 
 from __future__ import annotations
@@ -29,11 +29,25 @@ class _Pair(NamedTuple):
 
 
 @kernel
+def _margin_of(rules: Rules) -> int:
+    """Pixels by which a window may leave the picture."""
+    return rules.block * max(rules.up, rules.left) + rules.refinements + SIDE
+
+
+@kernel
+def reach_of(rules: Rules) -> int:
+    """Blocks around a block that its windows and its match may read."""
+    reach: int = max(-(-_margin_of(rules) // rules.block), rules.up + 1, SIDE)
+    return reach
+
+
+@kernel
 def choose(
     now: Planes,
     before: Planes,
     rules: Rules,
     spans: Any,
+    reach: Any,
     rows: Any,
     change: Planes,
     flows: Planes,
@@ -42,18 +56,18 @@ def choose(
 ) -> None:
     """The choice among ``flows`` (scales, 2, h, w) and a match, into ``flow`` (2, h, w) and ``traits`` (3, h, w).
 
-    Only for the cells that have a row (``features.Rows``), all of them within ``spans``. ``change`` (h, w) is each
-    block's mean squared difference.
+    Only for the cells that have a row (``features.Rows``), all of them within ``spans``; ``reach`` are spans wider by
+    ``reach_of``. ``change`` (h, w) is each block's mean squared difference.
     """
     height = len(change)
     one, block = np.float32(1.0), rules.block
-    margin = block * max(rules.up, rules.left) + rules.refinements + SIDE
+    margin = _margin_of(rules)
     pair = _Pair(
-        _within_margin(now, margin),
-        _within_margin(before, margin),
+        _within_margin(now, margin, block, reach),
+        _within_margin(before, margin, block, reach),
         margin,
-        _block_means(now, block, 0, 0),
-        _block_means(before, block, rules.left, SIDE - 1 - rules.left),
+        _block_means(now, block, 0, 0, reach),
+        _block_means(before, block, rules.left, SIDE - 1 - rules.left, reach),
         np.empty((2 * rules.up + 1, SIDE), np.float32),
         np.empty((2, SIDE, SIDE), np.float32),
     )
@@ -98,40 +112,44 @@ def _best_of(pair: Any, rules: Rules, flows: Planes, i: int, j: int, y: int, x: 
 
 
 @kernel
-def _within_margin(picture: Planes, margin: int) -> Planes:
+def _within_margin(picture: Planes, margin: int, block: int, spans: Any) -> Planes:
     height, width = picture.shape
     out = np.empty((height + 2 * margin, width + 2 * margin), np.float32)
     for y in range(len(out)):
-        row, source = out[y], picture[min(max(y - margin, 0), height - 1)]
-        for x in range(margin):
-            row[x], row[margin + width + x] = source[0], source[width - 1]
-        inner = row[margin:]
-        for x in range(width):
-            inner[x] = source[x]
+        inside = min(max(y - margin, 0), height - 1)
+        first, last = spans[inside // block, 0] * block, spans[inside // block, 1] * block
+        row, source = out[y, margin + first :], picture[inside, first:]
+        for x in range(last - first):
+            row[x] = source[x]
+        if first == 0:
+            out[y, :margin] = picture[inside, 0]
+        if last == width:
+            out[y, margin + width :] = picture[inside, width - 1]
     return out
 
 
 @kernel
-def _block_means(picture: Planes, block: int, left: int, right: int) -> Planes:
+def _block_means(picture: Planes, block: int, left: int, right: int, spans: Any) -> Planes:
     """With ``left`` and ``right`` more columns, in which the edge repeats."""
     height, width = picture.shape[0] // block, picture.shape[1] // block
     share = np.float32(1.0 / (block * block))
     out = np.empty((height, left + width + right), np.float32)
     sums = np.empty(width * block, np.float32)
     for i in range(height):
-        sums[:] = np.float32(0.0)
+        first, count = spans[i, 0], spans[i, 1] - spans[i, 0]
+        sums[: count * block] = np.float32(0.0)
         for y in range(i * block, i * block + block):
-            for x in range(width * block):
-                sums[x] += picture[y, x]
-        for j in range(width):
+            source = picture[y, first * block :]
+            for x in range(count * block):
+                sums[x] += source[x]
+        row = out[i, left + first :]
+        for j in range(count):
             part = np.float32(0.0)
             for x in range(j * block, j * block + block):
                 part += sums[x]
-            out[i, left + j] = part * share
-        for j in range(left):
-            out[i, j] = out[i, left]
-        for j in range(left + width, left + width + right):
-            out[i, j] = out[i, left + width - 1]
+            row[j] = part * share
+        if count:
+            out[i, :left], out[i, left + width :] = out[i, left], out[i, left + width - 1]
     return out
 
 

@@ -5,7 +5,8 @@ loops they cost less, and where nothing moves next to nothing. ``motion`` is the
 together.
 
 What is asked for are cells. Within a row of cells the loops run from the first to the last of them, so that many
-columns are worked on at once; ``Spans`` (rows, 2) hold where they begin and end, in blocks or cells, half-open.
+columns are worked on at once; ``Spans`` (rows, 2) hold where they begin and end, in blocks or cells, half-open. What is
+made of whole pictures on the way (halves, means, margins) is made around these spans only, and is undefined elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.model.candidates import choose
+from vad.model.candidates import choose, reach_of
 from vad.model.compiling import Planes, kernel
 from vad.model.motion import RULES, Rules
 
@@ -56,27 +57,44 @@ def widened(spans: Spans, by: int, width: int) -> Spans:
 
 
 @kernel
-def _halved(picture: Planes) -> Planes:
+def _halved(picture: Planes, block: int, spans: Spans) -> Planes:
+    """Means of 2 x 2 pixels, where ``spans`` are; a block of the result has ``block`` pixels a side."""
     height, width = picture.shape[0] // 2, picture.shape[1] // 2
     out = np.empty((height, width), np.float32)
     for i in range(height):
-        for j in range(width):
-            top = picture[2 * i, 2 * j] + picture[2 * i, 2 * j + 1]
-            out[i, j] = (top + picture[2 * i + 1, 2 * j] + picture[2 * i + 1, 2 * j + 1]) * np.float32(0.25)
+        first, last = spans[i // block, 0] * block, spans[i // block, 1] * block
+        row, upper, lower = out[i, first:], picture[2 * i, 2 * first :], picture[2 * i + 1, 2 * first :]
+        for j in range(last - first):
+            top = upper[2 * j] + upper[2 * j + 1]
+            row[j] = (top + lower[2 * j] + lower[2 * j + 1]) * np.float32(0.25)
     return out
 
 
 @kernel
-def _structure(now: Planes, before: Planes, block: int, spans: Spans, out: Planes) -> None:
-    """Structure tensor xx xy yy xt yt tt as block means into ``out`` (6, h, w)."""
+def _middle(now: Planes, before: Planes, block: int, spans: Spans) -> Planes:
+    """(H + 2, W + 2) the mean of both pictures where ``spans`` are, the edge repeated."""
     height, width = now.shape
     half = np.float32(0.5)
-    middle = np.empty((height + 2, width + 2), np.float32)  # edge repeated
+    out = np.empty((height + 2, width + 2), np.float32)
     for i in range(height):
-        for j in range(width):
-            middle[i + 1, j + 1] = (now[i, j] + before[i, j]) * half
-        middle[i + 1, 0], middle[i + 1, width + 1] = middle[i + 1, 1], middle[i + 1, width]
-    middle[0, :], middle[height + 1, :] = middle[1, :], middle[height, :]
+        first, last = spans[i // block, 0] * block, spans[i // block, 1] * block
+        row, new, old = out[i + 1, 1 + first :], now[i, first:], before[i, first:]
+        for j in range(last - first):
+            row[j] = (new[j] + old[j]) * half
+        if first == 0:
+            out[i + 1, 0] = out[i + 1, 1]
+        if last == width:
+            out[i + 1, width + 1] = out[i + 1, width]
+    out[0, :], out[height + 1, :] = out[1, :], out[height, :]
+    return out
+
+
+@kernel
+def _structure(now: Planes, before: Planes, block: int, spans: Spans, beyond: Spans, out: Planes) -> None:
+    """Structure tensor xx xy yy xt yt tt as block means into ``out`` (6, h, w). ``beyond`` are spans a block wider."""
+    width = now.shape[1]
+    half = np.float32(0.5)
+    middle = _middle(now, before, block, beyond)
     share = np.float32(1.0 / (block * block))
     sums = np.empty((6, width), np.float32)  # over the rows of a block, still one a pixel column: this loop vectorises
     for row in range(len(spans)):
@@ -131,12 +149,12 @@ def _differential_flow(
     floor, most, unit = np.float32(flat), np.float32(2.0), np.float32(0.2)
     raw = np.empty((6, height, width), np.float32)
     smooth = np.empty((6, height, width), np.float32)
-    around = widened(spans, 1, width)
+    around, beyond = widened(spans, 1, width), widened(spans, 2, width)
     for s in range(scales):
         scale = np.float32(2**s)
         if s > 0:
-            now, before = _halved(now), _halved(before)
-        _structure(now, before, block // 2**s, around, raw)
+            now, before = _halved(now, block // 2**s, beyond), _halved(before, block // 2**s, beyond)
+        _structure(now, before, block // 2**s, around, beyond, raw)
         if s == 0:
             change[:] = raw[5]
         _smoothed(raw, spans, smooth)
@@ -232,7 +250,8 @@ def look(now: Planes, before: Planes, rules: Rules, rows: Rows, flow: Planes, se
             continue
         a, b = now[n], before[n]
         _differential_flow(a, b, rules.block, rules.gradient_floor, spans, change, flows, traits[3:])
-        choose(a, b, rules, spans, rows[n], change, flows, best, traits[:3])
+        reach = widened(spans, reach_of(rules), 2 * gw)
+        choose(a, b, rules, spans, reach, rows[n], change, flows, best, traits[:3])
         _normalised(a, b, rules.block, rules.contrast_floor, spans, rows[n], seen)
         for i in range(2 * gh):
             for j in range(spans[i, 0], spans[i, 1]):

@@ -29,11 +29,16 @@ class Layout(NamedTuple):
         return slice(self.starts[t], self.starts[t] + self.widths[t])
 
 
-def layouts(clips: Sequence[Clip]) -> dict[tuple[int, int], Layout]:
-    """The clips by picture size (height, width). Raises ValueError when two are of one camera."""
+def refuse_doubled(clips: Sequence[Clip]) -> None:
+    """Raises ValueError when two are of one camera."""
     doubled = [camera for camera, count in Counter(clip.camera for clip in clips).items() if count > 1]
     if doubled:
         raise ValueError(f"two clips of {', '.join(doubled)} in one call; allowed: one clip per camera")
+
+
+def layouts(clips: Sequence[Clip]) -> dict[tuple[int, int], Layout]:
+    """The clips by picture size (height, width). Raises ValueError when two are of one camera."""
+    refuse_doubled(clips)
     groups: dict[tuple[int, int], list[Clip]] = defaultdict(list)
     for clip in clips:
         groups[clip.geometry.height, clip.geometry.width].append(clip)

@@ -7,7 +7,7 @@ noise, within limits.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,6 @@ STILLNESS = Stillness()
 @kernel
 def survey(
     luma: NDArray[np.uint8],
-    camera: NDArray[np.int64],
     whole: Cells,
     still: Stillness,
     known: Planes,
@@ -49,41 +48,64 @@ def survey(
     blocks: Planes,
     active: Cells,
 ) -> None:
-    """Centre F pictures and find the cells to look at; frames of one camera in order.
+    """Centre the pictures of one camera and find the cells to look at.
 
-    ``luma`` (F, H, W); ``camera`` (F,) which of C cameras took it; ``whole`` (F,) every cell is to be looked at.
-    Advanced: ``known`` (C, H, W) each cell as it was last looked at, ``noise`` (C,), below zero before a camera's first
-    frame, ``lately`` (C, gh, gw) for how many frames each cell is looked at yet. Written: ``now`` (F, H, W) as
-    ``network.centred``, ``blocks`` (F, 2 gh, 2 gw) mean luma, ``active`` (F, gh, gw).
+    ``luma`` (1 + T, H, W) is the picture before and T in order; ``whole`` (T,) every cell is to be looked at. Advanced:
+    ``known`` (H, W) each cell as it was last looked at, ``noise`` (1,), below zero before a run's first picture,
+    ``lately`` (gh, gw) for how many pictures each cell is looked at yet. Written: ``now`` (1 + T, H, W) as
+    ``network.centred``, the one before only if a cell of the next is looked at, ``blocks`` (T, 2 gh, 2 gw) mean luma,
+    ``active`` (T, gh, gw).
     """
-    size = still.cell
     change = np.empty(blocks.shape[1:], np.float32)
     around = np.empty_like(change)
-    for f in range(len(luma)):
-        c = camera[f]
-        _centre(luma[f], still.unit, still.block, now[f], blocks[f])
-        if noise[c] < 0.0:
-            known[c] = now[f]
-        _change(now[f], known[c], still.unit, still.block, change)
+    for t in range(len(whole)):
+        mean = _block_means(luma[t + 1], still.block, blocks[t])
+        if noise[0] < 0.0:
+            _centre(luma[t + 1], mean, still.unit, known)
+        _centre_and_compare(luma[t + 1], mean, known, still.unit, still.block, now[t + 1], change)
         _around(change, around)
         quiet = _lower_quartile(around)
-        noise[c] = max(noise[c], 0.0)
-        noise[c] += still.follow * (quiet - noise[c])
-        limit = min(max(still.noises * noise[c], still.least_change), still.most_noise)
-        for i in range(active.shape[1]):
-            for j in range(active.shape[2]):
-                if around[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].max() > limit:
-                    lately[c, i, j] = still.lasting
-                elif lately[c, i, j] > 0:
-                    lately[c, i, j] -= 1
-                active[f, i, j] = whole[f] or lately[c, i, j] > 0
-                if active[f, i, j]:
-                    y, x = i * size, j * size
-                    known[c, y : y + size, x : x + size] = now[f, y : y + size, x : x + size]
+        noise[0] = max(noise[0], 0.0)
+        noise[0] += still.follow * (quiet - noise[0])
+        limit = min(max(still.noises * noise[0], still.least_change), still.most_noise)
+        looked = _choose(around, limit, whole[t], still, now[t + 1], known, lately, active[t])
+        if t == 0 and looked:
+            _centre(luma[0], _block_means(luma[0], still.block, change), still.unit, now[0])
 
 
 @kernel
-def _centre(luma: NDArray[np.uint8], unit: float, block: int, now: Planes, blocks: Planes) -> None:
+def _choose(
+    around: Planes,
+    limit: float,
+    whole: bool,
+    still: Stillness,
+    now: Planes,
+    known: Planes,
+    lately: NDArray[np.uint8],
+    active: Cells,
+) -> int:
+    """How many cells are to be looked at, and which."""
+    size, count = still.cell, 0
+    for i in range(active.shape[0]):
+        for j in range(active.shape[1]):
+            upper, lower = around[2 * i, 2 * j :], around[2 * i + 1, 2 * j :]
+            if max(upper[0], upper[1], lower[0], lower[1]) > limit:
+                lately[i, j] = still.lasting
+            elif lately[i, j] > 0:
+                lately[i, j] -= 1
+            active[i, j] = whole or lately[i, j] > 0
+            if active[i, j]:
+                for y in range(i * size, i * size + size):
+                    to, new = known[y, j * size :], now[y, j * size :]
+                    for x in range(size):
+                        to[x] = new[x]
+                count += 1
+    return count
+
+
+@kernel
+def _block_means(luma: NDArray[np.uint8], block: int, out: Planes) -> Any:
+    """The mean of the picture, and that of each block into ``out``."""
     height, width = luma.shape
     sums = np.empty(width, np.int32)
     total = 0
@@ -96,30 +118,40 @@ def _centre(luma: NDArray[np.uint8], unit: float, block: int, now: Planes, block
             part = 0
             for x in range(j * block, j * block + block):
                 part += sums[x]
-            blocks[i, j] = np.float32(part) / np.float32(block * block)
+            out[i, j] = np.float32(part) / np.float32(block * block)
             total += part
-    mean, share = np.float32(total / (height * width)), np.float32(1.0 / unit)
-    for y in range(height):
-        for x in range(width):
-            now[y, x] = (np.float32(luma[y, x]) - mean) * share
+    return np.float32(total / (height * width))
 
 
 @kernel
-def _change(now: Planes, known: Planes, unit: float, block: int, out: Planes) -> None:
-    """Mean squared difference of each block, grey levels squared."""
-    share = np.float32(unit * unit / (block * block))
-    sums = np.empty(now.shape[1], np.float32)
-    for i in range(out.shape[0]):
+def _centre(luma: NDArray[np.uint8], mean: Any, unit: float, out: Planes) -> None:
+    share = np.float32(1.0 / unit)
+    for y in range(luma.shape[0]):
+        for x in range(luma.shape[1]):
+            out[y, x] = (np.float32(luma[y, x]) - mean) * share
+
+
+@kernel
+def _centre_and_compare(
+    luma: NDArray[np.uint8], mean: Any, known: Planes, unit: float, block: int, now: Planes, change: Planes
+) -> None:
+    """``_centre``, and the mean squared difference of each block to what is known, grey levels squared."""
+    share, share_of_block = np.float32(1.0 / unit), np.float32(unit * unit / (block * block))
+    width = now.shape[1]
+    sums = np.empty(width, np.float32)
+    for i in range(change.shape[0]):
         sums[:] = np.float32(0.0)
         for y in range(i * block, i * block + block):
-            for x in range(now.shape[1]):
+            for x in range(width):
+                now[y, x] = (np.float32(luma[y, x]) - mean) * share
+            for x in range(width):
                 off = now[y, x] - known[y, x]
                 sums[x] += off * off
-        for j in range(out.shape[1]):
+        for j in range(change.shape[1]):
             total = np.float32(0.0)
             for x in range(j * block, j * block + block):
                 total += sums[x]
-            out[i, j] = total * share
+            change[i, j] = total * share_of_block
 
 
 @kernel

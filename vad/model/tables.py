@@ -1,8 +1,8 @@
 """Where the values of cells stand in tables of rows: what lets a convolution run over some of the cells alone.
 
-Row 0 of a table is what lies beyond the picture. Then come the rows that C cameras hold from before, then one row for
-each cell that is looked at, frame by frame. A convolution over cells takes, for each of its rows, the nine rows in
-which the newest values of the cell and its neighbours stand by then.
+Row 0 of a table is what lies beyond the picture. Then come rows for what the camera holds from before, of the cells
+that are needed alone, then one row for each cell that is looked at, frame by frame. A convolution over cells takes, for
+each of its rows, the nine rows in which the newest values of the cell and its neighbours stand by then.
 
 The grid of stride 16 has tables of its own: a place of it is looked at when one of its four cells is.
 """
@@ -20,81 +20,142 @@ from vad.model.still import Cells
 Index = NDArray[np.int32]
 
 
-class Places(NamedTuple):
-    """Rows of R cells and Q places at stride 16 that are looked at, in F frames of C cameras of n cells each.
+class Rows(NamedTuple):
+    """Which rows of a table are for what the camera holds: K of its cells, or places at stride 16."""
 
-    Neighbourhoods go row by row from the top left, the place itself is the fifth.
-    """
+    place: Index  # (K,)
+    row: Index  # (K,)
 
-    rows: Index  # (F, gh, gw) which of the R is it; -1: not looked at
-    past: Index  # (R, 9) in the table, before this frame
-    near: Index  # (R, 9) in the table, with this frame
+
+class Around(NamedTuple):
+    """Rows of the tables that convolutions need, row by row from the top left, the place itself the fifth."""
+
+    past: Index  # (R, 9) before this frame
+    near: Index  # (R, 9) with this frame
     parent: Index  # (R,) the place at stride 16, in its table, with this frame
-    under: Index  # (Q, 9) at stride 8, around the place, in the table, with this frame
+    under: Index  # (Q, 9) at stride 8, around the place, with this frame
     wide: Index  # (Q, 9) at stride 16, in its table, with this frame
-    seen: Index  # (F, n) each cell's newest row, with this frame
-    last: Index  # (C, n) each cell's newest row after all frames
-    last_wide: Index  # (C, n at stride 16)
+
+
+class Places(NamedTuple):
+    """R cells and Q places at stride 16 that are looked at, in T pictures of n cells each."""
+
+    rows: Index  # (T, gh, gw) which of the R is it; -1: not looked at
+    begins: Index  # (T + 1,) the first row of each picture, and R
+    where: Index  # (R, 3) picture, row and column of each cell
+    around: Around
+    held: Rows  # what is needed of before
+    held_wide: Rows
+    last: Rows  # the newest row of each cell that was looked at
+    last_wide: Rows
 
 
 @kernel
-def find_places(active: Cells, camera: NDArray[np.int64], cameras: int) -> Places:
-    """``active`` (F, gh, gw), ``camera`` (F,) 0..C-1; the frames of one camera in order."""
+def find_places(active: Cells) -> Places:
+    """``active`` (T, gh, gw) are the cells of successive pictures that are to be looked at."""
     count, gh, gw = active.shape
-    wh, ww = (gh + 1) // 2, (gw + 1) // 2
-    at, at_wide = _held(cameras, gh, gw), _held(cameras, wh, ww)
-    looked_wide = np.zeros((count, wh, ww), np.bool_)
-    for f in range(count):
-        for i in range(gh):
-            for j in range(gw):
-                looked_wide[f, i // 2, j // 2] |= active[f, i, j]
+    looked_wide = _looked_wide(active)
+    wh, ww = looked_wide.shape[1:]
+    at, at_wide = _needed(active, looked_wide)
+    held, held_wide = _rows_above(at, 0), _rows_above(at_wide, 0)
+    first_row, first_place = 1 + len(held.row), 1 + len(held_wide.row)
     cells, places = active.sum(), looked_wide.sum()
-    rows = np.full((count, gh, gw), -1, np.int32)
-    parent = np.empty(cells, np.int32)
+    rows, begins = np.full((count, gh, gw), -1, np.int32), np.zeros(count + 1, np.int32)
+    where, parent = np.empty((cells, 3), np.int32), np.empty(cells, np.int32)
     past, near = np.empty((cells, 9), np.int32), np.empty((cells, 9), np.int32)
     under, wide = np.empty((places, 9), np.int32), np.empty((places, 9), np.int32)
-    seen = np.empty((count, gh * gw), np.int32)
     row, place = 0, 0
-    for f in range(count):
-        c, first, first_wide = camera[f], row, place
+    for t in range(count):
+        first, first_wide = row, place
         for i in range(gh):
             for j in range(gw):
-                if active[f, i, j]:
-                    _around(at[c], i, j, past[row])
-                    rows[f, i, j] = row
+                if active[t, i, j]:
+                    _around(at, i, j, past[row])
+                    where[row, 0], where[row, 1], where[row, 2] = t, i, j
+                    rows[t, i, j] = row
                     row += 1
-        _renew(active[f], first + 1 + cameras * gh * gw, at[c])
-        _renew(looked_wide[f], first_wide + 1 + cameras * wh * ww, at_wide[c])
+        begins[t + 1] = row
+        _renew(active[t], first + first_row, at)
+        _renew(looked_wide[t], first_wide + first_place, at_wide)
         for i in range(wh):
             for j in range(ww):
-                if looked_wide[f, i, j]:
-                    _around(at[c], 2 * i, 2 * j, under[place])
-                    _around(at_wide[c], i, j, wide[place])
+                if looked_wide[t, i, j]:
+                    _around(at, 2 * i, 2 * j, under[place])
+                    _around(at_wide, i, j, wide[place])
                     place += 1
-        row = first
-        for i in range(gh):
-            for j in range(gw):
-                if active[f, i, j]:
-                    _around(at[c], i, j, near[row])
-                    parent[row] = at_wide[c, i // 2 + 1, j // 2 + 1]
-                    row += 1
-        seen[f] = at[c, 1 : gh + 1, 1 : gw + 1].copy().ravel()
-    last, last_wide = np.empty((cameras, gh * gw), np.int32), np.empty((cameras, wh * ww), np.int32)
-    for c in range(cameras):
-        last[c] = at[c, 1 : gh + 1, 1 : gw + 1].copy().ravel()
-        last_wide[c] = at_wide[c, 1 : wh + 1, 1 : ww + 1].copy().ravel()
-    return Places(rows, past, near, parent, under, wide, seen, last, last_wide)
+        for r in range(first, row):
+            i, j = where[r, 1], where[r, 2]
+            _around(at, i, j, near[r])
+            parent[r] = at_wide[i // 2 + 1, j // 2 + 1]
+    last, last_wide = _rows_above(at, first_row - 1), _rows_above(at_wide, first_place - 1)
+    around = Around(past, near, parent, under, wide)
+    return Places(rows, begins, where, around, held, held_wide, last, last_wide)
 
 
 @kernel
-def _held(cameras: int, height: int, width: int) -> Index:
-    """(C, height + 2, width + 2) the row that is held for each place, within a border of what lies beyond."""
-    at = np.zeros((cameras, height + 2, width + 2), np.int32)
-    for c in range(cameras):
-        for i in range(height):
-            for j in range(width):
-                at[c, i + 1, j + 1] = 1 + (c * height + i) * width + j
-    return at
+def _looked_wide(active: Cells) -> Cells:
+    count, gh, gw = active.shape
+    out = np.zeros((count, (gh + 1) // 2, (gw + 1) // 2), np.bool_)
+    for f in range(count):
+        for i in range(gh):
+            for j in range(gw):
+                out[f, i // 2, j // 2] |= active[f, i, j]
+    return out
+
+
+@kernel
+def _needed(active: Cells, looked_wide: Cells) -> tuple[Index, Index]:
+    """(gh + 2, gw + 2) and the same at stride 16: rows for what the places around those looked at hold, else 0."""
+    count, gh, gw = active.shape
+    wh, ww = looked_wide.shape[1:]
+    at, at_wide = np.zeros((gh + 2, gw + 2), np.int32), np.zeros((wh + 2, ww + 2), np.int32)
+    for t in range(count):
+        for i in range(wh):
+            for j in range(ww):
+                if looked_wide[t, i, j]:
+                    _mark(at, 2 * i, 2 * j)
+                    _mark(at_wide, i, j)
+        for i in range(gh):
+            for j in range(gw):
+                if active[t, i, j]:
+                    _mark(at, i, j)
+    _number(at)
+    _number(at_wide)
+    return at, at_wide
+
+
+@kernel
+def _mark(at: Index, i: int, j: int) -> None:
+    """Place (i, j) and those around it."""
+    for k in range(9):
+        at[i + k // 3, j + k % 3] = 1
+
+
+@kernel
+def _number(at: Index) -> None:
+    """Give what is marked rows from 1 on; what lies beyond the picture has row 0."""
+    row = 0
+    at[0, :], at[-1, :], at[:, 0], at[:, -1] = 0, 0, 0, 0
+    for i in range(1, at.shape[0] - 1):
+        for j in range(1, at.shape[1] - 1):
+            if at[i, j]:
+                row += 1
+                at[i, j] = row
+
+
+@kernel
+def _rows_above(at: Index, above: int) -> Rows:
+    """The places whose row is above that one."""
+    height, width = at.shape
+    count = (at > above).sum()
+    place, row = np.empty(count, np.int32), np.empty(count, np.int32)
+    k = 0
+    for i in range(1, height - 1):
+        for j in range(1, width - 1):
+            if at[i, j] > above:
+                place[k], row[k] = (i - 1) * (width - 2) + j - 1, at[i, j]
+                k += 1
+    return Rows(place, row)
 
 
 @kernel
