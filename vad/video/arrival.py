@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import NamedTuple
 
@@ -17,51 +18,89 @@ ASK_EVERY = 8
 _OLDEST_BELIEVED_WALL_S = 1e9  # a camera whose clock was never set sends RTCP times in 1970 or 1900
 
 
+_LATELY_S = 2.5
+"""Half of the time over which a stream's packets are compared: how soon after its stamp can one be here?"""
+
+
 class Arrival(NamedTuple):
-    """When a packet came, before it was decoded. ``wall_s`` is None in a recording, where media time decides it."""
+    """When a packet came, before it was decoded. ``wall_s`` is None in a recording, where media time decides it.
+
+    Who reads late finds packets waiting: they came before they were ``read_s``.
+    """
 
     arrived_s: float
     wall_s: float | None
     wall_source: WallSource
+    read_s: float
 
 
 class _Told(NamedTuple):
-    """The sender's time of a packet."""
+    """The sender's time of one packet, and so of others by their stamps."""
 
     pts: int
     wall_s: float
     tick_s: float
 
-    def at(self, pts: int) -> float:
-        """Of another one."""
+    def of(self, pts: int) -> float:
         return self.wall_s + (pts - self.pts) * self.tick_s
+
+
+class _Delay:
+    """The least time from a packet's stamp to its reading, of the last seconds."""
+
+    def __init__(self) -> None:
+        self._before_s = self._now_s = math.inf
+        self._since_s = -math.inf
+
+    def least_s(self, delay_s: float, *, now_s: float) -> float:
+        """With one more of them."""
+        if now_s - self._since_s > _LATELY_S:
+            self._before_s, self._now_s, self._since_s = self._now_s, math.inf, now_s
+        self._now_s = min(self._now_s, delay_s)
+        return min(self._before_s, self._now_s)
 
 
 class Arrivals:
     """Remembers when packets came until the decoder gives their frames, which it may do later and reordered."""
 
-    def __init__(self, clock: Clock, *, live: bool) -> None:
+    def __init__(self, clock: Clock, *, live: bool, stamped: bool) -> None:
         self._clock = clock
-        self._live = live
+        self._live, self._stamped = live, stamped
         self._by_pts: dict[int, Arrival] = {}
+        self._tick_s: float | None = None
         self._unasked = 0  # packets until the next look for the sender's time
         self._told: _Told | None = None
+        self._delay = _Delay()
+        self._latest_s = -math.inf
 
     def note(self, packet: Packet[VideoStream]) -> Arrival:
-        """A packet came just now."""
-        arrived_s = self._clock.monotonic_s()
+        """A packet was read just now."""
+        read_s = self._clock.monotonic_s()
         if not self._live:
-            return Arrival(arrived_s, None, WallSource.FILE)
+            return Arrival(read_s, None, WallSource.FILE, read_s)
+        if self._tick_s is None and packet.time_base is not None:
+            self._tick_s = float(packet.time_base)  # PyAV makes a Fraction each time it is asked
+        arrived_s = self._latest_s = self._came_s(packet, read_s)
         wall_s = self._sender_wall_s(packet)
         if wall_s is None:
-            arrival = Arrival(arrived_s, self._clock.wall_s(), WallSource.ARRIVAL)
+            wall_s = self._clock.wall_s() - (read_s - arrived_s)
+            arrival = Arrival(arrived_s, wall_s, WallSource.ARRIVAL, read_s)
         else:
-            arrival = Arrival(arrived_s, wall_s, WallSource.RTCP)
+            arrival = Arrival(arrived_s, wall_s, WallSource.RTCP, read_s)
         if packet.pts is not None:
             self._by_pts[packet.pts] = arrival
             if len(self._by_pts) > _HELD_BACK:
                 del self._by_pts[next(iter(self._by_pts))]
         return arrival
+
+    def _came_s(self, packet: Packet[VideoStream], read_s: float) -> float:
+        """As soon after its stamp as the quickest packets lately, no sooner than the one before, no later than now."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None or not self._stamped or self._tick_s is None:
+            return read_s
+        stamp_s = stamp * self._tick_s
+        least_s = self._delay.least_s(read_s - stamp_s, now_s=read_s)
+        return min(read_s, max(self._latest_s, stamp_s + least_s))
 
     def _sender_wall_s(self, packet: Packet[VideoStream]) -> float | None:
         """PyAV takes long to look, and FFmpeg goes by the time stamp: between two looks so does this."""
@@ -70,12 +109,11 @@ class Arrivals:
             if self._told is None:
                 return None
             if packet.pts is not None:
-                return self._told.at(packet.pts)
+                return self._told.of(packet.pts)
         self._unasked = ASK_EVERY
-        wall_s = sender_wall_s(packet)
-        self._told = None
-        if wall_s is not None and packet.pts is not None and packet.time_base is not None:
-            self._told = _Told(packet.pts, wall_s, float(packet.time_base))
+        wall_s, self._told = sender_wall_s(packet), None
+        if wall_s is not None and packet.pts is not None and self._tick_s is not None:
+            self._told = _Told(packet.pts, wall_s, self._tick_s)
         return wall_s
 
     def of(self, frame: VideoFrame, *, latest: Arrival) -> Arrival:

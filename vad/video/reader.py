@@ -100,7 +100,7 @@ class Reader:
         self._selector = Selector(config.analysis_fps)
         self._is_behind = is_behind
         self._corrupt = self._unfiltered = 0
-        self._decoded_frames = 0
+        self._decoded_frames = self.bytes_read = 0
         self._next_index = 0
         self._info: StreamInfo | None = None
         self._mask: NDArray[np.uint8] | None = None
@@ -123,8 +123,8 @@ class Reader:
             self._feed = open_feed(self._source, camera=self.camera, parallel=parallel, decoder=decoder)
             self._stamps = Stamps(stamped=self._feed.stamped)
         self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
-        self._arrivals = Arrivals(self._clock, live=self._feed.live)
         self._is_stamped = self._feed.stamped
+        self._arrivals = Arrivals(self._clock, live=self._feed.live, stamped=self._is_stamped)
         self._may_be_late = self._feed.live and self._is_stamped
         self._is_held_back = self.config.realtime and not self._feed.live
         self._faults_before, self._unfiltered_before = self._feed.faults, self._feed.unfiltered_frames
@@ -158,6 +158,14 @@ class Reader:
             unfiltered_frames=self._unfiltered_frames,
             longest_hold_s=self._longest_hold_s,
         )
+
+    @property
+    def may_read_late(self) -> bool:
+        """Whether what the camera sends may wait for a while, and is known by its stamps to have come before.
+
+        TCP holds it and slows the sender down where it is too much; datagrams and devices lose it.
+        """
+        return self._may_be_late and self._source.is_tcp
 
     @property
     def _corrupt_packets(self) -> int:
@@ -199,8 +207,9 @@ class Reader:
             yield self._pending.pop(0)
         for packet in feed.packets():
             latest = self._arrivals.note(packet)
-            if latest.arrived_s - self._last_good_s > self.config.read_timeout_s:
-                raise self._stalled(latest.arrived_s)  # FFmpeg flushes its parser's packet before it reports a time-out
+            self.bytes_read += packet.size
+            if latest.read_s - self._last_good_s > self.config.read_timeout_s:
+                raise self._stalled(latest.read_s)  # FFmpeg flushes its parser's packet before it reports a time-out
             stamp_s = self._stamps.of_packet(packet)
             if self._tape is not None:
                 self._tape.add(packet, self._stamps.on_tape(packet, stamp_s, arrived_s=latest.arrived_s))
@@ -232,7 +241,7 @@ class Reader:
         if not packet.size:
             return False
         pts_s = self._media.at_s(stamp_s) if stamp_s is not None else None
-        return self._backlog.leaves_out(pts_s, arrived_s=latest.arrived_s, is_key=packet.is_keyframe)
+        return self._backlog.leaves_out(pts_s, arrived_s=latest.read_s, is_key=packet.is_keyframe)
 
     def _frames_at(self, packet: Packet[VideoStream], feed: Feed) -> list[VideoFrame]:
         """What comes out of the decoder as a packet goes in."""
@@ -269,7 +278,7 @@ class Reader:
         self._rate.push(pts_s)
         at_s = stamp_s if self._is_stamped else arrival.arrived_s
         if self._may_be_late:
-            self._backlog.note(pts_s, arrived_s=arrival.arrived_s)
+            self._backlog.note(pts_s, arrived_s=arrival.read_s)
         elif self._is_held_back:
             arrival = self._await_due(pts_s)
         due = self._selector.wants(pts_s, step_s=step_s)
@@ -362,7 +371,8 @@ class Reader:
         wait_s = self._started_s + pts_s - self._clock.monotonic_s()
         if wait_s > 0.0:
             self._clock.wait(self._stop, timeout_s=wait_s)
-        return Arrival(self._clock.monotonic_s(), None, WallSource.FILE)
+        now_s = self._clock.monotonic_s()
+        return Arrival(now_s, None, WallSource.FILE, now_s)
 
     def _stalled(self, now_s: float) -> StreamError:
         """FFmpeg's socket time-out sees silence; this is of a stream that talks but never gives a good frame."""

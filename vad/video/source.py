@@ -62,6 +62,11 @@ class Source:
     fps: float | None = None  # of a folder
     timeout_s: float | None = None  # of a network source
 
+    @property
+    def is_tcp(self) -> bool:
+        """It comes through a connection that holds what is not read yet."""
+        return self.kind is SourceKind.HTTP or self.options.get("rtsp_transport") == "tcp"
+
 
 class Feed(Protocol):
     """Packets of one video stream, and their decoder. Raises av.FFmpegError; ``Reader`` translates."""

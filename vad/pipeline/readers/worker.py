@@ -41,6 +41,7 @@ from vad.pipeline.readers.messages import (
     TapeFormat,
     send,
 )
+from vad.pipeline.readers.naps import Naps
 from vad.pipeline.readers.relay import RelayedSamples, RelayedTape
 from vad.pipeline.window import ends_clip
 from vad.types import Frame
@@ -183,12 +184,15 @@ class Session:
             tape=tape,
             is_behind=lambda: self._is_behind,
         )
+        naps = Naps(opening.clip_length)
         try:
             with reader:
                 for item in reader:
                     self._gathered.add(item)
                     if self._is_due(item, opening.clip_length):
                         self._tell(reader, tape)
+                    if isinstance(item, Frame) and reader.may_read_late and not self._is_behind:
+                        self._stop.wait(naps.after(item, bytes_read=reader.bytes_read, now_s=time.monotonic()))
             return None
         except NobodyListens:
             raise
