@@ -1,7 +1,7 @@
 """The values that cross threads: frozen, with units and shapes stated.
 
 Half-open ranges throughout: a box covers ``[x0, x1) x [y0, y1)``. Times end in their unit: ``pts_s`` is media time,
-``wall_s`` is UTC (seconds since the Unix epoch), ``arrived_s`` is the monotonic clock of this process.
+``wall_s`` is UTC (seconds since the Unix epoch), ``arrived_s`` is the machine's monotonic clock when a frame was here.
 
 This module needs no third-party package at run time, so that an event consumer can import ``vad.events`` alone.
 """

@@ -17,9 +17,11 @@ from vad.pipeline.metrics import StageMetrics
 from vad.pipeline.scoring import Item
 from vad.types import CellMap, Clip
 
+TOOK_S = 0.02
+
 
 class Batches:
-    """A network that only notes whose clips come together, and when."""
+    """A network that notes whose clips come together, and when; each batch takes it ``TOOK_S``."""
 
     def __init__(self) -> None:
         self.cameras: list[list[str]] = []
@@ -28,6 +30,7 @@ class Batches:
     def __call__(self, clips: Sequence[Clip]) -> list[list[CellMap]]:
         self.cameras.append([clip.camera for clip in clips])
         self.at_s.append(time.monotonic())
+        time.sleep(TOOK_S)
         return [[] for _ in clips]
 
     def forget(self, camera: str) -> None:
@@ -36,7 +39,8 @@ class Batches:
 
 @pytest.fixture
 def clips(monkeypatch: pytest.MonkeyPatch) -> Iterator[ClipMailbox]:
-    monkeypatch.setattr(inference, "APART_S", 1.0)
+    monkeypatch.setattr(inference, "LONGEST_APART_S", 1.0)
+    monkeypatch.setattr(inference, "APART_BATCHES", 100.0)
     box = ClipMailbox()
     yield box
     box.close()

@@ -13,9 +13,10 @@ from vad.types import CellMap, Clip
 
 POLL_S = 0.5
 
-APART_S = 0.04
-"""From one batch to the next, an interval of a camera's frames: what becomes ready meanwhile goes together. With 48
-cameras this takes a twentieth less of the machine, since the threads behind wake less often and find warmer caches."""
+LONGEST_APART_S, APART_BATCHES = 0.04, 5.0
+"""From the beginning of a batch to that of the next: a few times what it took, an interval of frames at most. What
+becomes ready meanwhile goes together: with 48 cameras that takes a twentieth less of the machine, since the threads behind
+wake less often and find warmer caches; with few of them hardly anything waits."""
 
 
 class ClipRunner(Protocol):
@@ -36,7 +37,7 @@ def run_inference(
 ) -> None:
     """Until ``clips`` is closed and empty; closes ``maps`` then. Waiting for room in ``maps`` makes clips drop.
 
-    Batches begin ``APART_S`` apart, unless that would hold up a recording or more cameras than fit into one.
+    Batches begin a little apart, unless that would hold up a recording or more cameras than fit into one.
     """
     try:
         while (batch := clips.take(max_batch, timeout_s=POLL_S)) is not None:
@@ -46,10 +47,12 @@ def run_inference(
                 continue
             is_pressed, started_s = clips.is_pressed, time.perf_counter()
             results = runner(batch)
-            metrics.observe("model", time.perf_counter() - started_s)
+            took_s = time.perf_counter() - started_s
+            metrics.observe("model", took_s)
             metrics.batch_size.observe(len(batch))
             maps.put_all(results)
             if not is_pressed:
-                time.sleep(max(0.0, started_s + APART_S - time.perf_counter()))
+                next_s = started_s + min(LONGEST_APART_S, APART_BATCHES * took_s)
+                time.sleep(max(0.0, next_s - time.perf_counter()))
     finally:
         maps.close()
