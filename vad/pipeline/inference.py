@@ -15,8 +15,8 @@ POLL_S = 0.5
 
 LONGEST_APART_S, APART_BATCHES = 0.04, 5.0
 """From the beginning of a batch to that of the next: a few times what it took, an interval of frames at most. What
-becomes ready meanwhile goes together: with 48 cameras that takes a twentieth less of the machine, since the threads behind
-wake less often and find warmer caches; with few of them hardly anything waits."""
+becomes ready meanwhile goes together: with 48 cameras that takes a twentieth less of the machine, since the threads
+behind wake less often and find warmer caches; with few of them hardly anything waits."""
 
 
 class ClipRunner(Protocol):
