@@ -100,7 +100,8 @@ class Reader:
         self._selector = Selector(config.analysis_fps)
         self._is_behind = is_behind
         self._corrupt = self._unfiltered = 0
-        self._decoded_frames = self.bytes_read = 0
+        self._decoded_frames = 0
+        self.bytes_read = 0  # of the stream's packets
         self._next_index = 0
         self._info: StreamInfo | None = None
         self._mask: NDArray[np.uint8] | None = None

@@ -191,8 +191,10 @@ class Session:
                     self._gathered.add(item)
                     if self._is_due(item, opening.clip_length):
                         self._tell(reader, tape)
-                    if isinstance(item, Frame) and reader.may_read_late and not self._is_behind:
-                        self._stop.wait(naps.after(item, bytes_read=reader.bytes_read, now_s=time.monotonic()))
+                    if isinstance(item, Frame) and reader.may_read_late:
+                        nap_s = naps.after(item, bytes_read=reader.bytes_read, now_s=time.monotonic())
+                        if nap_s and not self._is_behind:
+                            self._stop.wait(nap_s)
             return None
         except NobodyListens:
             raise
