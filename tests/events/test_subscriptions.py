@@ -45,13 +45,19 @@ def test_what_is_no_subscription_is_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "wanted"),
+    ("topic", "counts"),
     [(b"", True), (b"vad/", True), (b"vad/score/", True), (b"vad/score/gate/", True), (b"vad/event/", False)],
 )
-def test_some_topic_below_a_prefix_is_wanted_by_who_asked_for_more_or_for_less(topic: bytes, wanted: bool) -> None:
-    account = Subscriptions()
-    assert not account.want_below(b"vad/score/")
-    account.hear(b"\x01" + topic)
-    assert account.want_below(b"vad/score/") is wanted
+def test_who_asked_for_more_or_for_less_than_what_is_watched_is_a_watcher(topic: bytes, counts: bool) -> None:
+    account = Subscriptions(watched=b"vad/score/")
+    for expected in (1, 2):
+        account.hear(b"\x01" + topic)
+        assert account.watchers == expected * counts
     account.hear(b"\x00" + topic)
-    assert not account.want_below(b"vad/score/")
+    assert account.watchers == counts
+    account.hear(b"\x00" + topic)
+    account.hear(b"\x00" + topic)  # one too many: nobody's
+    assert account.watchers == 0
+    account.hear(b"\x01" + topic)
+    account.clear()
+    assert account.watchers == 0

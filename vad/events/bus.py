@@ -64,8 +64,7 @@ class Publisher:
         self._unstored = 0
         self._next_heartbeat_s = self._clock.monotonic_s()
         self._replay_port = replay_port
-        self._subscriptions = Subscriptions()
-        self.wants_scores = False  # somebody would get some; any thread may ask
+        self._subscriptions = Subscriptions(watched=SCORE_TOPIC.encode())
         self._excesses = 0
         self._own_context = None if context is not None else zmq.Context()
         try:
@@ -97,6 +96,11 @@ class Publisher:
     def last_sequence(self) -> int:
         """The last sequence sent: what the heartbeat says."""
         return self._cursor
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether somebody would get some. Any thread may ask."""
+        return self._settings.scores and self._subscriptions.watchers > 0
 
     @property
     def excesses(self) -> int:
@@ -138,7 +142,6 @@ class Publisher:
         """End all connections; subscribers that may still connect come back and ask for what they missed."""
         drop_connections(self._socket, what="bus.bind")
         self._subscriptions.clear()
-        self.wants_scores = False
 
     def close(self) -> None:
         """Send what is unsent and a last heartbeat, then wait ``bus.linger_s`` at most for slow subscribers."""
@@ -173,7 +176,6 @@ class Publisher:
                 self.drop_connections()
                 while self._socket.poll(0):
                     self._socket.recv()
-            self.wants_scores = self._settings.scores and self._subscriptions.want_below(SCORE_TOPIC.encode())
 
     def _send_from_journal(self, *, until: int | None = None) -> None:
         while page := self._journal.read(self._cursor):
