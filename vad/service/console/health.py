@@ -54,7 +54,8 @@ def _read_by(status: EngineStatus) -> str:
     if not readers.processes and not readers.died:
         return ""
     died = f", {count(readers.died)} died" if readers.died else ""
-    return f"; {count(readers.processes)} processes read cameras{died}"
+    read = "process reads" if readers.processes == 1 else "processes read"
+    return f"; {count(readers.processes)} {read} cameras{died}"
 
 
 def _latency(engine: Engine) -> Tile:
