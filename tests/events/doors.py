@@ -59,10 +59,10 @@ class Door:
 
 
 @contextmanager
-def guarded(gatekeeper: Gatekeeper) -> Iterator[Door]:
+def guarded(gatekeeper: Gatekeeper, *, is_swamped: Callable[[], bool] = lambda: False) -> Iterator[Door]:
     with zmq.Context() as context:
         pub = bound_socket(context, zmq.PUB, "tcp://127.0.0.1:*", what="test", limits=LIMITS, secure=gatekeeper.guard)
-        thread = threading.Thread(target=gatekeeper.run)
+        thread = threading.Thread(target=gatekeeper.run, kwargs={"is_swamped": is_swamped})
         thread.start()
         try:
             yield Door(gatekeeper, context, pub, real_address(pub))

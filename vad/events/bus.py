@@ -66,6 +66,7 @@ class Publisher:
         self._replay_port = replay_port
         self._subscriptions = Subscriptions(watched=SCORE_TOPIC.encode())
         self._excesses = 0
+        self._hears_since_s: float | None = None
         self._own_context = None if context is not None else zmq.Context()
         try:
             self._socket = bound_socket(
@@ -101,6 +102,12 @@ class Publisher:
     def wants_scores(self) -> bool:
         """Whether somebody would get some. Any thread may ask."""
         return self._settings.scores and self._subscriptions.watchers > 0
+
+    @property
+    def hears_for_s(self) -> float:
+        """How long it has been taking in what subscribers ask for; 0 = it is not at it. Any thread may ask."""
+        since_s = self._hears_since_s
+        return 0.0 if since_s is None else self._clock.monotonic_s() - since_s
 
     @property
     def excesses(self) -> int:
@@ -164,6 +171,13 @@ class Publisher:
 
     def _hear_subscriptions(self) -> None:
         """What is asked for is bounded: beyond that all connections end, as nobody can tell whose it was."""
+        self._hears_since_s = self._clock.monotonic_s()
+        try:
+            self._hear_all()
+        finally:
+            self._hears_since_s = None
+
+    def _hear_all(self) -> None:
         while True:
             try:
                 frame = self._socket.recv(zmq.NOBLOCK, copy=False)

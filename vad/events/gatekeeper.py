@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import resource
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from vad.clock import SystemClock
 from vad.errors import KeyFileError
 from vad.events.keys import KeyPair, folder_state, known_keys, load_pair
 from vad.events.listener import Listener
+from vad.events.talkers import Talkers
 
 if TYPE_CHECKING:
     from vad.clock import Clock
@@ -35,6 +37,8 @@ ZAP_FINE, ZAP_NOT_NOW = b"200", b"300"
 clients give up for good without a word, and would stay out when their key comes to be allowed."""
 
 RELOAD_EVERY_S = 0.5
+LISTEN_EVERY_S = 0.05
+"""How often it is asked whether a socket can keep up."""
 HANDSHAKE_MS = 5_000
 """Whoever has not proved by then who it is, or has not even spoken, is cut off."""
 RESUME_SHARE = 0.9
@@ -65,8 +69,8 @@ REASONS = (
     "subscriptions",
 )
 """Why a connection was refused: a key nobody knows, or one that was revoked; made for another server's key; no key
-where one is needed (or one where none is); not ZeroMQ; silent; beyond ``max_connections``; no file descriptor left; all
-connections ended because somebody asked for too many topics (which the publisher counts)."""
+where one is needed (or one where none is); not ZeroMQ; silent; beyond ``max_connections``; no file descriptor left;
+asks for too many topics (also counted when all connections end because together they did)."""
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +82,7 @@ class _Door:
     monitor: Socket
     context: Context
     connections: set[int] = field(default_factory=set)  # descriptors
+    talkers: Talkers = field(default_factory=Talkers)
     listener: Listener | None = None
 
 
@@ -171,11 +176,15 @@ class Gatekeeper:
         if self._clients_dir is not None and self._clock.monotonic_s() >= self._next_reload_s:
             self._reload(self._clients_dir)
 
-    def run(self) -> None:
-        """Until every socket guarded has been closed, or their context has been ended."""
+    def run(self, *, is_swamped: Callable[[], bool] = lambda: False) -> None:
+        """Until every socket guarded has been closed, or their context has been ended.
+
+        While ``is_swamped`` says that some socket cannot keep up with what it is sent, whoever sends most is cut off.
+        """
         try:
             while not self.is_done:
-                self.step(RELOAD_EVERY_S)
+                self.step(LISTEN_EVERY_S)
+                self._hold_talkers(are_heard=not is_swamped())
         except zmq.ContextTerminated:
             pass
         finally:
@@ -259,6 +268,15 @@ class Gatekeeper:
                 door.listener.resume()
             if drops := door.listener.new_drops():
                 self._refuse("too_many", times=drops)
+
+    def _hold_talkers(self, *, are_heard: bool) -> None:
+        for door in self._doors.values():
+            if are_heard:
+                door.talkers.forget()
+            elif door.listener is not None:
+                peer = door.talkers.cut_off_loudest(door.connections, port=door.listener.port)
+                if peer is not None:
+                    self._refuse("subscriptions", f" from {peer}")
 
     def _refuse(self, reason: str, who: str = "", *, times: int = 1) -> None:
         before, after = self.refused[reason], self.refused[reason] + times

@@ -31,6 +31,12 @@ class Listener:
         self.is_paused = False
         self._drops_counted = 0
 
+    @property
+    def port(self) -> int:
+        """0 where it is none of TCP's."""
+        name = self._socket.getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
+
     def pause(self) -> None:
         """New connections go unanswered, as if nobody were there; those that are open stay."""
         if self.is_paused or not sys.platform.startswith("linux"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -24,6 +25,8 @@ from vad.types import FrameScore, RaisedEvent
 
 OUTBOX_CAPACITY = 1024
 POLL_S = 0.1
+HEARS_AT_MOST_S = 0.05
+"""The publisher's time for what subscribers ask for: beyond it, whoever asks for most is cut off."""
 
 
 class Delivery:
@@ -77,7 +80,7 @@ class Delivery:
             "journal": self.recorder.run,
             "publish": self._run_publish,
             "replay": self._run_replay,
-            "gatekeeper": self._gatekeeper.run,
+            "gatekeeper": self._run_gatekeeper,
         }
 
     def put(self, events: Sequence[RaisedEvent], scores: Sequence[FrameScore] = ()) -> None:
@@ -121,8 +124,8 @@ class Delivery:
     @property
     def bus_status(self) -> BusStatus:
         keeper = self._gatekeeper
-        refused = {**keeper.refused, "subscriptions": self._publisher.excesses}
-        return BusStatus(connections=keeper.connections, accepted=keeper.accepted, refused=refused)
+        refused = keeper.refused + Counter(subscriptions=self._publisher.excesses)
+        return BusStatus(connections=keeper.connections, accepted=keeper.accepted, refused=dict(refused))
 
     def _revocations(self) -> int:
         return self._gatekeeper.revocations
@@ -132,6 +135,9 @@ class Delivery:
             run_publish(outbox=self._outbox, publisher=self._publisher, revocations=self._revocations)
         finally:
             self._published.set()
+
+    def _run_gatekeeper(self) -> None:
+        self._gatekeeper.run(is_swamped=lambda: self._publisher.hears_for_s > HEARS_AT_MOST_S)
 
     def _run_replay(self) -> None:
         seen = self._revocations()
