@@ -43,6 +43,7 @@ def read(
     continues: Any = None,
     stop: threading.Event | None = None,
     tape: Tape | None = None,
+    clip_length: int = 1,
     is_behind: Callable[[], bool] = lambda: False,
     make: Callable[..., Any] = Reader,
     **settings: object,
@@ -59,6 +60,7 @@ def read(
         stop=stop,
         continues=continues,
         tape=tape,
+        clip_length=clip_length,
         is_behind=is_behind,
     )
     try:

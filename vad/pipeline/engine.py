@@ -91,7 +91,7 @@ class Engine(CameraControl):
         folder = config.storage.dir / EVIDENCE_FOLDER
         self._evidence = Evidence(config.evidence, directory=folder, clock=self._clock)
         self._pacing: Pacing | None = None
-        self._readers = ReaderProcesses(config.readers, log_settings=config.log, clip_length=config.model.clip_length)
+        self._readers = ReaderProcesses(config.readers, log_settings=config.log)
         self.device = ""  # known once started
 
     @classmethod

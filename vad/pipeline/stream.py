@@ -300,6 +300,7 @@ class CameraStream:
             stop=generation.stop,
             continues=continues,
             tape=self._tape(generation),
+            clip_length=self._clip_length,
             is_behind=lambda: self.analysis_ratio < 1.0,
         )
 

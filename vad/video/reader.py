@@ -27,6 +27,7 @@ from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.hardware import check, pixel_format
 from vad.video.items import ABOVE_RATE, OVERRUN, Counts, Item, StreamInfo
 from vad.video.luma import geometry, luma_of, visible
+from vad.video.naps import Naps
 from vad.video.source import Feed, Source, open_feed, resolve
 from vad.video.sparing import Spared, Sparing
 from vad.video.stamps import Stamps
@@ -70,6 +71,9 @@ class Reader:
     Frames of a live stream that come later and later, since the machine is too slow, are left out up to the key frame
     at which it has caught up (``Passed.overrun``).
 
+    Frames are wanted ``clip_length`` at a time: what a camera sends may wait until a clip is nearly whole, where TCP
+    holds it and nobody looks at the ``tape`` meanwhile.
+
     ``is_behind`` says whether the machine cannot keep up. The loop filter is turned off and on again at key frames.
 
     After FORMAT_CHANGED and PTS_JUMP the stream is still open: give this reader as ``continues=`` to the next one,
@@ -88,6 +92,7 @@ class Reader:
         stop: threading.Event,
         continues: Reader | None = None,
         tape: Tape | None = None,
+        clip_length: int = 1,
         is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
         self.camera = camera
@@ -98,10 +103,11 @@ class Reader:
         self._stop = stop
         self._rate = RateMeter()
         self._selector = Selector(config.analysis_fps)
+        self._naps = Naps(clip_length)
         self._is_behind = is_behind
         self._corrupt = self._unfiltered = 0
         self._decoded_frames = 0
-        self.bytes_read = 0  # of the stream's packets
+        self._bytes_read = 0  # of the stream's packets
         self._next_index = 0
         self._info: StreamInfo | None = None
         self._mask: NDArray[np.uint8] | None = None
@@ -127,6 +133,7 @@ class Reader:
         self._is_stamped = self._feed.stamped
         self._arrivals = Arrivals(self._clock, live=self._feed.live, stamped=self._is_stamped)
         self._may_be_late = self._feed.live and self._is_stamped
+        self._may_nap = self._may_be_late and self._source.is_tcp  # datagrams and devices would lose what waits
         self._is_held_back = self.config.realtime and not self._feed.live
         self._faults_before, self._unfiltered_before = self._feed.faults, self._feed.unfiltered_frames
         self._started_s = self._last_good_s = self._clock.monotonic_s()
@@ -161,14 +168,6 @@ class Reader:
         )
 
     @property
-    def may_read_late(self) -> bool:
-        """Whether what the camera sends may wait for a while, and is known by its stamps to have come before.
-
-        TCP holds it and slows the sender down where it is too much; datagrams and devices lose it.
-        """
-        return self._may_be_late and self._source.is_tcp
-
-    @property
     def _corrupt_packets(self) -> int:
         return self._corrupt + (self._feed.faults - self._faults_before if self._feed else 0)
 
@@ -193,7 +192,10 @@ class Reader:
         for good in self._decoded():
             if self._stop.is_set():
                 return
-            yield self._take(good)
+            item = self._take(good)
+            yield item
+            if self._may_nap and isinstance(item, Frame):
+                self._nap_after(item)
             self._last_good_s = self._clock.monotonic_s()  # after the consumer is done: its time is not the camera's
         if not self._decoded_frames and not self._stop.is_set():
             count = self._corrupt_packets
@@ -208,7 +210,7 @@ class Reader:
             yield self._pending.pop(0)
         for packet in feed.packets():
             latest = self._arrivals.note(packet)
-            self.bytes_read += packet.size
+            self._bytes_read += packet.size
             if latest.read_s - self._last_good_s > self.config.read_timeout_s:
                 raise self._stalled(latest.read_s)  # FFmpeg flushes its parser's packet before it reports a time-out
             stamp_s = self._stamps.of_packet(packet)
@@ -287,6 +289,12 @@ class Reader:
         if self._tape is not None:
             self._tape.show(frame, pts_s=pts_s, at_s=at_s)  # last: from here on it is for others to look at
         return analysed
+
+    def _nap_after(self, frame: Frame) -> None:
+        nap_s = self._naps.after(frame, bytes_read=self._bytes_read, now_s=self._clock.monotonic_s())
+        is_watched = self._tape is not None and self._tape.is_watched
+        if nap_s and not is_watched and not self._is_behind():
+            self._clock.wait(self._stop, timeout_s=nap_s)
 
     def _checked_step_s(self, stamp_s: float | None, arrival: Arrival) -> float:
         """From the frame before to one of that time stamp. Raises PTS_JUMP."""

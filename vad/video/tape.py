@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from vad.video.timing import longest_gap_s
 PACKET_OVERHEAD_BYTES = 200
 """What Python takes for a packet beside its data."""
 
+
+WATCHED_S = 2.0
+"""Somebody who has looked wants to look again so soon, and to see what is new."""
 
 REORDERED_S = 2.0
 """A picture decoded after another may be shown that much before it."""
@@ -102,6 +106,7 @@ class Tape:
         self._count = 0
         self._origin_s: float | None = None  # ``at_s`` of media time 0
         self._ended = False
+        self._looked_s = -math.inf
         self._lock = threading.Lock()
         self._looking = threading.Lock()
 
@@ -128,6 +133,11 @@ class Tape:
         """From its first key frame to its last packet."""
         with self._lock:
             return self._length_s(0)
+
+    @property
+    def is_watched(self) -> bool:
+        """Was its picture looked at a moment ago?"""
+        return time.monotonic() - self._looked_s < WATCHED_S
 
     def end(self, *, keep_picture: bool = False) -> None:
         """Take nothing any more; what is on it stays, its last picture only where asked for."""
@@ -166,6 +176,7 @@ class Tape:
 
     def look(self, *, most_width: int | None) -> tuple[Picture, Format] | None:
         """The last picture, converted now, by one thread at a time; None when there is none. A new array."""
+        self._looked_s = time.monotonic()
         with self._looking:
             frame, elsewhere, shape = self.picture, self.look_elsewhere, self.format
             if shape is None:

@@ -14,7 +14,7 @@ Start = Callable[[int], ReaderProcesses]
 
 @pytest.fixture(scope="package")
 def processes() -> Iterator[ReaderProcesses]:
-    started = ReaderProcesses(ReaderSettings(processes=2), log_settings=LogSettings(), clip_length=4)
+    started = ReaderProcesses(ReaderSettings(processes=2), log_settings=LogSettings())
     started.expect([CameraConfig(url="a.mp4")])
     yield started
     started.close()
@@ -26,7 +26,7 @@ def start() -> Iterator[Start]:
     all_started: list[ReaderProcesses] = []
 
     def make(count: int) -> ReaderProcesses:
-        all_started.append(ReaderProcesses(ReaderSettings(processes=count), log_settings=LogSettings(), clip_length=4))
+        all_started.append(ReaderProcesses(ReaderSettings(processes=count), log_settings=LogSettings()))
         all_started[-1].expect([CameraConfig(url="a.mp4")])
         return all_started[-1]
 

@@ -46,7 +46,7 @@ def test_a_reader_that_is_not_asked_often_enough_leaves_out_what_is_late(
     """Up to a key frame five seconds and more later, so that a new run begins, on the same connection."""
     server, stop = rtsp_server({"cam": clip_h264}), threading.Event()
     make: Callable[..., Any] = Reader if where == "here" else processes.reader
-    common = {"model_width": 160, "clock": SystemClock(), "stop": stop}
+    common = {"model_width": 160, "clock": SystemClock(), "stop": stop, "clip_length": 4}
     config = CameraConfig(url=server.url("cam"), analysis_fps=25.0)
     reader = make("cam", config=config, run=0, **common)
     overrun: list[int] = []

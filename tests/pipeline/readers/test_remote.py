@@ -141,7 +141,7 @@ def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_frames_come_a_clip_at_a_time(clip_h264: Path, processes: ReaderProcesses, together: list[int]) -> None:
     """But for the first: a camera is up as soon as it gives a picture."""
-    outcome = read(clip_h264, make=processes.reader, analysis_fps=60.0)
+    outcome = read(clip_h264, make=processes.reader, analysis_fps=60.0, clip_length=4)
     assert len(outcome.frames) == 100
     assert together == [1, 3, *[4] * 24]
 

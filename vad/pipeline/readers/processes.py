@@ -88,7 +88,6 @@ class ReaderProcesses:
     """Makes the readers of cameras, in this process or in one of its own. Any thread may ask.
 
     ``expect`` says which cameras there are. One that may be decoded on a GPU is read here, where its frames stay.
-    ``clip_length`` is how many frames the engine gathers, so that they may come together.
     """
 
     def __init__(
@@ -96,11 +95,9 @@ class ReaderProcesses:
         settings: ReaderSettings,
         *,
         log_settings: LogSettings,
-        clip_length: int = 1,
         command: Sequence[str] | None = None,
     ) -> None:
         self._settings, self._log_settings, self._command = settings, log_settings, command or COMMAND
-        self._clip_length = clip_length
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
         self._wanted = self._died = self._died_young = 0
@@ -124,8 +121,7 @@ class ReaderProcesses:
         """A reader of the next run, where the last one was read, or where there is most room."""
         is_remote = self._wanted > 0 and not may_accelerate(config.decoder)
         if isinstance(continues, RemoteReader) or (continues is None and is_remote):
-            rest |= {"clip_length": self._clip_length, "open_session": self._open}
-            return RemoteReader(camera, config=config, continues=continues, **rest)
+            return RemoteReader(camera, config=config, continues=continues, open_session=self._open, **rest)
         return Reader(camera, config=config, continues=continues, **rest)
 
     def check(self) -> None:

@@ -137,10 +137,10 @@ class RemoteReader:
         model_width: int,
         clock: Clock,
         stop: threading.Event,
-        clip_length: int,
         open_session: Callable[[], Session],
         continues: RemoteReader | None = None,
         tape: Tape | None = None,
+        clip_length: int = 1,
         is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
         self.camera = camera

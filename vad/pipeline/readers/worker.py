@@ -41,7 +41,6 @@ from vad.pipeline.readers.messages import (
     TapeFormat,
     send,
 )
-from vad.pipeline.readers.naps import Naps
 from vad.pipeline.readers.relay import RelayedSamples, RelayedTape
 from vad.pipeline.window import ends_clip
 from vad.types import Frame
@@ -182,19 +181,15 @@ class Session:
             stop=self._stop,
             continues=continues,
             tape=tape,
+            clip_length=opening.clip_length,
             is_behind=lambda: self._is_behind,
         )
-        naps = Naps(opening.clip_length)
         try:
             with reader:
                 for item in reader:
                     self._gathered.add(item)
                     if self._is_due(item, opening.clip_length):
                         self._tell(reader, tape)
-                    if isinstance(item, Frame) and reader.may_read_late:
-                        nap_s = naps.after(item, bytes_read=reader.bytes_read, now_s=time.monotonic())
-                        if nap_s and not self._is_behind:
-                            self._stop.wait(nap_s)
             return None
         except NobodyListens:
             raise
