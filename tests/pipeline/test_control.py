@@ -29,7 +29,7 @@ from vad.errors import (
 )
 from vad.events import AnomalyMessage, CameraMessage, decode, read_journal
 from vad.pipeline.engine import Engine
-from vad.types import CameraState, Stage
+from vad.types import CameraState, FrameScore, Stage
 
 SQUARE = Polygon(points=[(0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5)])
 
@@ -183,6 +183,24 @@ def test_paused_is_not_read_and_resumed_goes_on_as_a_new_run(tmp_path: Path, foo
     assert states(engine, "cam") == ["up", "paused", "up", "stopped"]
     assert states(engine, "other") == ["up", "stopped"]
     check_ledger(engine, stopped=True)
+
+
+def test_pausing_closes_also_an_incident_that_opens_in_the_last_frames(
+    tmp_path: Path, footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runners = watch_runners(monkeypatch)
+    hot = property(lambda score: score.stage is not Stage.COLD and score.health is None)
+    config = make_site(tmp_path, {"cam": {"url": str(footage), "loop": True}}, open_after_s=0.0, close_after_s=300.0)
+    with Engine(config) as engine:
+        wait_for(lambda: engine.status().cameras["cam"].stage is not Stage.COLD)
+        monkeypatch.setattr(FrameScore, "is_anomalous", hot)
+        wait_for(lambda: engine.status().cameras["cam"].incidents_open == 1, what="an incident")
+        runners[0].frame_s = 0.2  # so that some are on their way through the network
+        wait_for(lambda: engine.status().cameras["cam"].frames.in_flight > 4)
+        engine.pause_camera("cam")
+        paused = engine.status().cameras["cam"]
+        assert (paused.state, paused.incidents_open) == (CameraState.PAUSED, 0)
+    assert set(closings(engine, "cam")) == {"run_ended"}
 
 
 def test_disarmed_is_scored_and_raises_nothing(tmp_path: Path, footage: Path) -> None:

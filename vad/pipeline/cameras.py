@@ -156,7 +156,6 @@ class Cameras:
             member = self.member(name)
             self._keep(self._overlay.without(name, site=self._site), undo)
             self._halt(name, member.stream, CameraState.STOPPED, why="removed", drop=True)
-            member.stream.rest()  # also of one that was not being read: who follows its state is told
             self._scoring.ask(lambda: self._unwatch(name))
             self._scoring.save(name, member.watch)  # ours from here on
             self._evidence.forget(name)
@@ -196,7 +195,7 @@ class Cameras:
             self._keep(self._overlay.with_paused(name, paused), undo)
             if paused:
                 self._halt(name, member.stream, CameraState.PAUSED)
-                member.stream.rest()
+                self._scoring.ask(list)  # nothing but to wait until its incident has closed
             self._put(name, dataclasses.replace(member, is_paused=paused))
             undo.pop_all()
             if not paused:
@@ -276,13 +275,22 @@ class Cameras:
         return self._scoring.watches.pop(name).judge.incidents.close("camera_removed")
 
     def _halt(self, name: str, stream: CameraStream, state: CameraState, *, why: str = "", drop: bool = False) -> None:
-        """Stop the stream and let its last frames be scored, or ``drop`` those that still wait for the network."""
-        stream.stop(state, why=why)
+        """Stop the stream and let its last frames be scored, or ``drop`` those that still wait for the network.
+
+        Its ``state`` is told after them, since they may open an incident, which ends with the stream. It is told also
+        where nothing was read.
+        """
+        stream.stop(CameraState.CONNECTING)
         if drop:  # also lets go a reader that waits for room
             self._drop_waiting(name)
         stream.join(deadline_s=self._clock.monotonic_s() + HALT_S)
         if drop:
             self._drop_waiting(name)
+        self._drain(name)
+        stream.stop(state, why=why)
+        stream.rest()
+
+    def _drain(self, name: str) -> None:
         give_up_s = self._clock.monotonic_s() + DRAIN_S
         while (in_flight := self._ledger.account(name).in_flight) > 0 and not self._clips.is_closed:
             if self._clock.monotonic_s() > give_up_s:

@@ -45,6 +45,7 @@ class Watch:
     closed: int = 0
     judged_s: float = 0.0  # media seconds in which an event could be raised
     saved_s: float = 0.0  # media seconds that it had learnt when that was saved last
+    ended_run: int = -1  # the last run whose end was announced
 
     @property
     def is_worth_saving(self) -> bool:
@@ -122,6 +123,7 @@ class ScoringWorker:
             elif isinstance(item, CameraEvent):
                 watch = self.watches.get(item.camera)  # None: the camera was removed meanwhile
                 if watch is not None and item.state in GONE:  # its incidents must not stay open until it comes back
+                    watch.ended_run = item.run
                     events += watch.judge.incidents.close("run_ended")
                 events.append(item)
             else:
@@ -152,6 +154,8 @@ class ScoringWorker:
         self.ledger.scored(camera)
         scores.append(score)
         events += [*health, *score.events]
+        if cell_map.frame.run <= watch.ended_run and self.ledger.account(camera).in_flight == 0:
+            events += watch.judge.incidents.close("run_ended")  # the machine is slow: scored after the news
 
     def _hand_over(self, events: list[AnomalyEvent | CameraEvent], scores: list[FrameScore]) -> None:
         self.deliver(events, scores)

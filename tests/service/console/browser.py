@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import APIResponse, Browser, BrowserContext, ConsoleMessage, Page, Route
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -69,6 +70,33 @@ class Visitor:
     def _check(self, url: str) -> None:
         if not url.startswith((self.address, "blob:", "data:")):
             self._note("a request that leaves the engine", url)
+
+
+class Withheld:
+    """The first answer that a visitor's scripts wait for at a path, from ``begin`` on: it stands until ``give``.
+
+    Made before the page is there: a page that has begun takes on its interception some time later.
+    """
+
+    def __init__(self, path: str, visitor: Visitor, *, begin: bool = True) -> None:
+        self.begin = begin
+        self._held: tuple[Route, APIResponse] | None = None
+        visitor.context.route(lambda url: urlsplit(url).path == path, self._take)
+
+    @property
+    def has_one(self) -> bool:
+        return self._held is not None
+
+    def give(self) -> None:
+        assert self._held is not None
+        route, answer = self._held
+        route.fulfill(response=answer)
+
+    def _take(self, route: Route) -> None:
+        if not self.begin or self.has_one or route.request.resource_type != "fetch":
+            route.continue_()
+        else:
+            self._held = route, route.fetch()
 
 
 def keep_picture(page: Page, name: str) -> None:

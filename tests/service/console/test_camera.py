@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.pipeline.sites import wait_for
-from tests.service.console.browser import Visitor, keep_picture
+from tests.service.console.browser import Visitor, Withheld, keep_picture
 from tests.service.console.conftest import Site
 
 if TYPE_CHECKING:
@@ -157,6 +157,29 @@ def test_arming_and_pausing_take_effect_and_are_told(page: Page, site: Site) -> 
     wait_for(lambda: page.locator("#state").inner_text() == "Paused", timeout_s=10.0, what="the pause to be shown")
     page.locator("#pause").click()
     wait_for(lambda: camera(site)["state"] == "up", timeout_s=60.0, what="it to be resumed")
+
+
+def test_an_answer_that_never_comes_holds_up_nothing(visitor: Visitor, site: Site) -> None:
+    withheld = Withheld("/console/cameras/yard", visitor)
+    page = visitor.open("/cameras/yard")
+    wait_for(lambda: page.locator("#arm").is_visible() and withheld.has_one, what="a question without an answer")
+    page.locator("#arm").click()
+    wait_for(lambda: page.locator("#arm").inner_text() == "Arm", timeout_s=5.0, what="the command to be shown at once")
+    httpx.post(f"{site.address}/api/v1/cameras/yard/arm").raise_for_status()
+    wait_for(lambda: page.locator("#arm").inner_text() == "Disarm", timeout_s=20.0, what="the page to ask again")
+
+
+def test_an_answer_from_before_a_command_does_not_undo_what_it_shows(visitor: Visitor, site: Site) -> None:
+    withheld = Withheld("/console/cameras/yard", visitor)
+    page = visitor.open("/cameras/yard")
+    wait_for(lambda: page.locator("#arm").is_visible() and withheld.has_one, what="a question without an answer")
+    page.locator("#arm").click()
+    wait_for(lambda: page.locator("#arm").inner_text() == "Arm", timeout_s=5.0, what="the command to be shown at once")
+    withheld.give()
+    page.wait_for_timeout(500)
+    assert page.locator("#arm").inner_text() == "Arm"
+    page.locator("#arm").click()
+    wait_for(lambda: camera(site)["is_armed"] is True, timeout_s=10.0, what="it to be armed again")
 
 
 def test_the_curve_shows_scores_of_ten_minutes_and_a_day(page: Page) -> None:

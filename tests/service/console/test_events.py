@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
+
 from tests.pipeline.sites import wait_for
-from tests.service.console.browser import Visitor, keep_picture
+from tests.service.console.browser import Visitor, Withheld, keep_picture
 from tests.service.console.conftest import Site
 
 if TYPE_CHECKING:
@@ -231,6 +233,23 @@ def test_a_verdict_that_is_refused_is_told_in_the_engine_s_words(visitor: Visito
     assert "no room on the disk" in notice.inner_text()
     assert page.locator('[data-verdict="true"]').get_attribute("aria-pressed") == "false"
     visitor.forget("507")
+
+
+def test_a_list_from_before_a_verdict_does_not_undo_what_it_shows(visitor: Visitor, site: Site) -> None:
+    incident = site.closed_incident()["incident"]
+    withheld = Withheld("/events", visitor, begin=False)
+    page = visitor.open("/events")
+    row = page.locator(f'.incident[data-incident="{incident}"]')
+    row.locator("a.main").focus()
+    withheld.begin = True
+    page.keyboard.press("t")
+    wait_for(lambda: bool(row.count() and withheld.has_one), timeout_s=10.0, what="the list with the first verdict")
+    page.keyboard.press("f")
+    wait_for(lambda: row.get_attribute("data-verdict") == "false", timeout_s=10.0, what="the second verdict")
+    withheld.give()
+    page.wait_for_timeout(1_000)
+    assert row.get_attribute("data-verdict") == "false"
+    httpx.delete(f"{site.address}/api/v1/events/{incident}/verdict").raise_for_status()
 
 
 def test_the_list_says_what_it_shows_to_whoever_only_listens(visit: Callable[..., Visitor], site: Site) -> None:

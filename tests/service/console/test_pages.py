@@ -52,6 +52,16 @@ def test_every_page_loads_cleanly_fits_and_can_be_used_by_everybody(
         page.close()
 
 
+def test_the_ledger_is_not_cut_off_in_a_narrow_window(visitor: Visitor, site: Site) -> None:
+    page = visitor.open("/health")
+    for width in (1440, 1100, 800, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        wide = page.locator("#ledger").evaluate("({ parentElement: e }) => [e.scrollWidth, e.clientWidth]")
+        assert wide[0] <= wide[1], (width, wide)
+        keep_picture(page, f"health-{width}")
+    assert page.locator("#ledger td[data-label]").count() == page.locator("#ledger td").count()
+
+
 def test_nothing_shifts_when_what_is_live_arrives(visitor: Visitor, site: Site) -> None:
     incident = site.closed_incident()["incident"]
     finished = f"/events?until={time.time():.0f}"  # nothing new comes to its top

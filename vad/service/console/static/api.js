@@ -26,6 +26,29 @@ export class NoConnection extends Error {
   }
 }
 
+const READ_S = 10; // a connection that has died without a word must not hold up what asks again and again
+const COMMAND_S = 60; // some wait for others, and for a camera's last frames
+
+/** The engine has taken the question, and gives no answer. */
+export class NoAnswer extends Error {
+  constructor(method) {
+    super("The engine gives no answer");
+    this.isCommand = method !== "GET";
+  }
+
+  get words() {
+    return this.isCommand
+      ? `The engine has not answered within ${COMMAND_S} s. Whether anything was changed is not known: reload the page to see.`
+      : `The engine has not answered within ${READ_S} s.`;
+  }
+}
+
+/** Ends a request in time, or with `signal` where there is one. */
+export const patience = (method, signal) => {
+  const timeout = AbortSignal.timeout((method === "GET" ? READ_S : COMMAND_S) * 1000);
+  return signal ? AbortSignal.any([signal, timeout]) : timeout;
+};
+
 const filled = (value) => value !== undefined && value !== null && value !== "";
 const show = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
 
@@ -36,10 +59,12 @@ export async function send(method, path, { body, signal } = {}) {
   if (body !== undefined) headers["content-type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
+    response = await fetch(path, {
+      method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: patience(method, signal),
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new NoConnection(String(error));
+    throw error.name === "TimeoutError" ? new NoAnswer(method) : new NoConnection(String(error));
   }
   const isLogin = response.redirected && new URL(response.url).pathname === "/login"; // what a page asks of is sent there
   if (response.ok && !isLogin) return response;

@@ -103,11 +103,17 @@ function mayInsert() {
   return scrollY === 0 && isStill && !list()?.matches(":hover, :focus-within") && !document.querySelector("dialog[open]");
 }
 
+let refreshes = 0;
+let shown = 0; // of them the latest that the list shows
+
 async function refresh({ insert = mayInsert() } = {}) {
+  const mine = (refreshes += 1);
   try {
     const path = location.pathname + location.search;
     const page = await rendered(path);
     if (asked || path !== location.pathname + location.search) return;
+    if (mine < shown) return void refresh({ insert }); // an answer from before a verdict must not undo what it shows
+    shown = mine;
     const next = page.querySelector("ol#incidents");
     if (!next) return;
     morph(document.querySelector(".timeline"), page.querySelector(".timeline"));

@@ -1,5 +1,7 @@
 // Signing in: the token is exchanged for a cookie that scripts cannot read.
 
+import { patience } from "./api.js";
+
 const form = document.getElementById("login");
 const refused = document.getElementById("refused");
 const button = document.getElementById("sign-in");
@@ -28,6 +30,7 @@ form.addEventListener("submit", async (event) => {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json" },
       body: JSON.stringify({ token: field.value.trim() }),
+      signal: patience("POST"),
     });
     if (response.ok) {
       location.replace(next());

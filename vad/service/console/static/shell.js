@@ -1,6 +1,6 @@
 // What every page has: theme, notices, shortcuts, the pulse of the engine, alarms as they come.
 
-import { get, wordsOf } from "./api.js";
+import { get, patience, wordsOf } from "./api.js";
 import { listenForAlarms } from "./alarms.js";
 import { icon, localise, make } from "./words.js";
 
@@ -177,28 +177,31 @@ document.addEventListener("vad:signed-out", () => {
 
 async function signOut() {
   try {
-    await fetch("/logout", { method: "POST" });
+    await fetch("/logout", { method: "POST", signal: patience("POST") });
   } finally {
     location.assign("/login");
   }
 }
 
-/** `every(2, refresh)`: at once and then every 2 s, one at a time, only while the page can be seen. */
+/**
+ * `every(2, refresh)`: at once and then every 2 s, one at a time, only while the page can be seen, whatever becomes of
+ * one. Gives a function that asks for one at once, or for another where one is under way: it may have seen the old state.
+ */
 export function every(seconds, action) {
   let timer = null;
   let running = false;
+  let again = false;
   const turn = async () => {
     clearTimeout(timer);
+    again = running;
     if (running) return;
-    if (!document.hidden) {
-      running = true;
-      try {
-        await action();
-      } finally {
-        running = false;
-      }
+    running = true;
+    try {
+      if (!document.hidden) await action();
+    } finally {
+      running = false;
+      timer = setTimeout(turn, again ? 0 : seconds * 1000);
     }
-    timer = setTimeout(turn, seconds * 1000);
   };
   document.addEventListener("visibilitychange", () => document.hidden || turn());
   turn();
