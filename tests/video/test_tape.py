@@ -175,3 +175,19 @@ def test_a_camera_is_taped_in_media_time(clip: str, request: pytest.FixtureReque
     analysed = {round(frame.pts_s, 3) for frame in frames}
     near = [time_s for time_s in times_s if any(abs(time_s - at_s) < 2e-3 for at_s in analysed)]
     assert len(near) >= len(times_s) - 5  # what was not yet decoded when reading stopped
+
+
+def test_who_looks_once_in_a_while_does_not_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("vad.video.tape.time.monotonic", lambda: now_s)
+    tape = Tape(run=0, seconds=1.0, max_bytes=0)
+    for _ in range(5):  # a page that shows many cameras
+        tape.look(most_width=None)
+        assert not tape.is_watched
+        now_s += 2.0
+    tape.look(most_width=None)
+    now_s += 0.25
+    tape.look(most_width=None)
+    assert tape.is_watched
+    now_s += 1.0
+    assert not tape.is_watched

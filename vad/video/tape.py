@@ -28,8 +28,8 @@ PACKET_OVERHEAD_BYTES = 200
 """What Python takes for a packet beside its data."""
 
 
-WATCHED_S = 2.0
-"""Somebody who has looked wants to look again so soon, and to see what is new."""
+WATCHED_S = 1.0
+"""Whoever looks twice in that time looks on, and wants to see what is new each time."""
 
 REORDERED_S = 2.0
 """A picture decoded after another may be shown that much before it."""
@@ -106,7 +106,7 @@ class Tape:
         self._count = 0
         self._origin_s: float | None = None  # ``at_s`` of media time 0
         self._ended = False
-        self._looked_s = -math.inf
+        self._looked_s = (-math.inf, -math.inf)  # the last two times
         self._lock = threading.Lock()
         self._looking = threading.Lock()
 
@@ -136,8 +136,8 @@ class Tape:
 
     @property
     def is_watched(self) -> bool:
-        """Was its picture looked at a moment ago?"""
-        return time.monotonic() - self._looked_s < WATCHED_S
+        """Does somebody follow its pictures, not only look once in a while?"""
+        return time.monotonic() - self._looked_s[0] < WATCHED_S
 
     def end(self, *, keep_picture: bool = False) -> None:
         """Take nothing any more; what is on it stays, its last picture only where asked for."""
@@ -176,7 +176,7 @@ class Tape:
 
     def look(self, *, most_width: int | None) -> tuple[Picture, Format] | None:
         """The last picture, converted now, by one thread at a time; None when there is none. A new array."""
-        self._looked_s = time.monotonic()
+        self._looked_s = (self._looked_s[1], time.monotonic())
         with self._looking:
             frame, elsewhere, shape = self.picture, self.look_elsewhere, self.format
             if shape is None:
