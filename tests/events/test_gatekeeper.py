@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.events.doors import DEADLINE_S, LIMITS, Door, guarded, is_cut_off, wa
 from vad.errors import KeyFileError
 from vad.events.gatekeeper import Gatekeeper
 from vad.events.keys import ClientKeys, KeyPair, load_client, load_pair, new_client, revoke
-from vad.events.sockets import connected_socket
+from vad.events.sockets import bound_socket, connected_socket
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
 
@@ -185,3 +186,21 @@ def test_a_clients_folder_that_is_not_there_is_refused_at_the_start(tmp_path: Pa
     new_client(tmp_path, "viewer")
     with pytest.raises(KeyFileError, match="no such folder"):
         Gatekeeper(server=load_pair(tmp_path / "server.key_secret"), clients_dir=tmp_path / "nowhere")
+
+
+def test_the_gatekeeper_does_not_wait_for_ever_for_a_socket_that_does_not_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gatekeeper, is_over = Gatekeeper(), threading.Event()
+    with zmq.Context() as context:
+        pub = bound_socket(context, zmq.PUB, "tcp://127.0.0.1:*", what="t", limits=LIMITS, secure=gatekeeper.guard)
+        thread = threading.Thread(target=gatekeeper.run, kwargs={"is_over": is_over.is_set})
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        is_over.set()
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive()
+        assert gatekeeper.is_done
+        assert "does not end" in caplog.text
+        pub.close()

@@ -78,6 +78,7 @@ class Publisher:
                     frame_bytes=MAX_SUBSCRIPTION_BYTES,
                     send_queue=settings.high_water_mark,
                     receive_queue=SUBSCRIPTIONS_WAITING,
+                    linger_s=settings.linger_s,
                 ),
                 secure=secure,
             )
@@ -158,7 +159,7 @@ class Publisher:
             self._send_from_journal()
             self._send_heartbeat()
         finally:
-            self._socket.close(linger=round(self._settings.linger_s * 1000))
+            self._socket.close()
             if self._own_context is not None:
                 end_context(self._own_context, linger_s=self._settings.linger_s)
             self._journal.close()

@@ -176,13 +176,18 @@ class Gatekeeper:
         if self._clients_dir is not None and self._clock.monotonic_s() >= self._next_reload_s:
             self._reload(self._clients_dir)
 
-    def run(self, *, is_swamped: Callable[[], bool] = lambda: False) -> None:
-        """Until every socket guarded has been closed, or their context has been ended.
+    def run(
+        self, *, is_swamped: Callable[[], bool] = lambda: False, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Until every socket guarded has ended, or their context, or ``is_over`` says that nobody need wait for it.
 
         While ``is_swamped`` says that some socket cannot keep up with what it is sent, whoever sends most is cut off.
         """
         try:
             while not self.is_done:
+                if is_over():
+                    log.warning("bus: a ZeroMQ socket does not end, long after it was closed")
+                    return
                 self.step(LISTEN_EVERY_S)
                 self._hold_talkers(are_heard=not is_swamped())
         except zmq.ContextTerminated:

@@ -130,7 +130,7 @@ class ReplayServer:
     def close(self) -> None:
         if self._socket.closed:
             return
-        self._socket.close(linger=0)
+        self._socket.close()
         if self._own_context is not None:
             end_context(self._own_context)
         self._journal.close()

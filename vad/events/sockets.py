@@ -25,7 +25,8 @@ RECONNECT_MAX_MS = 5_000
 PEER_SILENT_MS = 15_000
 REBIND_S = 5.0
 TERM_S = 5.0
-"""How long libzmq may take to end a context whose sockets are closed and have no more to send: milliseconds, else."""
+"""How long libzmq may take to end sockets that are closed and have no more to send, and their context: milliseconds,
+else."""
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,16 @@ log = logging.getLogger(__name__)
 class Limits:
     """What one peer may cost: the longest frame it may send, and the messages kept for it and from it.
 
-    A peer that takes nothing of what is sent to it for ``unread_ms`` is cut off; 0 = it never is.
+    A peer that takes nothing of what is sent to it for ``unread_ms`` is cut off; 0 = it never is. What one that leaves
+    has not taken is kept for ``linger_s``. That is set before anybody connects: by libzmq's default, for ever, a peer
+    that leaves at the moment in which a watched socket is closed kept it from ending, one in twelve on a busy machine.
     """
 
     frame_bytes: int
     send_queue: int = 1_000
     receive_queue: int = 1_000
     unread_ms: int = 0
+    linger_s: float = 0.0
 
 
 def bound_socket(
@@ -118,6 +122,7 @@ def _configured(context: Context, kind: int, address: str, *, limits: Limits, se
     socket = context.socket(kind)
     try:
         socket.maxmsgsize = limits.frame_bytes
+        socket.linger = round(limits.linger_s * 1000)
         socket.sndhwm, socket.rcvhwm = limits.send_queue, limits.receive_queue
         socket.ipv6 = "[" in address
         if kind == zmq.XPUB:  # a subscriber that reads nothing answers no ping, and is the high-water mark's business

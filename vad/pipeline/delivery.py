@@ -15,7 +15,7 @@ from vad.events.bus import Publisher
 from vad.events.gatekeeper import Gatekeeper
 from vad.events.journal import JOURNAL_NAME, Journal
 from vad.events.replay import ReplayServer
-from vad.events.sockets import end_context
+from vad.events.sockets import TERM_S, end_context
 from vad.pipeline.mailbox import Mailbox
 from vad.pipeline.metrics import StageMetrics
 from vad.pipeline.publish import Outbound, run_publish
@@ -48,6 +48,8 @@ class Delivery:
     ) -> None:
         self._outbox: Mailbox[Outbound] = Mailbox(OUTBOX_CAPACITY)
         self._published = threading.Event()
+        self._closed_s: float | None = None  # since when the sockets are
+        self._clock = clock
         self._context = zmq.Context()
         self._linger_s = bus.linger_s
         with ExitStack() as undo:
@@ -137,7 +139,14 @@ class Delivery:
             self._published.set()
 
     def _run_gatekeeper(self) -> None:
-        self._gatekeeper.run(is_swamped=lambda: self._publisher.hears_for_s > HEARS_AT_MOST_S)
+        self._gatekeeper.run(
+            is_swamped=lambda: self._publisher.hears_for_s > HEARS_AT_MOST_S, is_over=self._need_not_be_kept
+        )
+
+    def _need_not_be_kept(self) -> bool:
+        """The sockets should have ended by now: libzmq has been seen never to end one."""
+        closed_s = self._closed_s
+        return closed_s is not None and self._clock.monotonic_s() - closed_s > self._linger_s + TERM_S
 
     def _run_replay(self) -> None:
         seen = self._revocations()
@@ -149,3 +158,4 @@ class Delivery:
                 self._replay.step(POLL_S)
         finally:
             self._replay.close()
+            self._closed_s = self._clock.monotonic_s()
