@@ -87,7 +87,7 @@ def test_a_failure_that_repeats_is_announced_once(tmp_path: Path) -> None:
 
 def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notices: list[CameraEvent] = []
-    monkeypatch.setattr("vad.pipeline.stream.HANG_GRACE_S", -0.9)  # a tenth of a second is left
+    monkeypatch.setattr("vad.pipeline.intake.HANG_GRACE_S", -0.9)  # a tenth of a second is left
     camera = stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), notices)
     camera.start()
 
@@ -104,7 +104,7 @@ def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path, monke
 
 
 def test_a_camera_that_hangs_for_ever_keeps_few_threads(hanging_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vad.pipeline.stream.HANG_GRACE_S", -0.9)
+    monkeypatch.setattr("vad.pipeline.intake.HANG_GRACE_S", -0.9)
     camera = stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), [])
     camera.start()
 
@@ -143,7 +143,7 @@ def test_waiting_for_room_is_not_hanging(video_file: VideoFile) -> None:
     wait_for(lambda: camera._ledger.account("cam").received == 16)  # three clips fill the mailbox, the fourth waits
     assert camera._generation.deadline_s is None
     camera.stop()
-    camera._clips.close()
+    camera._intake._clips.close()
     assert camera.join(deadline_s=time.monotonic() + 10.0)
     account = camera._ledger.account("cam")
     assert account.is_balanced

@@ -1,8 +1,8 @@
 """One run of one stream: from opening it to whatever ends it.
 
 ``Reader`` yields an item for each frame and ends by raising a StreamError, the end of a file included: whether
-to play it again, reconnect or give up is the supervisor's decision. Nothing here starts a thread, waits for another
-camera or holds the GIL while FFmpeg works.
+to play it again, reconnect or give up is the supervisor's decision. Frames come from ``pictures``; here they are placed
+in media time. Nothing starts a thread, waits for another camera or holds the GIL while FFmpeg works.
 """
 
 from __future__ import annotations
@@ -10,30 +10,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
-from av import Packet, VideoFrame
-from av.video.stream import VideoStream
+from av import VideoFrame
 from numpy.typing import NDArray
 
 from vad.clock import Clock
 from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.types import Frame, Geometry, WallSource
-from vad.video.arrival import Arrival, Arrivals
+from vad.video.arrival import Arrival
 from vad.video.backlog import Backlog
-from vad.video.faults import CORRUPT, translate_av_errors
-from vad.video.hardware import check, pixel_format
+from vad.video.description import describe, taped_format
+from vad.video.faults import translate_av_errors
 from vad.video.items import ABOVE_RATE, OVERRUN, Counts, Item, StreamInfo
-from vad.video.luma import geometry, luma_of, visible
+from vad.video.luma import luma_of, visible
 from vad.video.naps import Naps
-from vad.video.source import Feed, Source, open_feed, resolve
-from vad.video.sparing import Spared, Sparing
-from vad.video.stamps import Stamps
-from vad.video.tape import Format, Tape
+from vad.video.pictures import OpenStream, Pictures, Received
+from vad.video.source import Source, open_feed, resolve
+from vad.video.sparing import Spared
+from vad.video.tape import Tape
 from vad.video.timing import (
-    ASSUMED_FPS,
     LONGEST_GAP_S,
     REORDER_S,
     MediaClock,
@@ -45,18 +43,6 @@ from vad.video.timing import (
 
 CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 """Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
-
-
-class _Good(NamedTuple):
-    """A frame in its place; None for one that came far too late, like those before it, and was not decoded."""
-
-    frame: VideoFrame | Spared | None
-    stamp_s: float | None
-    arrival: Arrival
-
-
-def _spared(spared: Spared) -> _Good:
-    return _Good(spared, spared.stamp_s, spared.arrival)
 
 
 class Reader:
@@ -105,39 +91,43 @@ class Reader:
         self._selector = Selector(config.analysis_fps)
         self._naps = Naps(clip_length)
         self._is_behind = is_behind
-        self._corrupt = self._unfiltered = 0
         self._decoded_frames = 0
-        self._bytes_read = 0  # of the stream's packets
         self._next_index = 0
         self._info: StreamInfo | None = None
         self._mask: NDArray[np.uint8] | None = None
+        self._last_counts = Counts()  # while nothing is open
         self._source: Source = resolve(config) if continues is None else continues._source
-        self._feed: Feed | None = None
-        self._stamps: Stamps
-        self._pending: list[_Good] = []
-        self._backlog = Backlog()
-        self._sparing: Sparing = Sparing() if continues is None else continues._sparing
-        self._spared_before = self._sparing.count
+        self._stream: OpenStream | None = None
+        self._pictures: Pictures | None = None
         self._tape = tape  # packets and pictures as they come, for whoever wants to see them later
         if continues is not None:
-            self._feed, self._pending = continues._hand_over(), continues._pending
-            self._stamps = continues._stamps
+            self._stream = continues._hand_over()
             self._go_on_taping(continues)
 
     def __enter__(self) -> Self:
-        if self._feed is None:
+        if self._stream is None:
             decoder, parallel = self.config.decoder, not self.config.realtime
-            self._feed = open_feed(self._source, camera=self.camera, parallel=parallel, decoder=decoder)
-            self._stamps = Stamps(stamped=self._feed.stamped)
-        self._media = MediaClock(live=self._feed.live, announced_fps=self._feed.announced_fps)
-        self._is_stamped = self._feed.stamped
-        self._arrivals = Arrivals(self._clock, live=self._feed.live, stamped=self._is_stamped)
-        self._may_be_late = self._feed.live and self._is_stamped
-        self._may_nap = self._may_be_late and self._source.is_tcp  # datagrams and devices would lose what waits
-        self._is_held_back = self.config.realtime and not self._feed.live
-        self._faults_before, self._unfiltered_before = self._feed.faults, self._feed.unfiltered_frames
-        self._started_s = self._last_good_s = self._clock.monotonic_s()
+            self._stream = OpenStream(open_feed(self._source, camera=self.camera, parallel=parallel, decoder=decoder))
+        feed = self._stream.feed
+        self._is_stamped = feed.stamped
+        self._media = MediaClock(live=feed.live, announced_fps=feed.announced_fps)
+        self._backlog = Backlog() if feed.live and feed.stamped else None  # nothing else tells how late it comes
+        self._may_nap = self._backlog is not None and self._source.is_tcp  # datagrams and devices would lose what waits
+        self._is_held_back = self.config.realtime and not feed.live
+        self._started_s = self._clock.monotonic_s()
         self._started_wall_s = self._clock.wall_s()
+        self._pictures = Pictures(
+            self._stream,
+            name=self._name,
+            media=self._media,
+            selector=self._selector,
+            backlog=self._backlog,
+            tape=self._tape,
+            read_timeout_s=self.config.read_timeout_s,
+            clock=self._clock,
+            stop=self._stop,
+            is_behind=self._is_behind,
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -147,9 +137,9 @@ class Reader:
 
     def close(self) -> None:
         """Close the stream. Harmless when repeated, or when the next run has taken it over."""
-        feed = self._hand_over()
-        if feed is not None:
-            feed.close()
+        stream = self._hand_over()
+        if stream is not None:
+            stream.feed.close()
 
     @property
     def info(self) -> StreamInfo | None:
@@ -159,26 +149,17 @@ class Reader:
     @property
     def counts(self) -> Counts:
         """Up to now."""
+        pictures = self._pictures
+        if pictures is None:
+            return self._last_counts
+        fps = self._rate.fps
         return Counts(
-            measured_fps=self._rate.fps,
-            corrupt_packets=self._corrupt_packets,
-            spared_frames=self._sparing.count - self._spared_before,
-            unfiltered_frames=self._unfiltered_frames,
-            longest_hold_s=self._longest_hold_s,
+            measured_fps=fps,
+            corrupt_packets=pictures.corrupt_packets,
+            spared_frames=pictures.spared_frames,
+            unfiltered_frames=pictures.unfiltered_frames,
+            longest_hold_s=longest_gap_s(fps or pictures.feed.announced_fps) if self._is_held_back else 0.0,
         )
-
-    @property
-    def _corrupt_packets(self) -> int:
-        return self._corrupt + (self._feed.faults - self._faults_before if self._feed else 0)
-
-    @property
-    def _unfiltered_frames(self) -> int:
-        return self._unfiltered + (self._feed.unfiltered_frames - self._unfiltered_before if self._feed else 0)
-
-    @property
-    def _longest_hold_s(self) -> float:
-        feed = self._feed
-        return longest_gap_s(self._rate.fps or feed.announced_fps) if feed is not None and self._is_held_back else 0.0
 
     def __iter__(self) -> Iterator[Item]:
         try:
@@ -189,80 +170,20 @@ class Reader:
                 raise
 
     def _frames(self) -> Iterator[Item]:
-        for good in self._decoded():
-            if self._stop.is_set():
-                return
-            item = self._take(good)
+        while (received := self._open_pictures.next()) is not None and not self._stop.is_set():
+            item = self._take(received)
             yield item
             if self._may_nap and isinstance(item, Frame):
                 self._nap_after(item)
-            self._last_good_s = self._clock.monotonic_s()  # after the consumer is done: its time is not the camera's
         if not self._decoded_frames and not self._stop.is_set():
-            count = self._corrupt_packets
+            count = self._open_pictures.corrupt_packets
             raise self._error(StreamCode.BROKEN, f"ended without a single good frame ({count} corrupt packets)")
         if not self._stop.is_set():
             raise self._error(StreamCode.ENDED, "the end of the stream")
 
-    def _decoded(self) -> Iterator[_Good]:
-        """Good frames in order, corrupt ones counted and left out."""
-        feed = self._open_feed
-        while self._pending:
-            yield self._pending.pop(0)
-        for packet in feed.packets():
-            latest = self._arrivals.note(packet)
-            self._bytes_read += packet.size
-            if latest.read_s - self._last_good_s > self.config.read_timeout_s:
-                raise self._stalled(latest.read_s)  # FFmpeg flushes its parser's packet before it reports a time-out
-            stamp_s = self._stamps.of_packet(packet)
-            if self._tape is not None:
-                self._tape.add(packet, self._stamps.on_tape(packet, stamp_s, arrived_s=latest.arrived_s))
-            if self._may_be_late and self._comes_too_late(packet, stamp_s, latest):
-                yield _Good(None, stamp_s, latest)
-                continue
-            if self._sparing.spares(packet, stamp_s, latest, feed=feed, media=self._media, selector=self._selector):
-                continue
-            for frame in self._frames_at(packet, feed):
-                self._put_in_order(frame, latest)
-            while self._pending:
-                yield self._pending.pop(0)
-            if self._stop.is_set():
-                return
-        self._pending += map(_spared, self._sparing.before(None))
-        while self._pending:
-            yield self._pending.pop(0)
-
-    def _put_in_order(self, frame: VideoFrame, latest: Arrival) -> None:
-        """After the spared ones whose place is before it."""
-        stamp_s = self._stamps.of_frame(frame)
-        self._pending += map(_spared, self._sparing.before(stamp_s))
-        if frame.is_corrupt:
-            self._corrupt += 1
-        else:
-            self._pending.append(_Good(frame, stamp_s, self._arrivals.of(frame, latest=latest)))
-
-    def _comes_too_late(self, packet: Packet[VideoStream], stamp_s: float | None, latest: Arrival) -> bool:
-        if not packet.size:
-            return False
-        pts_s = self._media.at_s(stamp_s) if stamp_s is not None else None
-        return self._backlog.leaves_out(pts_s, arrived_s=latest.read_s, is_key=packet.is_keyframe)
-
-    def _frames_at(self, packet: Packet[VideoStream], feed: Feed) -> list[VideoFrame]:
-        """What comes out of the decoder as a packet goes in."""
-        frames: list[VideoFrame] = []
-        try:
-            if packet.is_keyframe:
-                frames = feed.filter_from(packet, is_filtered=not self._is_behind())
-        except CORRUPT:  # among what the decoder before still held
-            self._corrupt += 1
-        try:
-            frames += feed.decode(packet)
-        except CORRUPT:
-            self._corrupt += 1
-        return frames
-
-    def _take(self, good: _Good) -> Item:
-        """Place a good frame in time; pool it if it is due for analysis."""
-        frame, stamp_s, arrival = good
+    def _take(self, received: Received) -> Item:
+        """Place a frame in time; pool it if it is due for analysis."""
+        frame, stamp_s, arrival = received
         if frame is None:
             return OVERRUN
         if isinstance(frame, Spared):
@@ -272,7 +193,7 @@ class Reader:
             info = self._checked_info(frame)
             step_s = self._checked_step_s(stamp_s, arrival)
         except StreamError:
-            self._pending.insert(0, good)  # the next run's first frame
+            self._open_pictures.put_back(received)  # the next run's first frame
             raise
         if step_s <= 0.0 and self._decoded_frames:
             return ABOVE_RATE  # out of order or a repeat: at a time already seen there is nothing to analyse
@@ -280,7 +201,7 @@ class Reader:
         self._decoded_frames += 1
         self._rate.push(pts_s)
         at_s = stamp_s if self._is_stamped else arrival.arrived_s
-        if self._may_be_late:
+        if self._backlog is not None:
             self._backlog.note(pts_s, arrived_s=arrival.read_s)
         elif self._is_held_back:
             arrival = self._await_due(pts_s)
@@ -291,7 +212,8 @@ class Reader:
         return analysed
 
     def _nap_after(self, frame: Frame) -> None:
-        nap_s = self._naps.after(frame, bytes_read=self._bytes_read, now_s=self._clock.monotonic_s())
+        bytes_read = self._open_pictures.bytes_read
+        nap_s = self._naps.after(frame, bytes_read=bytes_read, now_s=self._clock.monotonic_s())
         is_watched = self._tape is not None and self._tape.is_watched
         if nap_s and not is_watched and not self._is_behind():
             self._clock.wait(self._stop, timeout_s=nap_s)
@@ -301,7 +223,7 @@ class Reader:
         step_s = self._media.step_s(stamp_s, arrived_s=arrival.arrived_s)
         if step_s <= LONGEST_GAP_S and step_s >= -REORDER_S:
             return step_s  # without the rate, which takes longer to tell
-        if is_jump(step_s, self._rate.fps or self._open_feed.announced_fps):
+        if is_jump(step_s, self._rate.fps or self._open_pictures.feed.announced_fps):
             raise self._error(StreamCode.PTS_JUMP, f"media time jumped by {step_s:+.3f} s")
         return step_s
 
@@ -332,48 +254,23 @@ class Reader:
     def _checked_info(self, frame: VideoFrame) -> StreamInfo:
         """What the stream is, learnt from the run's first frame. Raises FORMAT_CHANGED when a later one differs."""
         if self._info is None:
-            self._info = self._describe(frame)
+            self._info = describe(
+                self._open_pictures.feed, frame, camera=self.camera, config=self.config, model_width=self._model_width
+            )
             self._mask = visible(self.config.masks, self._info.geometry)
             if self._tape is not None:
-                self._tape.format = self._taped_format(self._info)
+                self._tape.format = taped_format(self._open_pictures.feed, self._info, masks=self.config.masks)
         info = self._info
-        codec = self._open_feed.codec
+        codec = self._open_pictures.feed.codec
         if (frame.width, frame.height, codec) != (info.width, info.height, info.codec):
             was, now = f"{info.codec} {info.width}x{info.height}", f"{codec} {frame.width}x{frame.height}"
             raise self._error(StreamCode.FORMAT_CHANGED, f"the format changed from {was} to {now}")
         return info
 
-    def _describe(self, frame: VideoFrame) -> StreamInfo:
-        feed = self._open_feed
-        return StreamInfo(
-            codec=feed.codec,
-            profile=feed.profile,
-            container=feed.container,
-            width=frame.width,
-            height=frame.height,
-            pixel_format=pixel_format(frame),
-            decoder=check(frame, decoder=self.config.decoder, camera=self.camera, codec=feed.codec),
-            announced_fps=feed.announced_fps,
-            live=feed.live,
-            geometry=geometry(frame.width, frame.height, model_width=self._model_width),
-        )
-
     def _go_on_taping(self, before: Reader) -> None:
-        if self._tape is not None and before._tape is not None and self._pending and self._feed is not None:
-            _, stamp_s, arrival = self._pending[0]
-            self._tape.go_on_from(before._tape, at_s=stamp_s if self._feed.stamped else arrival.arrived_s)
-
-    def _taped_format(self, info: StreamInfo) -> Format:
-        return Format(
-            codec=info.codec,
-            extradata=self._open_feed.extradata,
-            container=info.container,
-            pixel_format=info.pixel_format,
-            fps=info.announced_fps or ASSUMED_FPS,
-            is_stamped=self._open_feed.stamped,
-            geometry=info.geometry,
-            masks=tuple(self.config.masks),
-        )
+        if self._tape is not None and before._tape is not None and self._stream is not None and self._stream.pending:
+            _, stamp_s, arrival = self._stream.pending[0]
+            self._tape.go_on_from(before._tape, at_s=stamp_s if self._stream.feed.stamped else arrival.arrived_s)
 
     def _await_due(self, pts_s: float) -> Arrival:
         """Hold a recorded frame back until a camera would have sent it: that is its arrival."""
@@ -383,22 +280,22 @@ class Reader:
         now_s = self._clock.monotonic_s()
         return Arrival(now_s, None, WallSource.FILE, now_s)
 
-    def _stalled(self, now_s: float) -> StreamError:
-        """FFmpeg's socket time-out sees silence; this is of a stream that talks but never gives a good frame."""
-        silent_s = now_s - self._last_good_s
-        text = f"no good frame for {silent_s:.1f} s ({self._corrupt_packets} corrupt packets so far)"
-        return self._error(StreamCode.TIMEOUT, text)
-
-    def _hand_over(self) -> Feed | None:
-        self._corrupt, self._unfiltered = self._corrupt_packets, self._unfiltered_frames  # the feed takes its own along
-        feed, self._feed = self._feed, None
-        return feed
+    def _hand_over(self) -> OpenStream | None:
+        """What is counted from now on is not this run's."""
+        self._last_counts = self.counts._replace(longest_hold_s=0.0)
+        stream, self._stream, self._pictures = self._stream, None, None
+        return stream
 
     @property
-    def _open_feed(self) -> Feed:
-        if self._feed is None:
+    def _open_pictures(self) -> Pictures:
+        """In no variable of a method that may raise: the error's traceback would keep the decoder."""
+        if self._pictures is None:
             raise RuntimeError("the reader is not open; allowed: iterate inside `with`")
-        return self._feed
+        return self._pictures
+
+    @property
+    def _name(self) -> str:
+        return f"{self.camera}: {self._source.shown}"
 
     def _error(self, code: StreamCode, text: str) -> StreamError:
-        return StreamError(code, f"{self.camera}: {self._source.shown}: {text}")
+        return StreamError(code, f"{self._name}: {text}")

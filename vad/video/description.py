@@ -1,0 +1,45 @@
+"""What a stream is, as a run's first frame shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from av import VideoFrame
+
+from vad.config import CameraConfig, Polygon
+from vad.video.hardware import check, pixel_format
+from vad.video.items import StreamInfo
+from vad.video.luma import geometry
+from vad.video.source import Feed
+from vad.video.tape import Format
+from vad.video.timing import ASSUMED_FPS
+
+
+def describe(feed: Feed, frame: VideoFrame, *, camera: str, config: CameraConfig, model_width: int) -> StreamInfo:
+    """Raises StreamError where the camera must be decoded by a GPU, and is not."""
+    return StreamInfo(
+        codec=feed.codec,
+        profile=feed.profile,
+        container=feed.container,
+        width=frame.width,
+        height=frame.height,
+        pixel_format=pixel_format(frame),
+        decoder=check(frame, decoder=config.decoder, camera=camera, codec=feed.codec),
+        announced_fps=feed.announced_fps,
+        live=feed.live,
+        geometry=geometry(frame.width, frame.height, model_width=model_width),
+    )
+
+
+def taped_format(feed: Feed, info: StreamInfo, *, masks: Sequence[Polygon]) -> Format:
+    """What a tape of it must be told."""
+    return Format(
+        codec=info.codec,
+        extradata=feed.extradata,
+        container=info.container,
+        pixel_format=info.pixel_format,
+        fps=info.announced_fps or ASSUMED_FPS,
+        is_stamped=feed.stamped,
+        geometry=info.geometry,
+        masks=tuple(masks),
+    )
