@@ -19,10 +19,10 @@ export class Problem extends Error {
   }
 }
 
-/** The engine could not be reached at all. */
+/** The engine could not be reached, or the connection broke: a command may have been carried out or not. */
 export class NoConnection extends Error {
   get words() {
-    return "The engine cannot be reached. Nothing was changed.";
+    return "The engine cannot be reached. Once it can, reload the page to see what holds.";
   }
 }
 
