@@ -8,19 +8,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import zmq
 
 from tests.events.factory import anomalies
 from tests.events.running import delivering
 from tests.pipeline.sites import wait_for
 from vad.events import AnomalyMessage, Subscriber
 from vad.events.gatekeeper import REASONS
-from vad.events.keys import new_client
+from vad.events.keys import client_secure, load_client, new_client
 from vad.pipeline.delivery import Delivery
 
 DEADLINE_S = 30.0
@@ -231,6 +232,30 @@ def test_topics_without_number_cost_bounded_memory_and_nobody_an_event(
         serves(delivery, reader)
         if length < 500:  # longer ones are cut off one by one
             assert delivery.bus_status.refused["subscriptions"] > 0
+
+
+@pytest.mark.parametrize("with_keys", [False, True], ids=["plain", "keys"])
+def test_all_topics_of_ten_thousand_cameras_are_no_abuse(
+    tmp_path: Path, with_keys: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes to hear them: here every look finds the publisher at it for too long."""
+    monkeypatch.setattr("vad.pipeline.delivery.HEARS_AT_MOST_S", 0.0)
+    options, bus = options_and_bus(tmp_path, with_keys=with_keys)
+    with (
+        delivering(tmp_path, bus=bus) as delivery,
+        zmq.Context() as context,
+        closing(context.socket(zmq.SUB)) as interested,
+    ):
+        if with_keys:
+            client_secure(load_client(options["keys"]))(interested)
+        interested.sndhwm = 0
+        interested.connect(delivery.bus_address)
+        for number in range(10_000):
+            for kind in (b"anomaly", b"camera", b"score"):
+                interested.subscribe(b"vad/%s/site-%05d/" % (kind, number * 7_919 % 100_000))
+        wait_for(lambda: delivery._publisher._subscriptions._total == 30_000, what="all of them")
+        assert delivery.bus_status.refused["subscriptions"] == 0
+        assert delivery.bus_status.accepted == 1
 
 
 GREEDY_CODE = """

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-LOUD_BYTES = 65_536
-"""Sent between two looks: fewer are no reason to end a connection."""
+LOUD_BYTES = 2 * 2**20
+"""Sent since the first look: fewer are no reason to end a connection. All topics together may have 1 MiB
+(``subscriptions``), and short ones take as much again on the wire, with keys."""
 
 _TCP_INFO_BYTES, _BYTES_RECEIVED = 136, 128  # linux/tcp.h: struct tcp_info, tcpi_bytes_received
 
@@ -23,22 +24,26 @@ class Talkers:
     """Looked at every moment while a socket cannot keep up, and forgotten once it can."""
 
     def __init__(self) -> None:
-        self._received: dict[int, int] = {}
+        self._at_first: dict[int, int] | None = None  # bytes received of each connection by then
 
     def cut_off_loudest(self, descriptors: Iterable[int], *, port: int) -> str | None:
-        """End the one connection to ``port`` that has sent most since the last look, and return its peer's address.
+        """End the one connection to ``port`` that has sent most since the first look, and return its peer's address.
 
         None at the first look, and when nobody has sent ``LOUD_BYTES``.
         """
-        before, self._received = self._received, {each: _bytes_received(each, port) for each in descriptors}
-        sent = {each: count - before.get(each, 0) for each, count in self._received.items()}
+        received = {each: _bytes_received(each, port) for each in descriptors}
+        if self._at_first is None:
+            self._at_first = received
+        sent = {each: count - self._at_first.get(each, 0) for each, count in received.items()}
         loudest = max(sent, key=lambda each: sent[each], default=-1)
-        if not before or sent.get(loudest, 0) < LOUD_BYTES:
+        if sent.get(loudest, 0) < LOUD_BYTES:
             return None
+        self._at_first.pop(loudest, None)  # the next connection may have its number
         return _end(loudest, port)
 
     def forget(self) -> None:
-        self._received = {}
+        """The next look is a first one."""
+        self._at_first = None
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -126,8 +125,9 @@ class Delivery:
     @property
     def bus_status(self) -> BusStatus:
         keeper = self._gatekeeper
-        refused = keeper.refused + Counter(subscriptions=self._publisher.excesses)
-        return BusStatus(connections=keeper.connections, accepted=keeper.accepted, refused=dict(refused))
+        refused = dict(keeper.refused)  # in one step: its thread may add to it meanwhile
+        refused["subscriptions"] = refused.get("subscriptions", 0) + self._publisher.excesses
+        return BusStatus(connections=keeper.connections, accepted=keeper.accepted, refused=refused)
 
     def _revocations(self) -> int:
         return self._gatekeeper.revocations
