@@ -23,6 +23,8 @@ SCENE_S = 8.0
 WARM_S = 6.0
 KEEPS_UP = 0.97
 MOST_P95_S = 1.0
+MOST_OPENING_S, MOST_ENDING_S = 20.0, 10.0
+"""For all streams of a measurement of the decoders together."""
 
 
 def make_film(folder: Path, codec: str, *, minutes: float = 3.0, width: int = 1920, height: int = 1080) -> Path:
@@ -75,14 +77,17 @@ def decode_rate(film: Path, *, decoder: str, streams: int, seconds: float) -> di
     threads = [threading.Thread(target=read, args=(index,), daemon=True) for index in range(streams)]
     for thread in threads:
         thread.start()
-    time.sleep(2.0)
+    ready_until_s = time.monotonic() + MOST_OPENING_S
+    while not all(counts) and time.monotonic() < ready_until_s:
+        time.sleep(0.1)
     before, began_s = sum(counts), time.perf_counter()
     time.sleep(seconds)
     rate = (sum(counts) - before) / (time.perf_counter() - began_s)
     stop.set()
+    joined_until_s = time.monotonic() + MOST_ENDING_S
     for thread in threads:
-        thread.join(20.0)
-    return {"frames_per_second": rate, "decoders": dict(who)}
+        thread.join(max(0.0, joined_until_s - time.monotonic()))
+    return {"frames_per_second": rate, "without_a_frame": counts.count(0), "decoders": dict(who)}
 
 
 def most_streams(
@@ -92,7 +97,8 @@ def most_streams(
     trials: dict[int, dict[str, object]] = {}
 
     def holds(n: int) -> bool:
-        trials[n] = _trial(film, n, decoder=decoder, device=device, seconds=seconds)
+        most_s = min(seconds + WARM_S + 150.0, max(1.0, until_s - time.monotonic()))
+        trials[n] = _trial(film, n, decoder=decoder, device=device, seconds=seconds, most_s=most_s)
         print(f"  {film.stem} {decoder} n={n}: {trials[n]}", flush=True)
         return bool(trials[n]["keeps_up"])
 
@@ -113,13 +119,13 @@ def most_streams(
     return {"streams": good, "fails_at": bad, "trials": trials}
 
 
-def _trial(film: Path, streams: int, *, decoder: str, device: str, seconds: float) -> dict[str, object]:
+def _trial(film: Path, streams: int, *, decoder: str, device: str, seconds: float, most_s: float) -> dict[str, object]:
     order = {"film": str(film), "streams": streams, "decoder": decoder, "device": device, "seconds": seconds}
     command = [sys.executable, "-m", "benchmarks.gpu_engine", json.dumps(order)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + WARM_S + 180.0)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=most_s)
     except subprocess.TimeoutExpired:
-        return {"keeps_up": False, "error": "no end within the time-out"}
+        return {"keeps_up": False, "error": f"no end within {most_s:.0f} s"}
     if done.returncode != 0 or not done.stdout.strip():
         return {"keeps_up": False, "error": (done.stderr.strip().splitlines() or ["no output"])[-1][:300]}
     result: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -130,6 +136,7 @@ def run_engine(*, film: str, streams: int, decoder: str, device: str, seconds: f
     """That many paced cameras for ``seconds`` after WARM_S: whether they keep up, with what."""
     import psutil
 
+    from benchmarks.cameras_engine import family_of
     from vad.config import make_config
     from vad.pipeline.engine import Engine
 
@@ -148,11 +155,10 @@ def run_engine(*, film: str, streams: int, decoder: str, device: str, seconds: f
         with Engine(make_config(site, source="benchmark")) as engine:
             _wait_until_up(engine, streams)
             engine.wait(timeout_s=WARM_S)
-            before, cpu_before_s, began_s = engine.status().frames, sum(process.cpu_times()[:2]), time.monotonic()
+            before, (cpu_before_s, _), began_s = engine.status().frames, family_of(process), time.monotonic()
             engine.wait(timeout_s=seconds)
             status, took_s = engine.status(), time.monotonic() - began_s
-            cpu_s, (p50_s, p95_s) = sum(process.cpu_times()[:2]) - cpu_before_s, engine.latency_quantiles_s((0.5, 0.95))
-            rss_mib = process.memory_info().rss / 2**20
+            (cpu_s, pss_mib), (p50_s, p95_s) = family_of(process), engine.latency_quantiles_s((0.5, 0.95))
     received = (status.frames.received - before.received) / took_s / streams
     scored = (status.frames.scored - before.scored) / took_s / streams
     lost = status.frames.lost - before.lost
@@ -163,8 +169,8 @@ def run_engine(*, film: str, streams: int, decoder: str, device: str, seconds: f
         "lost": lost,
         "p50_s": round(p50_s, 3),
         "p95_s": round(p95_s, 3),
-        "cores": round(cpu_s / took_s, 2),
-        "rss_mib": round(rss_mib),
+        "cores": round((cpu_s - cpu_before_s) / took_s, 2),
+        "memory_mib": round(pss_mib),
         "decoders": dict(Counter(camera.decoder for camera in status.cameras.values())),
         "device": engine.device,
     }
