@@ -62,10 +62,18 @@ def settle_s(cameras: int) -> float:
 
 def measure(server: RtspServer, *, mounts: Sequence[str], cameras: int, seconds: float, what: str) -> Held:
     """``what`` is the analysis rate, or ``decode-only``."""
+    command = [sys.executable, "-m", "benchmarks.cameras_engine", what]
+    return measure_command(command, server, mounts=mounts, cameras=cameras, seconds=seconds, fps=FPS)
+
+
+def measure_command(
+    command: Sequence[str], server: RtspServer, *, mounts: Sequence[str], cameras: int, seconds: float, fps: float
+) -> Held:
+    """Of a program that is given its seconds and URLs, prints samples as ``benchmarks.cameras_engine`` does, and
+    counts as received ``fps`` frames a second of each camera if none is missing."""
     urls = [server.url(mounts[number % len(mounts)]) for number in range(cameras)]
     settled_s = settle_s(cameras)
-    command = [sys.executable, "-m", "benchmarks.cameras_engine", what, str(settled_s + seconds), *urls]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, str(settled_s + seconds), *urls], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     watched = psutil.Process(server.pid)
     samples, server_s = [], []
@@ -73,11 +81,11 @@ def measure(server: RtspServer, *, mounts: Sequence[str], cameras: int, seconds:
         samples.append(json.loads(line))
         server_s.append(sum(watched.cpu_times()[:2]))
     if process.wait() != 0 or len(samples) < 2:
-        sys.exit(f"{what} with {cameras} cameras ended with {process.returncode}")
+        sys.exit(f"{' '.join(command)} with {cameras} cameras ended with {process.returncode}")
     first = next((k for k, sample in enumerate(samples[:-1]) if sample["at_s"] >= settled_s - 0.5), 0)
     begin, end = samples[first], samples[-1]
     camera_s = (end["at_s"] - begin["at_s"]) * cameras
-    arrived = (end["received"] - begin["received"]) / (camera_s * FPS)
+    arrived = (end["received"] - begin["received"]) / (camera_s * fps)
     stages = {
         name: (end["stages_s"][name] - begin["stages_s"][name]) / camera_s * 1e3 for name in STAGES if "stages_s" in end
     }

@@ -51,7 +51,10 @@ def repetitions(path: Path) -> dict[str, list[float]]:
     except (OSError, ValueError, AttributeError) as exc:
         sys.exit(f"{path}: {exc}; allowed: what a benchmark wrote with --json")
     if not kept:
-        sys.exit(f"{path}: keeps no repetitions; allowed: the JSON of file_throughput, still, latency or cameras")
+        sys.exit(
+            f"{path}: keeps no repetitions; "
+            "allowed: the JSON of file_throughput, still, latency, cameras, model or peers"
+        )
     return {name: [float(value) for value in values] for name, values in kept.items()}
 
 
