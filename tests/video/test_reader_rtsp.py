@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
+import av
 import pytest
 
 from tests.video.reading import read
 from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.types import WallSource
-from vad.video.source import resolve
+from vad.video.source import open_feed, resolve
 
 pytestmark = pytest.mark.rtsp
 
@@ -35,6 +38,54 @@ def test_camera_is_read_in_its_own_time(rtsp_server, clip_h264, clip_hevc, trans
     stamps = [frame.pts_s for frame in outcome.frames]
     assert stamps == sorted(set(stamps))
     assert 1.5 < outcome.duration_s < 15
+
+
+@contextmanager
+def without_parameter_sets(server_port: int) -> Iterator[int]:
+    """A port behind which the server says of its streams nothing but their codec, as some cameras do."""
+
+    def pass_on(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while piece := source.recv(65536):
+                target.sendall(piece.replace(b"sprop-", b"xprop-"))
+        except OSError:
+            pass  # either side has hung up
+        target.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            client, _ = listener.accept()
+            server = socket.create_connection(("127.0.0.1", server_port))
+            threading.Thread(target=pass_on, args=(client, server), daemon=True).start()
+            pass_on(server, client)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_description_without_parameter_sets_is_made_up_for_by_the_first_picture(
+    rtsp_server, clip_h264, clip_hevc, codec
+):
+    server = rtsp_server({"cam": clip_h264 if codec == "h264" else clip_hevc})
+    with without_parameter_sets(server.port) as port:
+        outcome = read(f"rtsp://127.0.0.1:{port}/cam", at_most=50, read_timeout_s=5)
+    assert outcome.error is None
+    assert (outcome.decoded, outcome.corrupt_packets) == (50, 0)
+    assert (outcome.reader.info.width, outcome.reader.info.codec) == (640, codec)
+    assert outcome.reader.counts.measured_fps == pytest.approx(25, rel=0.02)
+
+
+def test_opening_waits_for_no_whole_picture(rtsp_server, video_file):
+    """What is sent meanwhile would all be there at once."""
+    server = rtsp_server({"cam": video_file("long.mp4", frames=250, key_every=250)})
+    with av.open(server.url("cam"), options={"rtsp_transport": "tcp"}) as first:
+        next(first.demux())  # it plays: whoever comes now begins amid ten seconds without a key frame
+        time.sleep(0.5)
+        began_s = time.monotonic()
+        open_feed(resolve(CameraConfig(url=server.url("cam"))), camera="cam1", parallel=False).close()
+        assert time.monotonic() - began_s < 1.5
 
 
 def test_clip_boundary_of_a_looping_camera_is_seamless(rtsp_server, video_file):

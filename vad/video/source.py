@@ -37,6 +37,10 @@ MOST_DEMUX_FAULTS = 32
 """Unreadable stretches of a container in a row, after which it is given up."""
 
 _OPEN_ANALYSIS_US = "2000000"
+_LEAST_PROBE_BYTES = "32"
+"""FFmpeg's least. An RTSP server describes its stream before it plays it; what the description lacks, the first whole
+picture says. Looking for longer takes up to a group of pictures, all of which are then there at once: for a hundred
+cameras that connect together as much work as there is in seconds of them."""
 _INVENTED_STAMPS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "image2pipe"})  # formats without any time in them
 
 
@@ -123,8 +127,7 @@ def resolve(config: CameraConfig) -> Source:
             "rtsp_transport": config.transport,
             "timeout": timeout_us,
             "allowed_media_types": "video",  # never set up sound or metadata: less traffic, one clock
-            "analyzeduration": _OPEN_ANALYSIS_US,
-            "fpsprobesize": "0",
+            "probesize": _LEAST_PROBE_BYTES,
         }
         return _network_source(SourceKind.RTSP, config, options)
     if scheme in ("http", "https"):
