@@ -76,10 +76,22 @@ def test_recordings_that_wait_for_room_are_neither_slowed_nor_a_reason_to_slow_o
         assert engine.status().cameras["tape"].frames.lost == 0
 
 
-@given(st.floats(0.01, 1.0), st.integers(1, 500))
-def test_thinning_keeps_the_share_it_is_told_evenly(ratio: float, frames: int) -> None:
-    thinning = Thinning()
-    kept = [thinning.keeps(ratio) for _ in range(frames)]
-    for end in range(frames):
-        assert abs(sum(kept[: end + 1]) - ratio * (end + 1)) < 1.0 + 1e-6
-    assert all(Thinning().keeps(1.0) for _ in range(3))
+@given(st.floats(0.01, 1.0), st.integers(1, 8), st.integers(1, 100))
+def test_thinning_keeps_the_share_it_is_told_evenly(ratio: float, length: int, clips: int) -> None:
+    thinning = Thinning(length)
+    kept = [thinning.keeps(index, ratio) for index in range(length * clips)]
+    for end in range(length, length * clips + 1, length):
+        assert abs(sum(kept[:end]) - ratio * end) < 1.0 + 1e-6
+    for begin in range(0, length * clips, length):
+        assert kept[begin + length - 1] or not any(kept[begin : begin + length])  # the last of a clip first
+
+
+def test_a_share_counts_from_the_next_clip_on() -> None:
+    thinning = Thinning(4)
+    ratios = [1.0, 1.0, 0.25, 0.25, *[0.25] * 4, *[0.5] * 4, *[1.0] * 4]
+    assert [index for index, ratio in enumerate(ratios) if thinning.keeps(index, ratio)] == [
+        *(0, 1, 2, 3),
+        7,
+        *(9, 11),
+        *(12, 13, 14, 15),
+    ]

@@ -45,6 +45,7 @@ def read(
     tape: Tape | None = None,
     clip_length: int = 1,
     is_behind: Callable[[], bool] = lambda: False,
+    turns: threading.Lock | None = None,
     make: Callable[..., Any] = Reader,
     **settings: object,
 ) -> Outcome:
@@ -62,6 +63,7 @@ def read(
         tape=tape,
         clip_length=clip_length,
         is_behind=is_behind,
+        **({} if turns is None else {"turns": turns}),
     )
     try:
         with reader:

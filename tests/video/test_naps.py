@@ -12,14 +12,16 @@ from vad.video.naps import EARLY_S, LONGEST_S, MOST_WAITING_BYTES, SHORTEST_S, N
 LENGTH = 4
 
 
-def naps_of(*, fps: float, bytes_per_s: float, late_s: float = 0.0, frames: int = 16) -> list[float]:
-    """After each frame of a camera whose frames are looked at ``late_s`` after they came."""
+def naps_of(
+    *, fps: float, bytes_per_s: float, looked_at_s: float = 0.0, late_s: float = 0.0, frames: int = 16
+) -> list[float]:
+    """After each frame of a camera whose frames are looked at ``looked_at_s`` after they came."""
     naps = Naps(LENGTH)
     given = []
     for index in range(frames):
         at_s = index / fps
         frame = replace(make_frame(index=index, fps=fps), arrived_s=at_s)
-        given.append(naps.after(frame, bytes_read=int(bytes_per_s * at_s), now_s=at_s + late_s))
+        given.append(naps.after(frame, bytes_read=int(bytes_per_s * at_s), now_s=at_s + looked_at_s, late_s=late_s))
     return given
 
 
@@ -45,7 +47,12 @@ def test_a_camera_is_not_kept_from_sending(bytes_per_s: float, longest_s: float)
 
 
 def test_who_is_late_does_not_sleep() -> None:
-    assert set(naps_of(fps=8.0, bytes_per_s=10_000.0, late_s=0.04)) == {0.0}
+    assert set(naps_of(fps=8.0, bytes_per_s=10_000.0, looked_at_s=0.04)) == {0.0}
+
+
+def test_nor_who_has_been_late_for_so_long_that_it_looks_timely() -> None:
+    assert set(naps_of(fps=8.0, bytes_per_s=10_000.0, late_s=2.0)) == {0.0}
+    assert naps_of(fps=8.0, bytes_per_s=10_000.0, late_s=0.1) == naps_of(fps=8.0, bytes_per_s=10_000.0)
 
 
 def test_frames_that_come_faster_than_a_nap_is_worth_are_read_as_they_come() -> None:

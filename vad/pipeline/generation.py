@@ -20,7 +20,7 @@ class Generation:
 
     config: CameraConfig
     window: ClipWindow
-    thinning: Thinning = field(default_factory=Thinning)
+    thinning: Thinning
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)

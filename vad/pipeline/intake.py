@@ -6,7 +6,6 @@ is for ``CameraStream``, in whose thread all this happens.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -146,10 +145,7 @@ class Intake:
         return True
 
     def _gather(self, generation: Generation, frame: Frame) -> Clip | None:
-        """Clips become shorter as their frames become fewer: they take the same time to gather."""
-        ratio = self._ratio()
-        generation.window.length = max(1, math.ceil(self._clip_length * ratio))
-        if not generation.thinning.keeps(ratio):
+        if not generation.thinning.keeps(frame.index, self._ratio()):
             self._ledger.received(self._camera, dropped=DropReason.OVERLOAD_RATE)
             return None
         self._ledger.received(self._camera)

@@ -22,7 +22,7 @@ from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.readers.processes import AnyReader
 from vad.pipeline.states import States
-from vad.pipeline.window import ClipWindow
+from vad.pipeline.window import ClipWindow, Thinning
 from vad.pipeline.witness import Witness
 from vad.types import CameraEvent, CameraState, DropReason
 from vad.video.reader import CONTINUABLE, Reader
@@ -182,7 +182,7 @@ class CameraStream:
             raise
 
     def _new_generation(self) -> Generation:
-        return Generation(self.config, ClipWindow(self._clip_length))
+        return Generation(self.config, ClipWindow(self._clip_length), Thinning(self._clip_length))
 
     def _start(self, generation: Generation) -> None:
         name = f"vad-stream-{self.camera}"

@@ -5,50 +5,49 @@ from __future__ import annotations
 from vad.types import Clip, Frame
 
 
-class Thinning:
-    """Lets a share of the frames through, evenly."""
-
-    def __init__(self) -> None:
-        self._credit = 0.0
-
-    def keeps(self, ratio: float) -> bool:
-        """Whether the next frame goes through, at a ``ratio`` of 0..1 that may change from frame to frame."""
-        if ratio >= 1.0:
-            self._credit = 0.0
-            return True
-        self._credit += ratio
-        if self._credit < 1.0 - 1e-9:
-            return False
-        self._credit -= 1.0
-        return True
-
-
 def ends_clip(index: int, length: int) -> bool:
     """Whether the frame of that index, counted in its run, is the last one of a whole clip."""
     return (index + 1) % length == 0
 
 
-class ClipWindow:
-    """Gathers ``length`` consecutive frames of one run into a clip.
+class Thinning:
+    """Lets a share of the frames through, evenly: so many of each whole clip's, its last one first.
 
-    Clips of the ``length`` that it was made with end where ``ends_clip`` says, so that processes of readers know when
-    one is whole; after a time of shorter clips the first may be shorter too.
+    What is kept of a clip is whole when the clip would have been, so that whoever reads frames a clip at a time may go
+    on so while the machine is overloaded: a frame at a time costs it more than what is left out saves.
     """
 
     def __init__(self, length: int) -> None:
-        self.length = self._whole = length  # ``length`` may be changed at any time
+        self._length = length
+        self._owed = 0.0
+        self._keeps = length  # of the clip at hand
+
+    def keeps(self, index: int, ratio: float) -> bool:
+        """Whether the frame of that index in its run goes through. A ``ratio`` of 0..1 counts from the next clip on."""
+        place = index % self._length
+        if place == 0:
+            self._owed += ratio * self._length
+            self._keeps = int(self._owed + 1e-9)
+            self._owed = max(0.0, self._owed - self._keeps) if ratio < 1.0 else 0.0
+        return (place + 1) * self._keeps // self._length > place * self._keeps // self._length
+
+
+class ClipWindow:
+    """Gathers the frames of one run into clips of ``length``, or what ``Thinning`` left of one."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
         self._frames: list[Frame] = []
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def push(self, frame: Frame) -> Clip | None:
-        """Add a frame; a full clip when it was the last one needed."""
+        """Add a frame; a clip when it was the last one of it."""
         if self._frames and self._frames[-1].run != frame.run:
             self._frames.clear()
         self._frames.append(frame)
-        is_whole = self.length == self._whole and ends_clip(frame.index, self._whole)
-        return self.flush() if is_whole or len(self._frames) >= self.length else None
+        return self.flush() if ends_clip(frame.index, self._length) else None
 
     def flush(self) -> Clip | None:
         """What was gathered so far, as a shorter clip; None when there is nothing."""

@@ -15,6 +15,9 @@ EARLY_S = 0.06
 FRESH_S = 0.03
 """A frame looked at so soon after it came was the last that there was."""
 
+MOST_LATE_S = 0.3
+"""A stream that comes so much later than it did at best is being caught up with: more of it waits."""
+
 MOST_WAITING_BYTES = 32 * 1024
 """In a connection's buffers, which hold 64 KiB at least: a camera must not be kept from sending."""
 
@@ -28,12 +31,16 @@ class Naps:
         self._step_s = 0.0  # between two frames to be analysed
         self._bytes_per_s = 0.0
 
-    def after(self, frame: Frame, *, bytes_read: int, now_s: float) -> float:
-        """Seconds for which nothing need be read; 0.0 until a whole clip has shown the stream's rates."""
+    def after(self, frame: Frame, *, bytes_read: int, now_s: float, late_s: float) -> float:
+        """Seconds for which nothing need be read; 0.0 until a whole clip has shown the stream's rates.
+
+        ``late_s``: how much later than at best the frame came. What has waited for long in the connection is no
+        longer told by ``frame.arrived_s``.
+        """
         done = (frame.index + 1) % self._clip_length
         if not done:
             self._learn(frame.pts_s, bytes_read)
-        if not self._step_s or now_s - frame.arrived_s > FRESH_S:
+        if not self._step_s or now_s - frame.arrived_s > FRESH_S or late_s > MOST_LATE_S:
             return 0.0
         due_s = frame.arrived_s + (self._clip_length - done) * self._step_s
         nap_s = min(LONGEST_S, MOST_WAITING_BYTES / max(1.0, self._bytes_per_s), due_s - EARLY_S - now_s)

@@ -8,7 +8,7 @@ asked here which packets need not be decoded.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from av import Packet, VideoFrame
@@ -24,6 +24,7 @@ from vad.video.sparing import Spared, Sparing
 from vad.video.stamps import Stamps
 from vad.video.tape import Tape
 from vad.video.timing import MediaClock, Selector
+from vad.video.turns import Turn
 
 
 class Received(NamedTuple):
@@ -65,6 +66,7 @@ class Pictures:
         clock: Clock,
         stop: threading.Event,
         is_behind: Callable[[], bool],
+        turn: Turn,
     ) -> None:
         self.bytes_read = 0  # of the stream's packets
         self.feed, self._stamps, self._sparing = stream.feed, stream.stamps, stream.sparing
@@ -76,6 +78,7 @@ class Pictures:
         self._clock = clock
         self._stop = stop
         self._is_behind = is_behind
+        self._turn = turn  # taken while there are packets
         self._arrivals = Arrivals(clock, live=stream.feed.live, stamped=stream.feed.stamped)
         self._corrupt = 0
         self._faults_before = self.feed.faults
@@ -107,7 +110,7 @@ class Pictures:
     def _read_on(self) -> None:
         """Until there is something."""
         asked_s = self._clock.monotonic_s()
-        for packet in self.feed.packets():
+        for packet in self._packets():
             latest = self._arrivals.note(packet)
             silent_s = latest.read_s - asked_s
             if silent_s > self._read_timeout_s:
@@ -116,6 +119,16 @@ class Pictures:
             if self._pending or self._stop.is_set():
                 return
         self._pending += map(_spared, self._sparing.before(None))
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        packets = self.feed.packets()
+        while True:
+            self._turn.end()
+            packet = next(packets, None)
+            self._turn.begin()
+            if packet is None:
+                return
+            yield packet
 
     def _take_in(self, packet: Packet[VideoStream], latest: Arrival) -> None:
         self.bytes_read += packet.size

@@ -40,6 +40,7 @@ from vad.video.timing import (
     is_jump,
     longest_gap_s,
 )
+from vad.video.turns import Turn
 
 CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 """Codes after which the stream itself still flows: the next run may take it over (``continues=``)."""
@@ -59,6 +60,8 @@ class Reader:
 
     Frames are wanted ``clip_length`` at a time: what a camera sends may wait until a clip is nearly whole, where TCP
     holds it and nobody looks at the ``tape`` meanwhile.
+
+    Readers that are given the same lock as ``turns`` read one at a time: see ``turns``.
 
     ``is_behind`` says whether the machine cannot keep up. The loop filter is turned off and on again at key frames.
 
@@ -80,6 +83,7 @@ class Reader:
         tape: Tape | None = None,
         clip_length: int = 1,
         is_behind: Callable[[], bool] = lambda: False,
+        turns: threading.Lock | None = None,
     ) -> None:
         self.camera = camera
         self.config = config
@@ -91,6 +95,7 @@ class Reader:
         self._selector = Selector(config.analysis_fps)
         self._naps = Naps(clip_length)
         self._is_behind = is_behind
+        self._turn = Turn(turns or threading.Lock())
         self._decoded_frames = 0
         self._next_index = 0
         self._info: StreamInfo | None = None
@@ -112,7 +117,7 @@ class Reader:
         self._is_stamped = feed.stamped
         self._media = MediaClock(live=feed.live, announced_fps=feed.announced_fps)
         self._backlog = Backlog() if feed.live and feed.stamped else None  # nothing else tells how late it comes
-        self._may_nap = self._backlog is not None and self._source.is_tcp  # datagrams and devices would lose what waits
+        self._may_nap = self._source.is_tcp  # datagrams and devices would lose what waits
         self._is_held_back = self.config.realtime and not feed.live
         self._started_s = self._clock.monotonic_s()
         self._started_wall_s = self._clock.wall_s()
@@ -127,10 +132,12 @@ class Reader:
             clock=self._clock,
             stop=self._stop,
             is_behind=self._is_behind,
+            turn=self._turn,
         )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._turn.end()
         if isinstance(error, StreamError) and error.code in CONTINUABLE:
             return  # left open for the next run; without one, dropping this reader closes it
         self.close()
@@ -173,8 +180,8 @@ class Reader:
         while (received := self._open_pictures.next()) is not None and not self._stop.is_set():
             item = self._take(received)
             yield item
-            if self._may_nap and isinstance(item, Frame):
-                self._nap_after(item)
+            if self._may_nap and self._backlog is not None and isinstance(item, Frame):
+                self._nap_after(item, self._backlog)
         if not self._decoded_frames and not self._stop.is_set():
             count = self._open_pictures.corrupt_packets
             raise self._error(StreamCode.BROKEN, f"ended without a single good frame ({count} corrupt packets)")
@@ -211,11 +218,13 @@ class Reader:
             self._tape.show(frame, pts_s=pts_s, at_s=at_s)  # last: from here on it is for others to look at
         return analysed
 
-    def _nap_after(self, frame: Frame) -> None:
-        bytes_read = self._open_pictures.bytes_read
-        nap_s = self._naps.after(frame, bytes_read=bytes_read, now_s=self._clock.monotonic_s())
+    def _nap_after(self, frame: Frame, backlog: Backlog) -> None:
+        bytes_read, now_s = self._open_pictures.bytes_read, self._clock.monotonic_s()
+        late_s = backlog.late_s(frame.pts_s, arrived_s=now_s)
+        nap_s = self._naps.after(frame, bytes_read=bytes_read, now_s=now_s, late_s=late_s)
         is_watched = self._tape is not None and self._tape.is_watched
-        if nap_s and not is_watched and not self._is_behind():
+        if nap_s and not is_watched:
+            self._turn.end()
             self._clock.wait(self._stop, timeout_s=nap_s)
 
     def _checked_step_s(self, stamp_s: float | None, arrival: Arrival) -> float:
@@ -276,6 +285,7 @@ class Reader:
         """Hold a recorded frame back until a camera would have sent it: that is its arrival."""
         wait_s = self._started_s + pts_s - self._clock.monotonic_s()
         if wait_s > 0.0:
+            self._turn.end()
             self._clock.wait(self._stop, timeout_s=wait_s)
         now_s = self._clock.monotonic_s()
         return Arrival(now_s, None, WallSource.FILE, now_s)

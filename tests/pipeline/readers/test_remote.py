@@ -146,10 +146,11 @@ def test_frames_come_a_clip_at_a_time(clip_h264: Path, processes: ReaderProcesse
     assert together == [1, 3, *[4] * 24]
 
 
-def test_frames_come_at_once_while_behind(clip_h264: Path, processes: ReaderProcesses, together: list[int]) -> None:
-    """A lower rate makes clips of other lengths. It is said once the reader asks: the first clip may be under way."""
-    read(clip_h264, make=processes.reader, is_behind=lambda: True, analysis_fps=60.0, realtime=True)
-    assert set(together[-90:]) == {1}
+def test_they_do_while_behind_too(clip_h264: Path, processes: ReaderProcesses, together: list[int]) -> None:
+    """One at a time they cost an overloaded machine more than a lower rate saves."""
+    behind: dict[str, Any] = {"is_behind": lambda: True, "realtime": True}
+    read(clip_h264, make=processes.reader, analysis_fps=60.0, clip_length=4, **behind)
+    assert together == [1, 3, *[4] * 24]
 
 
 @pytest.mark.rtsp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import socket
 import subprocess
@@ -202,9 +203,10 @@ class ReaderProcesses:
 
     def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
+        lanes = math.ceil(usable_cores() / max(1, self._wanted))  # all processes together keep all cores busy
         with theirs:
             process = subprocess.Popen(
-                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json()],
+                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json(), str(lanes)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

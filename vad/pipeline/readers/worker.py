@@ -1,4 +1,5 @@
-"""A process of readers; its arguments are the descriptor of its control socket and the log's settings as JSON.
+"""A process of readers; its arguments are the descriptor of its control socket, the log's settings as JSON and how many
+of its cameras may be read at a time.
 
 The main thread is the *ear*: it takes new sessions from the control socket and what the engine says in each; the own
 thread of a session reads the stream and speaks. The process ends when the control socket does, however the engine did.
@@ -6,6 +7,7 @@ thread of a session reads the stream and speaks. The process ends when the contr
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import queue
@@ -78,8 +80,9 @@ class Gathered:
 class Session:
     """One open stream. ``hear`` and ``hang_up`` are the ear's; the socket closes once both it and the thread let go."""
 
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, *, turns: threading.Lock) -> None:
         self._peer = peer
+        self._turns = turns
         self._inbox = Inbox()
         self._decoder = msgspec.msgpack.Decoder(Command)
         self._stop = threading.Event()
@@ -183,6 +186,7 @@ class Session:
             tape=tape,
             clip_length=opening.clip_length,
             is_behind=lambda: self._is_behind,
+            turns=self._turns,
         )
         try:
             with reader:
@@ -204,7 +208,7 @@ class Session:
     def _is_due(self, item: Item, clip_length: int) -> bool:
         if isinstance(item, Frame):
             is_first = self._told.info is None
-            if is_first or self._is_behind or ends_clip(item.index, clip_length):
+            if is_first or ends_clip(item.index, clip_length):
                 return True
         return time.monotonic() - self._told_s >= TELL_AFTER_S
 
@@ -234,10 +238,11 @@ class Session:
 
 
 class Ear:
-    """Hears what is said on every socket of the process."""
+    """Hears what is said on every socket of the process. Of its sessions ``lanes`` read at a time."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, *, lanes: int) -> None:
         self._control = control
+        self._turns = itertools.cycle([threading.Lock() for _ in range(lanes)])
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
 
@@ -260,7 +265,7 @@ class Ear:
                 self._control.send(SIGN, socket.MSG_DONTWAIT)
         for descriptor in descriptors:
             peer = socket.socket(fileno=descriptor)
-            self._selector.register(peer, selectors.EVENT_READ, Session(peer))
+            self._selector.register(peer, selectors.EVENT_READ, Session(peer, turns=next(self._turns)))
         return bool(said)
 
 
@@ -272,6 +277,6 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     warm_luma()
     try:
-        Ear(control).listen()
+        Ear(control, lanes=int(sys.argv[3])).listen()
     finally:
         os._exit(0)  # whatever hangs in native code
