@@ -47,6 +47,12 @@ def test_compose_takes_the_file() -> None:
     run("docker-compose", "-f", str(DEPLOY / "compose.yaml"), "config", "--quiet")
 
 
+def test_the_image_asks_for_all_that_the_engine_needs_of_nvidias_driver() -> None:
+    asked = re.search(r"^ENV NVIDIA_DRIVER_CAPABILITIES=(\S+)$", DOCKERFILE.rpartition("\nFROM ")[2], re.MULTILINE)
+    assert asked is not None
+    assert set(asked[1].split(",")) == {"compute", "utility", "video"}
+
+
 def test_every_file_that_compose_mounts_is_there() -> None:
     mounts = [mount for service in COMPOSE["services"].values() for mount in service.get("volumes", [])]
     ours = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]

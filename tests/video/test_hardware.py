@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 import structlog
 import torch
-from av import VideoFrame
+from av import VideoCodecContext, VideoFrame
 
 from tests.video.clips import VideoFile, write_video
 from tests.video.reading import read
+from tests.video.test_loop_filter import CLOSED, GROUP
 from vad.config import Polygon
 from vad.types import Frame
 from vad.video import hardware
@@ -34,6 +37,7 @@ def offered() -> Iterator[None]:
     yield
     hardware.offer("cpu")
     hardware._told.clear()
+    hardware._decoding.clear()
 
 
 @pytest.fixture
@@ -118,6 +122,78 @@ def test_a_folder_of_pictures_is_not_for_the_gpu(tmp_path: Path) -> None:
     assert "the GPU does not decode it (png, " in str(outcome.error)
 
 
+class OnDevice:
+    """A decoder whose device works: it gives frames that lie there."""
+
+    def __init__(self, tried: list[object]) -> None:
+        self.thread_count, self.thread_type, self._tried = 0, "", tried
+
+    def decode(self, packet: object) -> list[Any]:
+        self._tried += [packet] if packet is not None else []
+        return [SimpleNamespace(format=SimpleNamespace(name="cuda"))] if packet is None else []
+
+
+class Unable(OnDevice):
+    def decode(self, packet: object) -> list[Any]:
+        raise av.error.MemoryError(12, "Cannot allocate memory")
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch, offered: None) -> Callable[[Callable[[], Any]], None]:
+    """``device(make)``: a context can be made on the device offered; what it decodes with is ``make``'s."""
+
+    def put(make: Callable[[], Any]) -> None:
+        monkeypatch.setattr(hardware, "_enter_context", lambda device: "")
+        monkeypatch.setattr(hardware, "VideoCodecContext", SimpleNamespace(create=lambda *_, **__: make()))
+
+    return put
+
+
+def fallen_back() -> VideoCodecContext:
+    """What FFmpeg makes of a decoder whose library is missing: its own, without a word."""
+    return VideoCodecContext.create("h264", "r")  # type: ignore[no-any-return]
+
+
+def test_a_device_whose_driver_brings_no_decoder_decodes_nothing_and_what_is_missing_is_said(
+    film: Path, device: Callable[..., None], said: list[Any]
+) -> None:
+    device(fallen_back)
+    outcome = read(film, decoder="auto", at_most=3)
+    assert outcome.reader.info.decoder == "cpu"
+    assert [entry["event"] for entry in said] == ["stream.decoder_fallback"]
+    for word in ("libnvcuvid.so.1", "NVIDIA_DRIVER_CAPABILITIES must include video", "the CPU decodes"):
+        assert word in said[0]["detail"]
+    refused = read(film, decoder="cuda")
+    assert refused.code == "codec_unsupported"
+    assert "libnvcuvid.so.1" in str(refused.error)
+
+
+def test_a_device_that_decodes_is_tried_with_one_picture_however_many_streams_open_at_once(
+    device: Callable[..., None],
+) -> None:
+    tried: list[object] = []
+    device(lambda: OnDevice(tried))
+    with ThreadPoolExecutor(8) as pool:
+        ways = list(pool.map(lambda k: hardware.accelerator("auto", camera=f"cam{k}"), range(32)))
+    assert all(ways)
+    assert len(tried) == 1
+
+
+def test_a_device_that_failed_is_tried_again(device: Callable[..., None], said: list[Any]) -> None:
+    """It may have been in want of memory, which other programs take too."""
+    device(lambda: Unable([]))
+    assert hardware.accelerator("auto", camera="cam1") is None
+    assert said[0]["detail"] == "cuda:0 fails to decode a picture of 256x256: Cannot allocate memory; the CPU decodes"
+    device(lambda: OnDevice([]))
+    assert hardware.accelerator("auto", camera="cam1") is not None
+
+
+def test_the_picture_that_a_device_is_tried_with_is_whole() -> None:
+    context = fallen_back()
+    frames = context.decode(av.Packet(hardware._KEY_FRAME)) + context.decode(None)
+    assert [(f.width, f.height, f.key_frame, f.is_corrupt) for f in frames] == [(256, 256, True, False)]
+
+
 class Failing:
     """A context whose device fails: FFmpeg gives no such one where there is no device."""
 
@@ -157,6 +233,30 @@ def test_a_gpu_that_fails_leaves_the_stream_to_the_cpu(film: Path, how: str, sai
     assert not decoder._context.is_hwaccel
     assert decoder.unfiltered_frames == 0
     assert [entry["detail"] for entry in said] == ["the GPU fails to decode: CUDA_ERROR_UNKNOWN; the CPU decodes"]
+
+
+class Fallen:
+    """The context of one stream that the device does not decode: PyAV still calls it accelerated."""
+
+    is_hwaccel = True
+
+    def __init__(self, context: VideoCodecContext) -> None:
+        self._own = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+
+def test_what_the_gpu_has_left_to_the_cpu_unsaid_is_decoded_without_the_loop_filter_too(video_file: VideoFile) -> None:
+    path = video_file("left.mp4", options=CLOSED["libx264"], frames=3 * GROUP, key_every=GROUP)
+    pictures = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        decoder = Decoder(Fallen(stream.codec_context), parallel=False)  # type: ignore[arg-type]
+        for packet in container.demux(stream):
+            pictures += decoder.filter_from(packet, is_filtered=False) + decoder.decode(packet)
+    assert len(pictures) == 3 * GROUP
+    assert decoder.unfiltered_frames == 2 * GROUP  # from the second key frame on
 
 
 @pytest.mark.gpu

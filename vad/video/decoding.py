@@ -18,6 +18,7 @@ from av import Packet, VideoCodecContext, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.video.faults import CORRUPT
+from vad.video.hardware import ON_DEVICE
 from vad.video.references import References
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ class Decoder:
 
     def __init__(self, context: VideoCodecContext, *, parallel: bool) -> None:
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
+        self._is_on_device = context.is_hwaccel  # as far as is known
         self._failures = 0 if context.is_hwaccel else None  # None: not, or no longer, in doubt
         self.codec: str = context.name
         self._references = References(self.codec, context.extradata)
@@ -71,7 +73,7 @@ class Decoder:
         are returned. Nothing happens where a GPU decodes, in other codecs, and unless nothing from this picture on
         refers to one before it.
         """
-        if is_filtered is self._is_filtered or self._context.is_hwaccel or self._trial is not None:
+        if is_filtered is self._is_filtered or self._is_on_device or self._trial is not None:
             return []
         if not packet.is_keyframe or not self._references.begin_anew(bytes(packet)):
             return []
@@ -96,12 +98,14 @@ class Decoder:
                 raise
             return frames
         except av.FFmpegError as exc:  # of the device: no memory, no surface, no decoder left
-            if not self._context.is_hwaccel or isinstance(exc, av.error.EOFError):
+            if not self._is_on_device or isinstance(exc, av.error.EOFError):
                 raise
             self._leave_hardware(exc)
             frames = self._context.decode(packet)
         if frames:
             self._trial = self._failures = None
+            # PyAV's ``is_hwaccel`` stays as it was where FFmpeg has taken its own decoder without a word
+            self._is_on_device = self._is_on_device and frames[0].format.name == ON_DEVICE
         return self._counted(frames)
 
     def _counted(self, frames: list[VideoFrame]) -> list[VideoFrame]:
@@ -118,7 +122,7 @@ class Decoder:
     def _leave_hardware(self, exc: av.FFmpegError) -> None:
         """Go on from the next key frame with FFmpeg's own decoder."""
         log.warning("stream.decoder_fallback", detail=f"the GPU fails to decode: {exc.strerror}; the CPU decodes")
-        self._context, self._failures = _another(self._context, self.codec), None
+        self._context, self._failures, self._is_on_device = _another(self._context, self.codec), None, False
 
     def _decode_as_the_other(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """What does not decode is tried as the other codec, from the first failure on; one whole frame convinces."""
@@ -134,7 +138,7 @@ class Decoder:
             return []
         if frames:
             self._context, self._trial, self.codec = self._trial, None, other
-            self._is_filtered = True
+            self._is_filtered, self._is_on_device = True, False
             self._references = References(other, self._context.extradata)
         return frames
 

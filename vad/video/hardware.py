@@ -7,9 +7,12 @@ each stream's thread has torch enter it before FFmpeg looks (https://github.com/
 
 from __future__ import annotations
 
+import threading
+from typing import cast
+
 import av
 import structlog
-from av import VideoCodecContext, VideoFrame
+from av import Packet, VideoCodecContext, VideoFrame
 from av.codec.hwaccel import HWAccel
 
 from vad.errors import StreamCode, StreamError
@@ -23,8 +26,16 @@ _WAYS_IN: tuple[dict[str, object], ...] = ({"primary_ctx": "0", "current_ctx": "
 
 _AS_CODED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 
+_KEY_FRAME = bytes.fromhex(
+    "0000016764100dacb82010d08000000300800000190200000168ee0f2c8b"  # what comes: H.264, High, 256x256
+    "00000165888404bffef7b33d5aeea11c5a5e63d444ba758007395c4c9015ce14c3d7f9c2bde1fbd000002a6052708b5a287222508101"
+)
+"""A grey picture, large enough for every generation of NVDEC."""
+
 _offered: list[int] = []
 _told: set[str] = set()
+_trying = threading.Lock()
+_decoding: set[int] = set()  # devices that have decoded a picture; under ``_trying``
 
 
 def offer(device: str) -> None:
@@ -42,7 +53,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
 
     ``decoder`` is ``auto`` (the device that the network runs on, if it is one), ``cpu`` or ``cuda``. Where the device
     cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the thread that will
-    decode.
+    decode. Until a device has decoded a picture each call tries one, and others wait for it.
     """
     if not may_accelerate(decoder):
         return None
@@ -53,11 +64,14 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
             "cuda", device=str(device), allow_software_fallback=True, options=dict(options), is_hw_owned=True
         )
         try:
-            VideoCodecContext.create("h264", "r", hwaccel=accel)
+            context = cast(VideoCodecContext, VideoCodecContext.create("h264", "r", hwaccel=accel))
         except av.FFmpegError as exc:
             why = f"FFmpeg cannot use cuda:{device}: {exc.strerror}"
             continue
-        return accel
+        why = _why_no_decoder(device, context)
+        if not why:
+            return accel
+        break
     _refuse_or_tell(decoder, camera, why)
     return None
 
@@ -77,6 +91,35 @@ def pixel_format(frame: VideoFrame) -> str:
     if frame.format.name != ON_DEVICE or frame.sw_format is None:
         return str(frame.format.name)
     return _AS_CODED.get(frame.sw_format.name, str(frame.sw_format.name))
+
+
+def _why_no_decoder(device: int, context: VideoCodecContext) -> str:
+    """Why the device decodes nothing; nothing where it does. ``context`` is a decoder of H.264 on it.
+
+    A context is there without any decoder: FFmpeg looks for that at the first packet, and decodes on the CPU without a
+    word where it finds none. So a real picture is decoded until one has been, once in a process for each device: what
+    fails may be in want of memory alone, and costs a camera no more than its next try to connect.
+    """
+    with _trying:
+        why = "" if device in _decoding else _decode_one(device, context)
+        if not why:
+            _decoding.add(device)
+        return why
+
+
+def _decode_one(device: int, context: VideoCodecContext) -> str:
+    """Why it fails, or nothing."""
+    context.thread_count, context.thread_type = 1, "NONE"
+    try:
+        frames = context.decode(Packet(_KEY_FRAME)) + context.decode(None)
+    except av.FFmpegError as exc:
+        return f"cuda:{device} fails to decode a picture of 256x256: {exc.strerror}"
+    if any(frame.format.name == ON_DEVICE for frame in frames):
+        return ""
+    return (
+        f"cuda:{device} decodes nothing: the driver's libnvcuvid.so.1 is not there (a container's "
+        "NVIDIA_DRIVER_CAPABILITIES must include video), or the GPU has no decoder to give"
+    )
 
 
 def _enter_context(device: int) -> str:
