@@ -8,7 +8,9 @@ replayed (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). Bat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import structlog
@@ -26,6 +28,9 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 EAGER_CALLS = 2
 """Calls of a batch size before it is captured: libraries choose and load their kernels in the first ones."""
+
+MOST_FAILURES = 3
+"""Captures that may fail before no more are tried: what other threads do on the device may spoil one by chance."""
 
 FIRST_SLOTS = 64
 """Cameras for which there is room at first; it doubles."""
@@ -103,6 +108,8 @@ class Lane:
         self._pool: Any = torch.cuda.graph_pool_handle() if self._captures else None
         self._calls = dict.fromkeys(BATCHES, 0)
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._failures = 0
+        self._spoilt: list[torch.cuda.CUDAGraph] = []  # torch's allocator still points at them
         self._free = list(range(FIRST_SLOTS - 1, 0, -1))
         self.slots = self._new_slots(FIRST_SLOTS)
         self.pictures = torch.zeros((most, 1, height, width), dtype=torch.uint8, device=device)
@@ -160,18 +167,33 @@ class Lane:
         self._step(self._network, self.slots, self.pictures[:batch], self.about[:batch], self.out[:batch])
 
     def _capture(self, batch: int) -> None:
-        """A device that cannot hold the step as a graph still runs it: said once, then as it is."""
+        """A device that cannot hold the step as a graph still runs it: said each time, tried MOST_FAILURES times.
+
+        Raises torch.OutOfMemoryError where fewer frames may do.
+        """
         graph = torch.cuda.CUDAGraph()
         # Other threads decode on this device meanwhile: what they allocate must not spoil the capture.
         held = torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local")
         try:
-            with held:
+            with _nothing_collected(), held:
                 self._advance(batch)
         except RuntimeError as exc:
-            self._captures = False
-            log.warning("model.no_graph", batch=batch, size=self._size, detail=str(exc).split("\n")[0])
+            self._note_failure(graph, batch, exc)
             return
         self._graphs[batch] = graph
+
+    def _note_failure(self, graph: torch.cuda.CUDAGraph, batch: int, exc: RuntimeError) -> None:
+        errors = (exc, exc.__context__)
+        no_memory = next((error for error in errors if isinstance(error, torch.OutOfMemoryError)), None)
+        if exc is not no_memory:  # ending the capture has failed, and torch has not cleaned up after it
+            self._spoilt.append(graph)
+            self._pool = torch.cuda.graph_pool_handle()
+        if no_memory is not None and batch > 1:
+            raise no_memory
+        self._failures += 1
+        self._captures = self._failures < MOST_FAILURES
+        detail = str(no_memory or exc).split("\n")[0]
+        log.warning("model.no_graph", batch=batch, size=self._size, failures=self._failures, detail=detail)
 
     def _new_slots(self, count: int) -> Slots:
         height, width = self._size
@@ -193,3 +215,15 @@ class Lane:
             self._pool = torch.cuda.graph_pool_handle()  # the memory of the old one went with its last graph
         self.slots = wider
         self._free = list(range(2 * count - 1, count - 1, -1))
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """What the garbage collector frees on a device in the middle of a capture would spoil it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -8,7 +8,6 @@ each stream's thread has torch enter it before FFmpeg looks (https://github.com/
 from __future__ import annotations
 
 import threading
-from typing import cast
 
 import av
 import structlog
@@ -64,7 +63,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
             "cuda", device=str(device), allow_software_fallback=True, options=dict(options), is_hw_owned=True
         )
         try:
-            context = cast(VideoCodecContext, VideoCodecContext.create("h264", "r", hwaccel=accel))
+            context = VideoCodecContext.create("h264", "r", hwaccel=accel)
         except av.FFmpegError as exc:
             why = f"FFmpeg cannot use cuda:{device}: {exc.strerror}"
             continue
