@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.model.factory import random_weights
-from vad.model.lane import MOST_FAILURES, Lane, Slots
+from vad.model.lane import EAGER_CALLS, FIRST_SLOTS, MOST_FAILURES, Lane, Slots
 from vad.model.network import Network
 
 
@@ -123,3 +123,21 @@ def test_a_single_frame_without_memory_for_a_capture_goes_on_without(monkeypatch
             lane.step(1)
     assert capture.batches == [1] * MOST_FAILURES
     assert {entry["detail"] for entry in said} == {"CUDA out of memory"}
+
+
+def test_once_the_slots_have_grown_a_batch_is_called_as_it_is_before_it_is_captured_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Graphs may have been captured in another thread than the one that goes on: it needs its libraries' handles."""
+    capture = Capture(monkeypatch, "fine")
+    lane = captured(capture)
+    for _ in range(EAGER_CALLS + 1):
+        lane.step(2)
+    assert capture.batches == [2]
+    for _ in range(FIRST_SLOTS):
+        lane.take_slot()
+    for _ in range(EAGER_CALLS):
+        lane.step(2)
+    assert capture.batches == [2]
+    lane.step(2)
+    assert capture.batches == [2, 2]

@@ -213,6 +213,7 @@ class Lane:
         if self._graphs:
             self._graphs.clear()
             self._pool = torch.cuda.graph_pool_handle()  # the memory of the old one went with its last graph
+        self._calls = dict.fromkeys(BATCHES, 0)  # a thread's first calls may not be those captured
         self.slots = wider
         self._free = list(range(2 * count - 1, count - 1, -1))
 
