@@ -150,6 +150,27 @@ def test_no_memory_for_a_single_frame_ends_with_a_clear_error() -> None:
         on_cpu(random_weights(), step=without_memory)
 
 
+def test_of_a_call_that_failed_nothing_is_left_to_the_next() -> None:
+    steps_left = 100
+
+    def at_last_failing(network: Network, slots: Slots, pictures: Tensor, about: Tensor, out: Tensor) -> None:
+        nonlocal steps_left
+        if not steps_left:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        steps_left -= 1
+        advance(network, slots, pictures, about, out)
+
+    weights = random_weights()
+    static = on_cpu(weights, step=at_last_failing)
+    steps_left = 2
+    with pytest.raises(EngineError, match="unspecified launch failure"):
+        static([clip_of(noise(3), camera="before")])
+    steps_left = 1
+    clips = [clip_of(noise(1, seed=k), camera=str(k)) for k in range(4)]  # one step, in place of the first of three
+    for theirs, ours in zip(Runner(weights)(clips), static(clips), strict=True):
+        assert_same(theirs, ours, tolerance=1e-5)
+
+
 class Recorder(TorchDispatchMode):
     """Every operation under it, and those between two devices."""
 

@@ -160,21 +160,25 @@ class CudaRunner:
         before_pts_s = [seat.pts_s for seat in seats]
         results = np.empty((sum(layout.widths), lane.values), np.float32)
         turn = 0
-        for t, width in enumerate(layout.widths):
-            for first in range(0, width, self._most):
-                columns = range(first, min(first + self._most, width))
-                berth = berths[turn % 2]
+        try:
+            for t, width in enumerate(layout.widths):
+                for first in range(0, width, self._most):
+                    columns = range(first, min(first + self._most, width))
+                    berth = berths[turn % 2]
+                    berth.collect(results)
+                    berth.upload(
+                        [layout.clips[column].frames[t] for column in columns],
+                        [(seats[column].slot, t == 0 and began[column]) for column in columns],
+                    )
+                    self._compute(berth, lane, len(columns))
+                    row = layout.starts[t] + first
+                    berth.download(slice(row, row + len(columns)))
+                    turn += 1
+            for berth in berths:
                 berth.collect(results)
-                berth.upload(
-                    [layout.clips[column].frames[t] for column in columns],
-                    [(seats[column].slot, t == 0 and began[column]) for column in columns],
-                )
-                self._compute(berth, lane, len(columns))
-                row = layout.starts[t] + first
-                berth.download(slice(row, row + len(columns)))
-                turn += 1
-        for berth in berths:
-            berth.collect(results)
+        finally:
+            for berth in berths:
+                berth.pending = None  # of a call that failed nothing is left to the next
         for clip, seat in zip(layout.clips, seats, strict=True):
             seat.pts_s = clip.frames[-1].pts_s
         return cell_maps(layout, lane.rows(results), before_pts_s)
