@@ -16,6 +16,7 @@ import torch
 from av import VideoCodecContext, VideoFrame
 
 from tests.video.clips import VideoFile, write_video
+from tests.video.devices import fail_after
 from tests.video.reading import read
 from tests.video.test_loop_filter import CLOSED, GROUP
 from vad.config import Polygon
@@ -257,6 +258,29 @@ def test_what_the_gpu_has_left_to_the_cpu_unsaid_is_decoded_without_the_loop_fil
             pictures += decoder.filter_from(packet, is_filtered=False) + decoder.decode(packet)
     assert len(pictures) == 3 * GROUP
     assert decoder.unfiltered_frames == 2 * GROUP  # from the second key frame on
+
+
+@pytest.mark.parametrize(("at_most", "decoder"), [(20, "cuda"), (None, "cpu")])
+def test_who_decodes_is_told_anew_once_the_gpu_has_left_it_to_the_cpu(
+    film: Path, monkeypatch: pytest.MonkeyPatch, at_most: int | None, decoder: str
+) -> None:
+    expected = read(film, decoder="cpu", at_most=at_most)
+    fail_after(20, monkeypatch)
+    outcome = read(film, decoder="auto", at_most=at_most)
+    assert outcome.reader.info.decoder == decoder
+    assert_same(outcome.frames, expected.frames)
+
+
+def test_a_camera_that_must_be_decoded_by_the_gpu_is_not_left_to_the_cpu_in_mid_stream(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_after(20, monkeypatch)
+    outcome = read(film, decoder="cuda")
+    assert outcome.decoded == 20
+    assert outcome.code == "codec_unsupported"
+    assert str(outcome.error) == (
+        "cam1: decoder cuda: the GPU fails to decode, after frames that it did decode; allowed: decoder auto or cpu"
+    )
 
 
 @pytest.mark.gpu

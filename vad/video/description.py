@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from av import VideoFrame
 
 from vad.config import CameraConfig, Polygon
-from vad.video.hardware import check, pixel_format
+from vad.video.hardware import check, check_turn, decoder_of, pixel_format
 from vad.video.items import StreamInfo
 from vad.video.luma import geometry
 from vad.video.source import Feed
@@ -29,6 +30,16 @@ def describe(feed: Feed, frame: VideoFrame, *, camera: str, config: CameraConfig
         live=feed.live,
         geometry=geometry(frame.width, frame.height, model_width=model_width),
     )
+
+
+def with_decoder(info: StreamInfo, frame: VideoFrame, *, camera: str, config: CameraConfig) -> StreamInfo:
+    """``info``, with who decoded this frame of the run: a GPU that fails leaves the rest to the CPU.
+
+    Raises StreamError where the camera must be decoded by a GPU, and is no more.
+    """
+    if decoder_of(frame) == info.decoder:
+        return info
+    return replace(info, decoder=check_turn(frame, decoder=config.decoder, camera=camera))
 
 
 def taped_format(feed: Feed, info: StreamInfo, *, masks: Sequence[Polygon]) -> Format:

@@ -77,12 +77,24 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
 
 def check(frame: VideoFrame, *, decoder: str, camera: str, codec: str) -> str:
     """Who decoded a stream's first frame: ``cuda`` or ``cpu``. Raises StreamError if ``decoder`` asks for ``cuda``."""
-    if frame.format.name == ON_DEVICE:
-        return ON_DEVICE
-    if may_accelerate(decoder):
+    decoded_by = decoder_of(frame)
+    if decoded_by != ON_DEVICE and may_accelerate(decoder):
         what = f"{codec}, {frame.format.name}, {frame.width}x{frame.height}"
         _refuse_or_tell(decoder, camera, f"the GPU does not decode it ({what}), or has no decoder left")
-    return "cpu"
+    return decoded_by
+
+
+def check_turn(frame: VideoFrame, *, decoder: str, camera: str) -> str:
+    """``check`` where another decodes than before, in the middle of a run. The log has it from whoever turned."""
+    decoded_by = decoder_of(frame)
+    if decoded_by != ON_DEVICE and decoder == ON_DEVICE:
+        _refuse_or_tell(decoder, camera, "the GPU fails to decode, after frames that it did decode")
+    return decoded_by
+
+
+def decoder_of(frame: VideoFrame) -> str:
+    """``cuda`` or ``cpu``."""
+    return ON_DEVICE if frame.format.name == ON_DEVICE else "cpu"
 
 
 def pixel_format(frame: VideoFrame) -> str:

@@ -32,7 +32,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a stream is. Sizes are those of its first decoded frame."""
+    """What a stream is. Sizes are those of its first decoded frame, ``decoder`` is the last one's."""
 
     codec: str
     profile: str | None

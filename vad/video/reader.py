@@ -22,7 +22,7 @@ from vad.errors import StreamCode, StreamError
 from vad.types import Frame, Geometry, WallSource
 from vad.video.arrival import Arrival
 from vad.video.backlog import Backlog
-from vad.video.description import describe, taped_format
+from vad.video.description import describe, taped_format, with_decoder
 from vad.video.faults import translate_av_errors
 from vad.video.items import ABOVE_RATE, OVERRUN, Counts, Item, StreamInfo
 from vad.video.luma import luma_of, visible
@@ -274,7 +274,8 @@ class Reader:
         if (frame.width, frame.height, codec) != (info.width, info.height, info.codec):
             was, now = f"{info.codec} {info.width}x{info.height}", f"{codec} {frame.width}x{frame.height}"
             raise self._error(StreamCode.FORMAT_CHANGED, f"the format changed from {was} to {now}")
-        return info
+        self._info = with_decoder(info, frame, camera=self.camera, config=self.config)
+        return self._info
 
     def _go_on_taping(self, before: Reader) -> None:
         if self._tape is not None and before._tape is not None and self._stream is not None and self._stream.pending:

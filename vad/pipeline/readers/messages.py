@@ -103,7 +103,8 @@ class TapeFormat(msgspec.Struct, array_like=True):
 class Batch(msgspec.Struct, array_like=True, tag=True, omit_defaults=True):
     """What came since the last batch of the run: frames that are not analysed, and those that are.
 
-    ``end`` is the code and the text of the StreamError that ended the run. ``info`` and ``format`` are told once.
+    ``end`` is the code and the text of the StreamError that ended the run. ``info`` is told where it has changed,
+    ``format`` once.
     """
 
     passed: Passed = Passed(0)

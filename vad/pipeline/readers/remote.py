@@ -199,7 +199,7 @@ class RemoteReader:
                 raise self._gone(exc) from exc
 
     def _taken(self, batch: Batch) -> Iterator[Item]:
-        self.counts, self.info = batch.counts, self.info or batch.info
+        self.counts, self.info = batch.counts, batch.info or self.info
         if self._tape is not None:
             self._put_on_tape(self._tape, batch)
         if batch.passed.frames:

@@ -92,7 +92,7 @@ class Session:
         self._holders = 1
         self._tape: RelayedTape | None = None
         self._samples: RelayedSamples | None = None
-        self._told = Batch()  # what was told of the run, for what is told once
+        self._told = Batch()  # what was told of the run, for what is told once or where it has changed
         self._told_s = 0.0
         self._gathered = Gathered()
 
@@ -222,7 +222,7 @@ class Session:
             counts=reader.counts,
             packets=tape.fetch(),
             origin_s=tape.origin_s,
-            info=reader.info if told.info is None else None,
+            info=reader.info if reader.info is not told.info else None,
             format=TapeFormat(*(getattr(shape, name) for name in TapeFormat.__struct_fields__))
             if shape is not None and told.format is None
             else None,
@@ -232,7 +232,7 @@ class Session:
             end=(end.code.value, str(end)) if end is not None else None,
         )
         tape.goes_on_at_s = None
-        told.info, told.format = told.info or batch.info, told.format or batch.format
+        told.info, told.format = batch.info or told.info, told.format or batch.format
         self._speak(batch)
         self._told_s = time.monotonic()
 

@@ -1,0 +1,36 @@
+"""A GPU that decodes, as far as a CPU can stand in for one."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from av import VideoFrame
+
+from vad.video import source
+from vad.video.source import ContainerFeed
+
+
+class AsOnDevice:
+    """A frame of 4:2:0 that says it lies on a device: what reads its luma there reads it here."""
+
+    format, sw_format = SimpleNamespace(name="cuda"), SimpleNamespace(name="nv12")
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self._frame = frame
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._frame, name)
+
+
+def fail_after(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the first ``frames`` are decoded by a GPU, whoever asks, and all that come later by the CPU."""
+    decode, number = ContainerFeed.decode, itertools.count()
+
+    def decode_so(feed: ContainerFeed, packet: Any) -> list[Any]:
+        return [AsOnDevice(frame) if next(number) < frames else frame for frame in decode(feed, packet)]
+
+    monkeypatch.setattr(source, "accelerator", lambda decoder, *, camera: None)
+    monkeypatch.setattr(ContainerFeed, "decode", decode_so)
