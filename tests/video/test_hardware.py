@@ -189,6 +189,25 @@ def test_a_device_that_failed_is_tried_again(device: Callable[..., None], said: 
     assert hardware.accelerator("auto", camera="cam1") is not None
 
 
+def test_the_device_is_the_threads_current_one_when_ffmpeg_looks(
+    offered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, seen = [0], list[int]()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: now.__setitem__(0, number))
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)
+
+    def create(*_: object, **__: object) -> OnDevice:
+        seen.append(now[0])
+        return OnDevice([])
+
+    monkeypatch.setattr(hardware, "VideoCodecContext", SimpleNamespace(create=create))
+    hardware.offer("cuda:2")
+    assert hardware.accelerator("auto", camera="cam1") is not None
+    assert seen == [2]
+
+
 def test_the_picture_that_a_device_is_tried_with_is_whole() -> None:
     context = fallen_back()
     frames = context.decode(av.Packet(hardware._KEY_FRAME)) + context.decode(None)

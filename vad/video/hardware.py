@@ -2,7 +2,7 @@
 
 FFmpeg must work in the very CUDA context that torch uses, or torch could not read its frames. FFmpeg's own way into it
 (``primary_ctx``, PyAV's default) is refused once torch was there first, so that the *current* context is asked for:
-each stream's thread has torch enter it before FFmpeg looks (https://github.com/PyAV-Org/PyAV/pull/2339).
+each stream's thread has torch enter it, for good, before FFmpeg looks (https://github.com/PyAV-Org/PyAV/pull/2339).
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
 
     ``decoder`` is ``auto`` (the device that the network runs on, if it is one), ``cpu`` or ``cuda``. Where the device
     cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the thread that will
-    decode. Until a device has decoded a picture each call tries one, and others wait for it.
+    decode, which keeps the device as its current one. Until a device has decoded a picture each call tries one, and
+    others wait for it.
     """
     if not may_accelerate(decoder):
         return None
@@ -134,14 +135,14 @@ def _decode_one(device: int, context: VideoCodecContext) -> str:
 
 
 def _enter_context(device: int) -> str:
-    """Make torch's context of that device this thread's current one; why it cannot be, or nothing."""
+    """Make torch's context of that device this thread's current one, for good; why it cannot be, or nothing."""
     import torch  # only where a device is asked for: it takes seconds to load
 
     if not torch.cuda.is_available() or device >= torch.cuda.device_count():
         return f"torch finds no CUDA device {device}"
     try:
-        with torch.cuda.device(device):
-            torch.zeros(1, device=f"cuda:{device}")  # not empty(): that may be served without the driver
+        torch.cuda.set_device(device)  # `with torch.cuda.device(...)` would go back to that of device 0
+        torch.zeros(1, device=f"cuda:{device}")  # not empty(): that may be served without the driver
     except RuntimeError as exc:
         return f"cuda:{device}: {str(exc).strip().splitlines()[0]}"
     return ""
