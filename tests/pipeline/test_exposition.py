@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 
 from vad.config import StorageSettings
 from vad.errors import StreamCode
+from vad.pipeline import gpu as gpu_module
 from vad.pipeline.exposition import Family, encode
 from vad.pipeline.gpu import GpuCollector
 from vad.pipeline.ledger import Account
@@ -175,6 +176,16 @@ def test_a_disk_that_does_not_answer_is_left_out(tmp_path: Path) -> None:
 
 def test_without_a_gpu_nothing_is_said_of_one() -> None:
     assert list(GpuCollector(torch.device("cpu")).collect()) == []
+
+
+def test_a_gpu_that_has_failed_does_not_cost_the_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(device: torch.device) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", failed)
+    monkeypatch.setattr(gpu_module, "_utilisation_reader", lambda device: lambda: 0.5)
+    values = {m.name: m.samples[0].value for m in GpuCollector(torch.device("cuda", 0)).collect()}
+    assert values == {"vad_gpu_utilization_ratio": 0.5}
 
 
 @pytest.mark.gpu

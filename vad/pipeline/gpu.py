@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 class GpuCollector(Collector):
     """Memory of ``device`` as the driver and as torch see it; how busy it is where nvidia-ml-py is installed.
 
-    Yields nothing for a device that is no GPU.
+    Yields nothing for a device that is no GPU, and no memory of one that has failed.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -32,16 +32,23 @@ class GpuCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         if not self._is_gpu:
             return
-        free, size = torch.cuda.mem_get_info(self._device)
+        yield from self._memory()
+        if self._busy is not None and (share := self._busy()) is not None:
+            yield self._gauge("vad_gpu_utilization_ratio", "Share of the last moments in which the GPU worked.", share)
+
+    def _memory(self) -> Iterator[Metric]:
+        try:
+            free, size = torch.cuda.mem_get_info(self._device)
+            reserved = torch.cuda.memory_reserved(self._device)
+        except RuntimeError:  # a device that has failed answers nothing more; the engine says so and ends
+            return
         yield self._gauge("vad_gpu_memory_used_bytes", "In use on the GPU, by whomever.", size - free)
         yield self._gauge("vad_gpu_memory_size_bytes", "What the GPU has.", size)
         yield self._gauge(
             "vad_gpu_memory_reserved_bytes",
             "Held by this process's network: weights, states of the cameras, room to compute.",
-            torch.cuda.memory_reserved(self._device),
+            reserved,
         )
-        if self._busy is not None and (share := self._busy()) is not None:
-            yield self._gauge("vad_gpu_utilization_ratio", "Share of the last moments in which the GPU worked.", share)
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
         family = GaugeMetricFamily(name, text, labels=["device"])
