@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.pipeline.sites import wait_for_frames
 from tests.video.clips import VideoFile
 from vad.config import make_config
 from vad.pipeline.engine import Engine
@@ -24,9 +25,10 @@ DEVICES = [
 ]
 
 
+@pytest.mark.parametrize("processes", [0, 2])
 @pytest.mark.parametrize("device", DEVICES)
 def test_every_frame_is_accounted_for_and_the_status_says_who_decoded(
-    device: str, video_file: VideoFile, tmp_path: Path
+    device: str, processes: int, video_file: VideoFile, tmp_path: Path
 ) -> None:
     """On a GPU the network's graphs are captured while other threads decode on the same device."""
     cameras = {
@@ -36,6 +38,7 @@ def test_every_frame_is_accounted_for_and_the_status_says_who_decoded(
     site = {
         "cameras": cameras,
         "model": {"device": device, "clip_length": 2},
+        "readers": {"processes": processes},
         "bus": {"bind": "tcp://127.0.0.1:*"},
         "storage": {"dir": str(tmp_path / "storage")},
     }
@@ -49,3 +52,24 @@ def test_every_frame_is_accounted_for_and_the_status_says_who_decoded(
     assert status.frames.is_balanced
     assert (status.frames.received, status.frames.in_flight, status.frames.lost) == (4 * 60 + 6, 0, 0)
     assert {camera.decoder for camera in status.cameras.values()} == {device.partition(":")[0]}
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.parametrize("device", DEVICES[1:])
+def test_what_a_gpu_decodes_can_be_looked_at(
+    device: str, processes: int, video_file: VideoFile, tmp_path: Path
+) -> None:
+    site = {
+        "cameras": {"cam": {"url": str(video_file("a.mp4", frames=60)), "loop": True}},
+        "model": {"device": device},
+        "readers": {"processes": processes},
+        "bus": {"bind": "tcp://127.0.0.1:*"},
+        "storage": {"dir": str(tmp_path / "storage")},
+    }
+    try:
+        with Engine(make_config(site, source="test")) as engine:
+            wait_for_frames(engine, "cam", 3)
+            assert engine.snapshot("cam").startswith(b"\xff\xd8")
+            assert engine.status().cameras["cam"].decoder == "cuda"
+    finally:
+        offer("cpu")

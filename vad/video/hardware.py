@@ -38,11 +38,16 @@ _decoding: set[int] = set()  # devices that have decoded a picture; under ``_try
 
 
 def offer(device: str) -> None:
-    """Where the network of this process runs (``cpu``, ``cuda:N``): what ``decoder: auto`` means from now on."""
+    """Where the network runs (``cpu``, ``cuda:N``), in whichever process: what ``decoder: auto`` means from now on."""
     _offered[:] = [int(device.partition(":")[2] or 0)] if device.startswith("cuda") else []
 
 
-def may_accelerate(decoder: str) -> bool:
+def offered() -> str:
+    """What was offered last: ``cpu`` or ``cuda:N``."""
+    return f"cuda:{_offered[0]}" if _offered else "cpu"
+
+
+def _may_accelerate(decoder: str) -> bool:
     """Whether a GPU is asked to decode, where ``decoder`` says so."""
     return decoder == "cuda" or (decoder == "auto" and bool(_offered))
 
@@ -55,7 +60,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
     decode, which keeps the device as its current one. Until a device has decoded a picture each call tries one, and
     others wait for it.
     """
-    if not may_accelerate(decoder):
+    if not _may_accelerate(decoder):
         return None
     device = _offered[0] if _offered else 0
     why = _enter_context(device)
@@ -79,7 +84,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
 def check(frame: VideoFrame, *, decoder: str, camera: str, codec: str) -> str:
     """Who decoded a stream's first frame: ``cuda`` or ``cpu``. Raises StreamError if ``decoder`` asks for ``cuda``."""
     decoded_by = decoder_of(frame)
-    if decoded_by != ON_DEVICE and may_accelerate(decoder):
+    if decoded_by != ON_DEVICE and _may_accelerate(decoder):
         what = f"{codec}, {frame.format.name}, {frame.width}x{frame.height}"
         _refuse_or_tell(decoder, camera, f"the GPU does not decode it ({what}), or has no decoder left")
     return decoded_by

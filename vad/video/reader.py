@@ -24,6 +24,7 @@ from vad.video.arrival import Arrival
 from vad.video.backlog import Backlog
 from vad.video.description import describe, taped_format, with_decoder
 from vad.video.faults import translate_av_errors
+from vad.video.hardware import may_accelerate
 from vad.video.items import ABOVE_RATE, OVERRUN, Counts, Item, StreamInfo
 from vad.video.luma import luma_of, visible
 from vad.video.naps import Naps
@@ -61,7 +62,7 @@ class Reader:
     Frames are wanted ``clip_length`` at a time: what a camera sends may wait until a clip is nearly whole, where TCP
     holds it and nobody looks at the ``tape`` meanwhile.
 
-    Readers that are given the same lock as ``turns`` read one at a time: see ``turns``.
+    Readers that are given the same lock as ``turns`` read one at a time, unless a GPU may decode: see ``turns``.
 
     ``is_behind`` says whether the machine cannot keep up. The loop filter is turned off and on again at key frames.
 
@@ -95,7 +96,7 @@ class Reader:
         self._selector = Selector(config.analysis_fps)
         self._naps = Naps(clip_length)
         self._is_behind = is_behind
-        self._turn = Turn(turns or threading.Lock())
+        self._turn = Turn(threading.Lock() if turns is None or may_accelerate(config.decoder) else turns)
         self._decoded_frames = 0
         self._next_index = 0
         self._info: StreamInfo | None = None

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import psutil
 import pytest
+import torch
 
 from tests.pipeline.readers.conftest import Start
 from tests.pipeline.sites import wait_for
+from tests.video.reading import read
 from vad.clock import SystemClock
 from vad.config import CameraConfig, LogSettings, ReaderSettings
 from vad.errors import StreamError
@@ -59,22 +61,29 @@ def test_few_cameras_are_read_at_home_and_more_elsewhere(clip_h264: Path) -> Non
     assert processes.status.processes == 0
 
 
-def test_no_process_is_started_for_what_a_gpu_may_decode() -> None:
-    processes = ReaderProcesses(ReaderSettings(processes=2), log_settings=LogSettings())
-    processes.expect([CameraConfig(url="a.mp4", decoder="cuda")] * 20)
-    assert processes.status.processes == 0
-    processes.close()
+def maps_of(processes: ReaderProcesses) -> list[str]:
+    """Files that the processes have in their memory."""
+    pids = [worker.process.pid for worker in processes._workers]
+    return [mapped.path for pid in pids for mapped in psutil.Process(pid).memory_maps()]
 
 
-def test_what_a_gpu_may_decode_is_read_at_home(processes: ReaderProcesses) -> None:
-    assert isinstance(reader_of(processes, "a.mp4", decoder="cuda"), Reader)
-    assert isinstance(reader_of(processes, "a.mp4"), RemoteReader)
-    hardware.offer("cuda:0")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_processes_are_offered_the_gpu_that_the_network_runs_on(clip_h264: Path, start: Start) -> None:
+    hardware.offer("cuda:1")
     try:
-        assert isinstance(reader_of(processes, "a.mp4"), Reader)
-        assert isinstance(reader_of(processes, "a.mp4", decoder="cpu"), RemoteReader)
+        outcome = read(clip_h264, make=start(1).reader, decoder="cuda")
     finally:
         hardware.offer("cpu")
+    assert isinstance(outcome.reader, RemoteReader)
+    assert "decoder cuda: torch finds no CUDA device 1" in str(outcome.error)
+
+
+def test_torch_is_loaded_there_only_once_a_camera_asks_for_a_gpu(clip_h264: Path, start: Start) -> None:
+    processes = start(1)
+    assert read(clip_h264, make=processes.reader, decoder="auto").code == "ended"
+    assert not [path for path in maps_of(processes) if "libtorch" in path]
+    read(clip_h264, make=processes.reader, decoder="cuda")
+    assert [path for path in maps_of(processes) if "libtorch" in path]
 
 
 def test_sessions_are_spread_evenly_also_after_some_have_ended(clip_h264: Path, start: Start) -> None:

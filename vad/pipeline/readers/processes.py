@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import sysconf
@@ -24,7 +24,7 @@ from vad.pipeline.cores import usable_cores
 from vad.pipeline.readers.messages import SESSION, SIGN
 from vad.pipeline.readers.remote import RemoteReader, Session
 from vad.pipeline.status import ReadersStatus
-from vad.video.hardware import may_accelerate
+from vad.video.hardware import offered
 from vad.video.reader import Reader
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ class _Worker:
 class ReaderProcesses:
     """Makes the readers of cameras, in this process or in one of its own. Any thread may ask.
 
-    ``expect`` says which cameras there are. One that may be decoded on a GPU is read here, where its frames stay.
+    ``expect`` says which cameras there are. Each process is offered the GPU that this one is.
     """
 
     def __init__(
@@ -106,11 +106,10 @@ class ReaderProcesses:
         self._before_s = _ended_children_s()
         self._closed = False
 
-    def expect(self, cameras: Iterable[CameraConfig]) -> None:
+    def expect(self, cameras: Collection[CameraConfig]) -> None:
         """These cameras from now on. What is missing is started; processes too many go on until the end."""
-        count = sum(not may_accelerate(camera.decoder) for camera in cameras)
         with self._lock:
-            self._wanted = wanted(self._settings.processes, cameras=count, cores=usable_cores())
+            self._wanted = wanted(self._settings.processes, cameras=len(cameras), cores=usable_cores())
             try:
                 self._fill()
             except OSError as exc:  # tried again as each camera is opened
@@ -120,8 +119,7 @@ class ReaderProcesses:
         self, camera: str, *, config: CameraConfig, continues: AnyReader | None = None, **rest: Any
     ) -> AnyReader:
         """A reader of the next run, where the last one was read, or where there is most room."""
-        is_remote = self._wanted > 0 and not may_accelerate(config.decoder)
-        if isinstance(continues, RemoteReader) or (continues is None and is_remote):
+        if isinstance(continues, RemoteReader) or (continues is None and self._wanted > 0):
             return RemoteReader(camera, config=config, continues=continues, open_session=self._open, **rest)
         return Reader(camera, config=config, continues=continues, **rest)
 
@@ -206,7 +204,7 @@ class ReaderProcesses:
         lanes = math.ceil(usable_cores() / max(1, self._wanted))  # all processes together keep all cores busy
         with theirs:
             process = subprocess.Popen(
-                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json(), str(lanes)],
+                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json(), str(lanes), offered()],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

@@ -1,5 +1,5 @@
-"""A process of readers; its arguments are the descriptor of its control socket, the log's settings as JSON and how many
-of its cameras may be read at a time.
+"""A process of readers; its arguments are the descriptor of its control socket, the log's settings as JSON, how many of
+its cameras may be read at a time, and where the network runs.
 
 The main thread is the *ear*: it takes new sessions from the control socket and what the engine says in each; the own
 thread of a session reads the stream and speaks. The process ends when the control socket does, however the engine did.
@@ -46,6 +46,7 @@ from vad.pipeline.readers.messages import (
 from vad.pipeline.readers.relay import RelayedSamples, RelayedTape
 from vad.pipeline.window import ends_clip
 from vad.types import Frame
+from vad.video.hardware import offer
 from vad.video.items import Item, Passed
 from vad.video.luma import warm_luma
 from vad.video.reader import CONTINUABLE, Reader
@@ -272,6 +273,7 @@ class Ear:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     configure_log(LogSettings.model_validate_json(sys.argv[2]))
+    offer(sys.argv[4])  # nothing of the device is loaded before a camera asks for it
     setproctitle("vad readers")
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or a service manager may send them to all processes
         signal.signal(number, signal.SIG_IGN)
