@@ -47,7 +47,7 @@ def offered() -> str:
     return f"cuda:{_offered[0]}" if _offered else "cpu"
 
 
-def _may_accelerate(decoder: str) -> bool:
+def may_accelerate(decoder: str) -> bool:
     """Whether a GPU is asked to decode, where ``decoder`` says so."""
     return decoder == "cuda" or (decoder == "auto" and bool(_offered))
 
@@ -60,7 +60,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
     decode, which keeps the device as its current one. Until a device has decoded a picture each call tries one, and
     others wait for it.
     """
-    if not _may_accelerate(decoder):
+    if not may_accelerate(decoder):
         return None
     device = _offered[0] if _offered else 0
     why = _enter_context(device)
@@ -84,7 +84,7 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
 def check(frame: VideoFrame, *, decoder: str, camera: str, codec: str) -> str:
     """Who decoded a stream's first frame: ``cuda`` or ``cpu``. Raises StreamError if ``decoder`` asks for ``cuda``."""
     decoded_by = decoder_of(frame)
-    if decoded_by != ON_DEVICE and _may_accelerate(decoder):
+    if decoded_by != ON_DEVICE and may_accelerate(decoder):
         what = f"{codec}, {frame.format.name}, {frame.width}x{frame.height}"
         _refuse_or_tell(decoder, camera, f"the GPU does not decode it ({what}), or has no decoder left")
     return decoded_by
