@@ -24,7 +24,7 @@ from vad.pipeline.readers.worker import Ear
 def open_session() -> Iterator[Callable[[], Session]]:
     """Sessions with an ear of this process."""
     control, far_end = socket.socketpair()
-    ear = threading.Thread(target=Ear(far_end).listen)
+    ear = threading.Thread(target=Ear(far_end, lanes=1).listen)
     ear.start()
 
     def make() -> Session:
