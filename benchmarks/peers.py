@@ -67,36 +67,36 @@ _HAS_MOTIONCELLS = (
 _has_anomalib = partial(_imports, PEERS_PYTHON, "import anomalib, av, openvino")
 
 PEERS = {
-    "decode-only": Peer("decodes every frame, no more", [*ENGINE, "decode-only"], cameras_search.FPS, 32),
+    "decode-only": Peer("decodes every frame, no more", [*ENGINE, "decode-only"], cameras_search.FPS, 64),
     "vad": Peer(
-        "this engine: motion, places, learnt normality, events", [*ENGINE, str(ANALYSIS_FPS)], cameras_search.FPS, 32
+        "this engine: motion, places, learnt normality, events", [*ENGINE, str(ANALYSIS_FPS)], cameras_search.FPS, 64
     ),
     "motion": Peer(
         "motion 4.5 (C): pixels that changed",
         [sys.executable, LOOPS, "motion"],
         ANALYSIS_FPS,
-        32,
+        64,
         lambda: shutil.which("motion") is not None,
     ),
     "gstreamer": Peer(
         "GStreamer (C), avdec_h264 and motioncells: cells that moved",
         [SYSTEM_PYTHON, LOOPS, "gstreamer"],
         ANALYSIS_FPS,
-        16,
+        64,
         partial(_imports, SYSTEM_PYTHON, _HAS_MOTIONCELLS),
     ),
     "opencv": Peer(
         "OpenCV VideoCapture and MOG2, a thread a camera: foreground",
         [sys.executable, LOOPS, "opencv"],
         ANALYSIS_FPS,
-        16,
+        32,
         lambda: importlib.util.find_spec("cv2") is not None,
     ),
     "padim": Peer(
         "anomalib 2.7 PaDiM, ResNet-18, by OpenVINO: odd patches of a picture",
         [PEERS_PYTHON, LOOPS, "padim"],
         ANALYSIS_FPS,
-        1,
+        4,
         _has_anomalib,
     ),
     "efficient-ad": Peer(
