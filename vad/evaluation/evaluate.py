@@ -1,12 +1,15 @@
 """A dataset through the live engine's own stages: what is normal from the train clips, then each test clip by itself.
 
-Nothing passes from one test clip to the next: each is judged by a copy of the calibrated judge that does not learn, in
-a run of its own, so that the network's state and the smoothing begin afresh and the clips' order does not matter.
+Nothing passes from one test clip to the next: each is judged by a copy of the calibrated scorer that does not learn, in
+a run of its own, so that the network's state and the smoothing begin afresh and the clips' order does not matter. The
+one exception is ``calibrate_on="before"``, for test clips without train clips: each clip's scorer begins with nothing
+and learns what the clip shows before its first abnormal frame.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vad.config import CameraConfig, ModelSettings, ScoringSettings
 from vad.errors import DatasetError, StreamError
@@ -29,6 +33,7 @@ from vad.pipeline.scan import Scan
 from vad.scoring import storage
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
+from vad.scoring.tuning import REASONS
 from vad.types import CELL_PX, EventType, FrameScore, Geometry, Stage
 from vad.video.dataset import ClipSource, Dataset
 from vad.video.source import FOLDER_FPS
@@ -36,6 +41,12 @@ from vad.video.source import FOLDER_FPS
 CAMERA = "evaluation"
 MOST_FPS = 60.0
 """Every frame is analysed: the highest analysis rate there is."""
+
+MOST_BEFORE_S = 86400.0
+"""With ``calibrate_on="before"``: longer than any clip, so that the scorer is cold up to the first abnormal frame."""
+
+BEFORE_MARGIN_S = 0.5
+"""Borders are labelled by eye: nothing is learnt that shortly before the first abnormal frame."""
 
 FIRST_RUN = 1_000_000
 """Above every run from which was learnt, so that a test clip never goes on where a train clip ended."""
@@ -46,14 +57,19 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to evaluate, and how. ``calibration`` is a file that ``vad calibrate`` wrote, instead of train clips."""
+    """What to evaluate, and how. ``calibration`` is a file that ``vad calibrate`` wrote, instead of train clips.
+
+    ``analysis_fps`` None analyses every frame. With a rate, a frame that is not analysed has the score of the last one
+    that was.
+    """
 
     dataset: Path
     model: ModelSettings
-    calibrate_on: Literal["train", "none"] | None = None  # None: the train clips, if there are any
+    calibrate_on: Literal["train", "before", "none"] | None = None  # None: the train clips, if there are any
     calibration: Path | None = None
     false_alarms_per_day: float = 2.0
     folder_fps: float = FOLDER_FPS
+    analysis_fps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,7 @@ class _Normal:
 
     scorer: Scorer
     words: str  # where it knows it from
+    learns_before: bool = False  # it knows nothing yet, and learns up to each clip's first abnormal frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +99,30 @@ class _Measured:
     """A test clip whose labels were found to fit."""
 
     source: ClipSource
-    frames: int
+    frame_times_s: Values
     fps: float
     labels: Flags
     truth: tuple[Truth, ...] | None
 
+    @property
+    def frames(self) -> int:
+        return len(self.frame_times_s)
 
-def evaluate(request: Request, *, progress: Progress = lambda what, done, total: None) -> Evaluation:
+    @property
+    def first_abnormal_s(self) -> float:
+        """Media time of the first abnormal frame; inf when there is none."""
+        return float(self.frame_times_s[int(np.argmax(self.labels))]) if self.labels.any() else math.inf
+
+
+def evaluate(
+    request: Request,
+    *,
+    progress: Progress = lambda what, done, total: None,
+    runner: AnyRunner | None = None,
+) -> Evaluation:
     """Everything that can be found wrong with the dataset is found before the long work begins.
+
+    ``runner`` replaces the one that ``request.model`` asks for.
 
     Raises DatasetError, WeightsError, CalibrationError, StreamError.
     """
@@ -100,49 +133,61 @@ def evaluate(request: Request, *, progress: Progress = lambda what, done, total:
         raise DatasetError(
             f"{dataset.path}: no clip in train/ to calibrate on; allowed: clips there, or none by choice"
         )
-    weights = load_weights(request.model.weights)
     measured = []
     for done, source in enumerate(dataset.test):
         progress("checking", done, len(dataset.test))
         measured.append(_measure(dataset, source))
-    model = request.model
-    runner = make_runner(weights, device=model.device, threads=model.threads, max_batch=1, skip_still=model.skip_still)
-    normal = _calibrated(request, dataset, runner, fps=measured[0].fps, progress=progress)
-    normal.scorer.learning = False
+    runner = runner or _new_runner(request.model)
+    fps = min(measured[0].fps, request.analysis_fps or MOST_FPS)
+    normal = _calibrated(request, dataset, runner, fps=fps, progress=progress)
     began_s = time.perf_counter()
-    judged = _judge_all(measured, runner, normal, progress=progress)
+    judged = _judge_all(measured, runner, normal, analysis_fps=request.analysis_fps or MOST_FPS, progress=progress)
     took_s = time.perf_counter() - began_s
     frames = sum(clip.frames for clip in measured)
     return Evaluation(
         request,
         tuple(judged),
-        weights.card.name,
-        weights.card.sha256,
+        runner.card.name,
+        runner.card.sha256,
         calibrated_on=normal.words,
         stage=normal.scorer.stage,
         frames_per_second=frames / max(took_s, 1e-9),
     )
 
 
+def _new_runner(model: ModelSettings) -> AnyRunner:
+    weights = load_weights(model.weights)
+    return make_runner(weights, device=model.device, threads=model.threads, max_batch=1, skip_still=model.skip_still)
+
+
 def _judge_all(
-    clips: Sequence[_Measured], runner: AnyRunner, normal: _Normal, *, progress: Progress
+    clips: Sequence[_Measured], runner: AnyRunner, normal: _Normal, *, analysis_fps: float, progress: Progress
 ) -> list[JudgedClip]:
     total = sum(clip.frames for clip in clips)
     judged, done = [], 0
     for clip in clips:
         scores = []
-        for score in _scan(clip.source, runner, copy.deepcopy(normal.scorer)):
+        scorer = copy.deepcopy(normal.scorer)
+        scorer.learning = normal.learns_before
+        for score in _scan(clip.source, runner, scorer, analysis_fps=analysis_fps):
+            if scorer.learning and score.pts_s >= clip.first_abnormal_s - BEFORE_MARGIN_S:
+                scorer.finish_calibration()
+                scorer.learning = False
             scores.append(score)
-            progress("judging", done + len(scores), total)
-        done += len(scores)
+            progress("judging", done + int(score.pts_s * clip.fps), total)
+        done += clip.frames
         _check_same_picture(clip.source, scores, normal)
-        judged.append(_judged(clip, scores))
+        judged.append(_judged(clip, scores, every_frame=analysis_fps >= MOST_FPS))
     return judged
 
 
 def _check_same_picture(clip: ClipSource, scores: Sequence[FrameScore], normal: _Normal) -> None:
     """On another picture size the judge would know nothing, and its figures would mean nothing."""
-    if normal.scorer.stage is not Stage.COLD and any(score.stage is Stage.COLD for score in scores):
+    if (
+        not normal.learns_before
+        and normal.scorer.stage is not Stage.COLD
+        and any(score.stage is Stage.COLD for score in scores)
+    ):
         grid = scores[-1].frame.geometry
         raise DatasetError(
             f"{clip.path}: {grid.source_width}x{grid.source_height}, unlike what it is judged by ({normal.words}); "
@@ -151,9 +196,9 @@ def _check_same_picture(clip: ClipSource, scores: Sequence[FrameScore], normal: 
 
 
 def _measure(dataset: Dataset, clip: ClipSource) -> _Measured:
-    frames, fps = _count(clip)
-    labels = dataset.labels(clip.name, frames=frames)
-    return _Measured(clip, frames, fps, labels, _truth(dataset, clip.name, labels))
+    times_s, fps = _frame_times_s(clip)
+    labels = dataset.labels(clip.name, frames=len(times_s))
+    return _Measured(clip, np.array(times_s), fps, labels, _truth(dataset, clip.name, labels))
 
 
 def _truth(dataset: Dataset, clip: str, labels: Flags) -> tuple[Truth, ...] | None:
@@ -166,18 +211,18 @@ def _truth(dataset: Dataset, clip: str, labels: Flags) -> tuple[Truth, ...] | No
     return None if labels.any() else tuple(truth_of_boxes([]) for _ in labels)
 
 
-def _count(clip: ClipSource) -> tuple[int, float]:
+def _frame_times_s(clip: ClipSource) -> tuple[list[float], float]:
     try:
-        frames, fps = clip.measure()
+        times_s, fps = clip.frame_times_s()
     except StreamError as exc:
         raise DatasetError(f"clip {clip.name!r}: {exc}") from None
     if fps is None or not 0.0 < fps <= MOST_FPS:
         raise DatasetError(f"{clip.path}: {fps or 'an unknown number of'} frames/s; allowed: up to {MOST_FPS:g}")
-    return frames, fps
+    return times_s, fps
 
 
-def _scan(clip: ClipSource, runner: AnyRunner, scorer: Scorer) -> Scan:
-    camera = CameraConfig(url=clip.url, analysis_fps=MOST_FPS)
+def _scan(clip: ClipSource, runner: AnyRunner, scorer: Scorer, *, analysis_fps: float) -> Scan:
+    camera = CameraConfig(url=clip.url, analysis_fps=analysis_fps)
     judge = Judge(CAMERA, scorer, Incidents(CAMERA, settings=ScoringSettings()))
     return Scan(clip.url, camera=camera, name=CAMERA, runner=runner, judge=judge, first_run=FIRST_RUN)
 
@@ -195,6 +240,14 @@ def _calibrated(request: Request, dataset: Dataset, runner: AnyRunner, *, fps: f
             weights_sha256=runner.card.sha256,
         )
         return _Normal(scorer, f"the calibration {request.calibration}")
+    if request.calibrate_on == "before":
+        scorer = Scorer(
+            CAMERA,
+            settings=ScoringSettings(warming_after_s=MOST_BEFORE_S, calibrated_after_s=MOST_BEFORE_S),
+            false_alarms_per_day=request.false_alarms_per_day,
+            analysis_fps=fps,
+        )
+        return _Normal(scorer, "what each clip shows before its first abnormal frame", learns_before=True)
     if request.calibrate_on == "none" or not dataset.train:
         scorer = Scorer(CAMERA, settings=settings, false_alarms_per_day=request.false_alarms_per_day, analysis_fps=fps)
         scorer.finish_calibration()
@@ -212,14 +265,18 @@ def _calibrated(request: Request, dataset: Dataset, runner: AnyRunner, *, fps: f
     )
 
 
-def _judged(clip: _Measured, scores: Sequence[FrameScore]) -> JudgedClip:
-    if len(scores) != clip.frames:
+def _judged(clip: _Measured, analysed: Sequence[FrameScore], *, every_frame: bool) -> JudgedClip:
+    if every_frame and len(analysed) != clip.frames:
         raise DatasetError(
-            f"{clip.source.path}: {len(scores)} of {clip.frames} frames were judged, the others bear no time of their "
-            "own; allowed: a clip whose frames' time stamps rise"
+            f"{clip.source.path}: {len(analysed)} of {clip.frames} frames were judged, the others bear no time of "
+            "their own; allowed: a clip whose frames' time stamps rise"
         )
-    extents = {_extent(score.frame.geometry) for score in scores}
-    reported = tuple(_reported(score) for score in scores)
+    times_s = _times_s(analysed, fps=clip.fps)
+    frame_times_s = times_s if every_frame else clip.frame_times_s
+    last = np.maximum(np.searchsorted(times_s, frame_times_s + 1e-6, side="right") - 1, 0)  # (F,) last analysed frame
+    scores = [analysed[index] for index in last]
+    extents = {_extent(score.frame.geometry) for score in analysed}
+    reported = [_reported(score) for score in analysed]
     return JudgedClip(
         source=clip.source,
         fps=clip.fps,
@@ -227,9 +284,12 @@ def _judged(clip: _Measured, scores: Sequence[FrameScore]) -> JudgedClip:
         scores=np.array([score.score for score in scores], np.float64),
         thresholds=np.array([score.threshold for score in scores], np.float64),
         flagged=np.array([score.is_anomalous for score in scores], np.bool_),
-        times_s=_times_s(scores, fps=clip.fps),
-        incidents=_incidents(scores),
-        reported=reported,
+        judged=np.array([score.stage is not Stage.COLD for score in scores], np.bool_),
+        cue_scores=np.array([[s.evidence.get(reason, 0.0) for reason in REASONS] for s in scores], np.float64),
+        health=tuple(score.health for score in scores),
+        times_s=frame_times_s,
+        incidents=_incidents(analysed, np.minimum(np.searchsorted(frame_times_s, times_s - 1e-6), clip.frames - 1)),
+        reported=tuple(reported[index] for index in last),
         truth=clip.truth,
         heats=tuple(score.heat for score in scores),
         heat_extent=extents.pop(),
@@ -262,10 +322,11 @@ def _reported(score: FrameScore) -> Reported:
     return Reported(boxes, np.array([region.score for region in regions], np.float64))
 
 
-def _incidents(scores: Sequence[FrameScore]) -> tuple[Incident, ...]:
+def _incidents(scores: Sequence[FrameScore], frame_of: NDArray[np.int64]) -> tuple[Incident, ...]:
+    """``frame_of`` (analysed frames,) is each analysed frame's index in the clip."""
     opened: dict[str, int] = {}
     incidents = []
-    for index, score in enumerate(scores):
+    for index, score in zip(frame_of.tolist(), scores, strict=True):
         for event in score.events:
             if event.type is EventType.OPENED:
                 opened[event.incident] = index

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vad.evaluation.measures import Flags, Values
 from vad.evaluation.regions import Reported, Truth
+from vad.types import HealthIssue
 from vad.video.dataset import ClipSource
 
 
@@ -31,6 +32,9 @@ class JudgedClip:
     scores: Values  # (F,)
     thresholds: Values  # (F,) inf while nothing is judged
     flagged: Flags  # (F,) above the threshold, the picture well
+    judged: Flags  # (F,) False while the scorer was cold
+    cue_scores: Values  # (F, K) each cue's own -log10 p, in the order of ``vad.scoring.tuning.REASONS``
+    health: tuple[HealthIssue | None, ...]  # F
     times_s: Values  # (F,) media time
     incidents: tuple[Incident, ...]
     reported: tuple[Reported, ...]  # F

@@ -179,16 +179,17 @@ def _cut(evaluation: Evaluation, top: float) -> str:
 def _misses(evaluation: Evaluation, figures: Figures) -> str:
     shown = worst_misses(evaluation.clips)
     words = "The longest runs of abnormal frames below the threshold, each by a frame of low score. Green: the labels."
-    return _gallery("Worst misses", words, shown, "No abnormal frame was missed.")
+    return gallery("Worst misses", words, shown, "No abnormal frame was missed.")
 
 
 def _false_alarms(evaluation: Evaluation, figures: Figures) -> str:
     shown = worst_false_alarms(evaluation.clips)
     words = "Normal frames, highest score first. Red: what was reported, where the frame was flagged."
-    return _gallery("Worst false alarms", words, shown, "There is no normal frame.")
+    return gallery("Worst false alarms", words, shown, "There is no normal frame.")
 
 
-def _gallery(title: str, words: str, shown: Sequence[Shown], none: str) -> str:
+def gallery(title: str, words: str, shown: Sequence[Shown], none: str) -> str:
+    """A heading, ``words`` on what is shown, and each frame beside its heat map; ``none`` where there is none."""
     if not shown:
         return f"<h2>{title}</h2><p>{none}</p>"
     heat = "Beside each frame its heat map: brightest at the threshold, or at the frame's score where that is higher."
