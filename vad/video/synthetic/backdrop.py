@@ -92,7 +92,7 @@ def noise_tile(rng: np.random.Generator, *, finest: int = 1, roughness: float = 
     return even
 
 
-def _sample(tile: Array, x: Array, y: Array, size_m: float) -> Array:
+def sample(tile: Array, x: Array, y: Array, size_m: float) -> Array:
     """The tile, ``size_m`` wide, repeated over world coordinates."""
     scale = 256 / size_m
     x, y = np.mod(x * scale, 256).astype(np.float32), np.mod(y * scale, 256).astype(np.float32)
@@ -108,7 +108,7 @@ def _ground(camera: Camera, plan: Plan, rng: np.random.Generator, pixels: Array)
     light = np.full(x.shape, base)
     for size_m, strength in ((1.5, 8), (7.0, 12), (40.0, 16)):
         fade = np.clip(1.5 - coarse * 24 / size_m, 0, 1)
-        light += rng.uniform(0.3, 1.0) * strength * fade * _sample(tile, x + size_m, y, size_m)
+        light += rng.uniform(0.3, 1.0) * strength * fade * sample(tile, x + size_m, y, size_m)
     if rng.random() < 0.5:
         slab, joint = rng.uniform(0.6, 3.0), rng.uniform(-22, -6)
         for along, step in ((x, np.abs(np.gradient(x, axis=1))), (y, coarse)):
@@ -150,7 +150,7 @@ def _behind(camera: Camera, plan: Plan, rng: np.random.Generator, pixels: Array,
     if plan.wall_y_m is None:
         return _horizon(camera, rng, pixels, light)
     x, z = _wall_coordinates(camera, pixels, plan.wall_y_m)
-    wall = rng.uniform(50, 210) + 9 * _sample(noise_tile(rng), x, z, 9.0)
+    wall = rng.uniform(50, 210) + 9 * sample(noise_tile(rng), x, z, 9.0)
     if rng.random() < 0.5:
         course = rng.uniform(0.15, 0.5)
         wall -= 8 * (np.mod(z, course) < 0.12 * course)
@@ -182,7 +182,7 @@ def _horizon(camera: Camera, rng: np.random.Generator, pixels: Array, light: Arr
     sky = rng.uniform(120, 250) - rng.uniform(0, 50) * pixels[..., 1] / camera.height
     tile = noise_tile(rng)
     crowns = rng.uniform(2, 9) + 3 * tile[0, np.mod(azimuth * 300, 256).astype(int)]
-    hedge = rng.uniform(25, 110) + 22 * _sample(tile, azimuth * edge, height, 14.0)
+    hedge = rng.uniform(25, 110) + 22 * sample(tile, azimuth * edge, height, 14.0)
     houses = np.floor(azimuth * rng.uniform(4, 12))
     lot = np.mod(np.sin(houses * 12.9898 + 4.1) * 43758.5453, 1.0)
     storey = np.where(lot > 0.45, 6 + 14 * lot, 0)
@@ -238,7 +238,7 @@ def _clutter(camera: Camera, plan: Plan, rng: np.random.Generator, canvas: Array
             if order[0, part] >= 0:
                 fill(canvas, corners[0, part], float(look.lumas[part] * level + 10))
                 fill(mask, corners[0, part], 255.0)
-        occluders += _occluder(float(spot[1]), mask)
+        occluders += occluder_of(float(spot[1]), mask)
     return occluders
 
 
@@ -255,7 +255,7 @@ def _posts(camera: Camera, rng: np.random.Generator, canvas: Array) -> list[Occl
         fill(canvas, corners, float(rng.uniform(20, 200)))
         mask = np.zeros_like(canvas)
         fill(mask, corners, 255.0)
-        occluders += _occluder(float(spot[1]), mask)
+        occluders += occluder_of(float(spot[1]), mask)
     return occluders
 
 
@@ -268,11 +268,11 @@ def _door_walls(camera: Camera, plan: Plan, pixels: Array) -> list[Occluder]:
     for door in plan.doors_m:
         beside = (np.abs(x - door) < DOOR_HALF_M + 4.5) & (z >= 0) & (z < 3.2)
         opening = (np.abs(x - door) < DOOR_HALF_M) & (z < 2.35)
-        occluders += _occluder(plan.wall_y_m, (beside & ~opening).astype(np.uint8) * 255)
+        occluders += occluder_of(plan.wall_y_m, (beside & ~opening).astype(np.uint8) * 255)
     return occluders
 
 
-def _occluder(y_m: float, mask: Array) -> list[Occluder]:
+def occluder_of(y_m: float, mask: Array) -> list[Occluder]:
     hard = (mask > 127).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(hard)
     if not width:

@@ -122,3 +122,45 @@ def bag_look(rng: np.random.Generator, *, dark: bool = False) -> Look:
     lumas = [*shades, min(shell + 30, 255), min(shell + 30, 255)] + [max(shell - 12, 5)] * 5
     size = [rng.uniform(0.55, 0.7), rng.uniform(0.3, 0.38), rng.uniform(0.7, 0.85), 0.0]
     return Look(np.array(size, np.float32), np.array(lumas, np.int32))
+
+
+def crates(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
+    """``size``: length, width, height in metres; unused. A box with a label on its top and its sides."""
+    length, width, height, _ = size.T
+    shape = _Faces()
+    low, high = _corner(-length / 2, -width / 2, 0 * height), _corner(length / 2, width / 2, height)
+    shape.box(low, high)
+    shape.pane(low, high, 2, 1, (0.25, 0.25, 0.75, 0.75))
+    for left in (1, -1):
+        shape.pane(low, high, 1, left, (0.3, 0.3, 0.7, 0.7))
+    return shape.shape(camera, state)
+
+
+def crate_look(luma: int, label: int, *, length_m: float, width_m: float, height_m: float) -> Look:
+    """A box of that luma, with a label of its own; HIDDEN as ``label`` for none."""
+    shades = [luma, luma, min(luma + 10, 255), max(luma - 10, 5), min(luma + 22, 255)]
+    return Look(np.array([length_m, width_m, height_m, 0.0], np.float32), np.array([*shades, *[label] * 3], np.int32))
+
+
+def carts(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
+    """``size``: length, width, height in metres, and the share of the height that is under the body. With a handle."""
+    length, width, height, clearance = size.T
+    nose, side, sill = length / 2, width / 2, height * clearance
+    shape = _Faces()
+    radius = np.maximum(sill, 0.12) * 0.6
+    for along in (-0.7, 0.7):
+        for left in (1, -1):
+            shape.disc(_corner(nose * along, left * side, radius), radius, left)
+    shape.box(_corner(-nose, -side, sill), _corner(nose, side, height * 0.72))
+    shape.box(_corner(-nose * 1.15, -side * 0.9, height * 0.86), _corner(-nose * 0.95, side * 0.9, height))
+    for left in (1, -1):
+        low = _corner(-nose * 1.1, left * side * 0.85, height * 0.6)
+        shape.box(low, _corner(-nose * 0.98, left * side * 0.92, height))
+    return shape.shape(camera, state)
+
+
+def cart_look(luma: int, *, length_m: float, width_m: float, height_m: float, clearance: float) -> Look:
+    """A pram, a wheelchair, a trolley, a cleaning machine: by its size."""
+    shades = [luma, luma, min(luma + 12, 250), max(luma - 12, 5), min(luma + 25, 255)]
+    lumas = [25] * 4 + shades + [40] * 15
+    return Look(np.array([length_m, width_m, height_m, clearance], np.float32), np.array(lumas, np.int32))

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from vad.video.synthetic.camera import Camera
-from vad.video.synthetic.posing import CORNERS, HIDDEN, Array, Look, place
+from vad.video.synthetic.posing import CORNERS, HIDDEN, POSTURE, Array, Look, place
 
 _CAP = np.linspace(-np.pi / 2, np.pi / 2, CORNERS // 2)
 
 
-class _Capsules:
-    """Collects capsules given in body coordinates (forward, left, up), in units of body height."""
+class Capsules:
+    """Collects tapered capsules given in body coordinates (forward, left, up), in units of body height."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[Array, Array]] = []
@@ -79,37 +79,38 @@ def walkers(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
     n, phase, swing = len(state), state[:, 3], state[:, 4]
     view = state[:, 2] - np.arctan2(state[:, 1], state[:, 0])
     breadth = np.hypot(np.cos(view), 0.62 * np.sin(view)) * build  # a body is broader from the front than from the side
-    body = _Capsules()
-    limbs, lift = _legs(phase, swing, run, n)
+    sit, left_arm, right_arm = state[:, 7:].T if state.shape[1] == POSTURE else np.zeros((3, n))
+    body = Capsules()
+    limbs, lift = _legs(phase, swing, run, sit, n)
     hip = 0.53 + lift
     for knee, ankle, start in limbs:
         body.add(start, knee, 0.055 * build, 0.040 * build)
         body.add(knee, ankle, 0.038 * build, 0.026)
         body.add(ankle + _by(0, 0, -0.012), ankle + _by(0.075, 0, -0.022), 0.020, 0.016)
     lean = 0.015 + 0.05 * run * np.minimum(swing * 2, 1)
-    for side in (1, -1):
+    for side, raised in ((1, left_arm), (-1, right_arm)):
         shoulder = _at(lean, side * 0.108 * build, hip + 0.285, n)
-        elbow, hand = _limb(shoulder, -side * 0.8 * swing * np.sin(phase), 0.22 + 1.3 * run, 0.17, 0.15)
+        elbow, hand = _limb(shoulder, raised - side * 0.8 * swing * np.sin(phase), 0.22 + 1.3 * run, 0.17, 0.15)
         body.add(shoulder, elbow, 0.033 * build, 0.028 * build)
         body.add(elbow, hand, 0.027 * build, 0.020)
     _trunk(body, hip, lean, breadth, n)
     return body.shape(camera, height, state, fall)
 
 
-def _legs(phase: Array, swing: Array, run: Array, n: int) -> tuple[list[tuple[Array, Array, Array]], Array]:
+def _legs(phase: Array, swing: Array, run: Array, sit: Array, n: int) -> tuple[list[tuple[Array, Array, Array]], Array]:
     """Knees, ankles and hips of both legs, and how far the hips must be lifted for the lower foot to touch ground."""
     limbs = []
     for side in (1, -1):
         start = _at(0.0, side * 0.05, 0.53, n)
-        angle = side * swing * np.sin(phase) + 0.15 * run * swing
-        bend = -swing * (1.0 + 0.9 * run) * np.maximum(0.0, side * np.cos(phase)) - 0.04
+        angle = side * swing * np.sin(phase) + 0.15 * run * swing + 1.5 * sit
+        bend = -swing * (1.0 + 0.9 * run) * np.maximum(0.0, side * np.cos(phase)) - 0.04 - 1.5 * sit
         limbs.append((*_limb(start, angle, bend, 0.255, 0.245), start))
     lift = 0.035 - np.minimum(limbs[0][1][:, 2], limbs[1][1][:, 2])
     up = _at(0.0, 0.0, lift, n)
     return [(knee + up, ankle + up, start + up) for knee, ankle, start in limbs], lift
 
 
-def _trunk(body: _Capsules, hip: Array, lean: Array, breadth: Array, n: int) -> None:
+def _trunk(body: Capsules, hip: Array, lean: Array, breadth: Array, n: int) -> None:
     low, high = _at(0.0, 0.0, hip - 0.01, n), _at(lean, 0.0, hip + 0.275, n)
     body.add(low, _at(0.0, 0.0, hip - 0.20, n), 0.085 * breadth, 0.105 * breadth, bulge=0.3, bias=0.02)  # skirt
     body.add(low, high, 0.088 * breadth, 0.118 * breadth, bulge=0.55, bias=0.03)  # torso
@@ -152,7 +153,7 @@ def cyclists(camera: Camera, size: Array, state: Array) -> tuple[Array, Array]:
     height, build, _, fall = size.T
     n, phase = len(state), state[:, 3]
     breadth = np.hypot(np.cos(view := state[:, 2] - np.arctan2(state[:, 1], state[:, 0])), 0.7 * np.sin(view)) * build
-    body = _Capsules()
+    body = Capsules()
     for hub in (-0.30, 0.30):
         rim = [_at(hub + 0.19 * np.cos(s), 0, 0.195 + 0.19 * np.sin(s), n) for s in _SPOKES]
         for a, b in pairwise(rim):

@@ -10,12 +10,13 @@ import numpy as np
 from vad.video.synthetic.backdrop import Occluder
 from vad.video.synthetic.bodies import Body
 from vad.video.synthetic.camera import Camera
-from vad.video.synthetic.posing import SUBPIXEL, Array
+from vad.video.synthetic.posing import STATE, SUBPIXEL, Array
 from vad.video.synthetic.shaping import Drawn
 
 SHADE_SCALE = 4
 """Light and shadow are computed on a grid that much coarser than the picture."""
 
+_BOXY = (Body.VEHICLE, Body.BAG, Body.CRATE, Body.CART)
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
@@ -23,9 +24,9 @@ def cast_shadows(shade: Array, camera: Camera, drawn: Sequence[Drawn], sun: Arra
     """Darken the coarse ``shade`` under everybody and along ``sun`` (metres per metre of height): a new array."""
     if not drawn or strength <= 0:
         return shade
-    states = np.stack([d.state for d in drawn])
+    states = np.stack([d.state[:STATE] for d in drawn])
     sizes = np.array([d.track.look.size[0] for d in drawn])
-    boxy = np.array([d.track.body in (Body.VEHICLE, Body.BAG) for d in drawn])
+    boxy = np.array([d.track.body in _BOXY for d in drawn])
     ahead = np.stack([np.cos(states[:, 2]), np.sin(states[:, 2])], -1)
     long = np.where(boxy, sizes * 0.52, 0.22)[:, None] * ahead
     wide = np.where(boxy, sizes * 0.24, 0.16)[:, None] * np.stack([-ahead[:, 1], ahead[:, 0]], -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import cv2
 import numpy as np
@@ -16,14 +17,14 @@ from vad.video.synthetic.plan import Layout, draw_plan
 from vad.video.synthetic.posing import Array
 from vad.video.synthetic.sensor import draw_sensor
 from vad.video.synthetic.shaping import Drawn, Shaper
-from vad.video.synthetic.traffic import AnomalyKind, Traffic
+from vad.video.synthetic.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
     """An anomaly seen in a frame: ``id`` is its value in the foreground mask, the box is in fractions, half-open."""
 
-    kind: AnomalyKind
+    kind: StrEnum
     id: int
     x0: float
     y0: float
@@ -125,13 +126,18 @@ class Scene:
         return cv2.warpAffine(image, move, (self.width, self.height), flags=how, borderMode=edge)
 
     def _labels(self, drawn: list[Drawn], index: int) -> tuple[Label, ...]:
-        labels = []
-        size = np.array([self.width, self.height])
-        for body in drawn:
-            kind = body.track.kind
-            if kind is None or index not in body.track.labelled:
-                continue
-            low, high = np.clip((body.low + 0.5) / size, 0, 1), np.clip((body.high + 0.5) / size, 0, 1)
-            if ((high - low) * size >= 2).all():  # at least two pixels of it are in the picture
-                labels.append(Label(kind, body.track.id, float(low[0]), float(low[1]), float(high[0]), float(high[1])))
-        return tuple(labels)
+        return labels_of(drawn, index, self.width, self.height)
+
+
+def labels_of(drawn: Sequence[Drawn], index: int, width: int, height: int) -> tuple[Label, ...]:
+    """The labels of those drawn whose tracks say that frame ``index`` is an anomaly."""
+    labels = []
+    size = np.array([width, height])
+    for body in drawn:
+        kind = body.track.kind
+        if kind is None or index not in body.track.labelled:
+            continue
+        low, high = np.clip((body.low + 0.5) / size, 0, 1), np.clip((body.high + 0.5) / size, 0, 1)
+        if ((high - low) * size >= 2).all():  # at least two pixels of it are in the picture
+            labels.append(Label(kind, body.track.id, float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+    return tuple(labels)

@@ -21,7 +21,7 @@ class Drawn:
     """One body in one frame: its visible parts in painting order."""
 
     track: Track
-    state: Array  # (6,)
+    state: Array  # (STATE or POSTURE,)
     corners: Array  # (parts, CORNERS, 2) int32, pixels with SUBPIXEL fractional bits
     lumas: Array  # (parts,)
     motion: Array | None  # (parts, 6) float32: dx = x m0 + y m2 + m4, dy = x m1 + y m3 + m5

@@ -40,8 +40,8 @@ class Track:
     id: int  # 1..255, its value in the foreground mask
     look: Look
     first: int
-    states: Array  # (frames, 6)
-    kind: AnomalyKind | None = None
+    states: Array  # (frames, STATE or POSTURE)
+    kind: StrEnum | None = None
     labelled: range = range(0)  # frames in which it is an anomaly
     serial: int = field(default_factory=count().__next__)  # tells tracks of this process apart
 

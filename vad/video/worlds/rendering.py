@@ -1,0 +1,188 @@
+"""One frame of a world: light, shadows, bodies, weather, exposure, noise; and its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from vad.video.synthetic.backdrop import Foliage
+from vad.video.synthetic.painting import SHADE_SCALE, cast_shadows, paint_bodies, truth_of
+from vad.video.synthetic.posing import Array
+from vad.video.synthetic.shaping import Drawn, Shaper
+from vad.video.worlds.cast import Cast
+from vad.video.worlds.exposure import Exposure
+from vad.video.worlds.headlights import beams, sweep
+from vad.video.worlds.imaging import draw_imaging
+from vad.video.worlds.lens import draw_lens
+from vad.video.worlds.light import Illumination, Lit, Moment
+from vad.video.worlds.place import Place, Setting
+from vad.video.worlds.sky import Sky
+from vad.video.worlds.weather import CALM, Weather, weather_at
+
+_DUSK = 0.3  # daylight at which headlights are on, and that counts as night
+_STILL = 0.12  # wind in which leaves hang still
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A frame as it leaves the camera, and who is in it."""
+
+    luma: Array  # (H, W) uint8
+    drawn: Sequence[Drawn]
+    conditions: frozenset[str]
+    flow: Array | None  # (H, W, 2) float32
+    foreground: Array | None  # (H, W) uint8
+
+
+class Renderer:
+    """Renders the frames of one place. Everything but its caches follows from its arguments."""
+
+    def __init__(self, setting: Setting, place: Place, cast: Cast) -> None:
+        self._setting, self._place, self._cast = setting, place, cast
+        seed, width, height = setting.seed, setting.width, setting.height
+        self._shape = (height // SHADE_SCALE, width // SHADE_SCALE)
+        self._shaper = Shaper(place.camera)
+        self._sky = Sky(seed)
+        self._lens = draw_lens(seed, width, height, place.surface.distance_m, outdoors=place.outdoors)
+        self._light = Illumination(seed, self._sky, place.lighting, place.surface, self._lens.dirt)
+        self._imaging = draw_imaging(seed, width, height, setting.fps)
+        self._exposure = Exposure(fps=setting.fps, width=width, height=height, level=self._level, drawn=self._drawn)
+        self._second: tuple[int, Weather, bool] = (-1, CALM, False)  # second of the clock, weather, night
+        self._hanging: tuple[Lit | None, Array] = (None, np.zeros(0))  # the picture with its leaves at rest
+        self._names: dict[tuple[bool, ...], frozenset[str]] = {}
+
+    def render(self, index: int, *, truth: bool) -> Picture:
+        """Frame ``index``; with its flow and foreground if ``truth``."""
+        at_s = index / self._setting.fps
+        clock_s = self._setting.clock_s(at_s)
+        now = self._light.moment(clock_s)
+        weather, night = self._weather(clock_s)
+        lit = self._light.lit(clock_s, now)
+        drawn = self._shaper.draw(self._cast.at(index), index, truth=truth)
+        self._exposure.note(index, self._light.level(now), drawn)
+        light = self._backdrop(lit, now, at_s, weather.wind)
+        lamps = self._headlights(drawn, at_s) if night and self._place.outdoors else None
+        self._shade(light, lit, drawn, now, clock_s, lamps)
+        parts = np.zeros(light.shape, np.uint16) if truth else None
+        bodies = [_under_infrared(body) for body in drawn] if now.infrared else drawn
+        if bodies:
+            shade = lit.shade if lamps is None else lit.shade + lamps * np.float32(lit.gain)
+            paint_bodies(light, parts, bodies, shade=shade, occluders=self._place.surface.occluders)
+        light, parts, shift, insect = self._through_lens(light, parts, index, at_s, weather, night, lit)
+        gain = self._exposure.gain(index) * self._light.level(now) / (lit.level * lit.gain)
+        luma = self._imaging.expose(light, index, gain=gain, dark=min(max((lit.gain - 1.2) / 3.5, 0.0), 1.0))
+        flow, foreground = (None, None) if parts is None else truth_of(parts, drawn, shift)
+        names = self._conditions(now, weather, night, lamps is not None, insect, shift != (0.0, 0.0), clock_s)
+        return Picture(luma, drawn, names, flow, foreground)
+
+    def _level(self, index: int) -> float:
+        return self._light.level(self._light.moment(self._setting.clock_s(index / self._setting.fps)))
+
+    def _drawn(self, index: int) -> Sequence[Drawn]:
+        return self._shaper.draw(self._cast.at(index), index, truth=False)
+
+    def _weather(self, clock_s: float) -> tuple[Weather, bool]:
+        second = int(clock_s // 1)
+        if self._second[0] != second:
+            weather = weather_at(self._setting.seed, second) if self._place.outdoors else CALM
+            self._second = second, weather, self._sky.daylight(second) < _DUSK
+        return self._second[1:]
+
+    def _backdrop(self, lit: Lit, now: Moment, at_s: float, wind: float) -> Array:
+        """The picture without people, its leaves in the wind: a fresh (H, W) uint8."""
+        foliage = self._place.surface.foliage
+        if not foliage:
+            return lit.light.copy()
+        if wind < _STILL:
+            if self._hanging[0] is not lit:
+                picture = lit.light.copy()
+                for patch in foliage:
+                    _hang(picture, patch, lit.shade, now.infrared, 0.0, 0.0)
+                self._hanging = lit, picture
+            return self._hanging[1].copy()
+        picture = lit.light.copy()
+        for patch in foliage:
+            turn, reach = 2 * np.pi * at_s / patch.period_s, patch.reach_px * min(2.5 * (wind - _STILL), 1.4)
+            dx, dy = reach * (np.sin(turn) + 0.5 * np.sin(2.7 * turn + 1)), 0.4 * reach * np.sin(1.6 * turn + 2)
+            _hang(picture, patch, lit.shade, now.infrared, float(dx), float(dy))
+        return picture
+
+    def _headlights(self, drawn: Sequence[Drawn], at_s: float) -> Array | None:
+        added = beams(self._place.camera, drawn, self._shape)
+        swept = sweep(self._setting.seed, at_s, self._place.sweeps_per_hour, self._shape)
+        if added is None or swept is None:
+            return swept if added is None else added
+        both: Array = added + swept
+        return both
+
+    def _shade(
+        self, light: Array, lit: Lit, drawn: Sequence[Drawn], now: Moment, clock_s: float, lamps: Array | None
+    ) -> None:
+        """Shadows of bodies, and the light of headlights, on the ground."""
+        if not drawn and lamps is None:
+            return
+        sunny = self._place.lighting.sunny
+        sun = now.sun if sunny else 0.0
+        strength = 0.25 + 0.35 * sun
+        cast = self._sky.shadow(clock_s) if sun > 0.05 else np.zeros(2)
+        factor = cast_shadows(np.ones(self._shape, np.float32), self._place.camera, drawn, cast, strength)
+        if lamps is not None:
+            factor = factor + lamps * np.float32(lit.gain) / np.maximum(lit.shade, 0.15)
+        height, width = light.shape
+        cv2.multiply(light, cv2.resize(factor, (width, height)), light, dtype=cv2.CV_8U)
+
+    def _through_lens(
+        self, light: Array, parts: Array | None, index: int, at_s: float, weather: Weather, night: bool, lit: Lit
+    ) -> tuple[Array, Array | None, tuple[float, float], bool]:
+        bright = float(lit.shade.mean()) * 200
+        if weather.fog > 0.02:
+            light = self._lens.fog(light, weather.fog, bright * 0.85)
+        if weather.rain or weather.snow:
+            self._lens.precipitate(light, index, at_s, weather, bright)
+        shift = self._lens.shift(index, weather.wind)
+        if shift != (0.0, 0.0):
+            move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
+            size = light.shape[::-1]
+            light = cv2.warpAffine(light, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            if parts is not None:
+                parts = cv2.warpAffine(parts, move, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        return light, parts, shift, self._lens.crawl(light, at_s, night=night, wind=weather.wind)
+
+    def _conditions(
+        self, now: Moment, weather: Weather, night: bool, headlights: bool, insect: bool, shakes: bool, clock_s: float
+    ) -> frozenset[str]:
+        before = self._light.lamps_on(clock_s - 2.0)
+        falling = (weather.rain > 0.02, weather.snow > 0.02, weather.fog > 0.02)
+        flags = (night, now.infrared, *falling, headlights, insect, before != now.lamps, shakes)
+        if flags not in self._names:
+            self._names[flags] = frozenset(name for name, is_so in zip(CONDITIONS, flags, strict=True) if is_so)
+        return self._names[flags]
+
+
+CONDITIONS = ("night", "infrared", "rain", "snow", "fog", "headlights", "insect", "lamp_switched", "shake")
+"""What can make a frame hard, in the order of the flags above."""
+
+
+def _under_infrared(body: Drawn) -> Drawn:
+    """Clothes differ less under infrared light."""
+    return replace(body, lumas=body.lumas // 2 + 70)
+
+
+def _hang(picture: Array, patch: Foliage, shade: Array, infrared: bool, dx: float, dy: float) -> None:
+    """Paint a patch of leaves, moved by (dx, dy) pixels."""
+    height, width = patch.alpha.shape
+    row, column = (patch.top + height // 2) // SHADE_SCALE, (patch.left + width // 2) // SHADE_SCALE
+    level = float(shade[min(row, shade.shape[0] - 1), min(column, shade.shape[1] - 1)])
+    alpha, leaves = patch.alpha, patch.leaves
+    if dx or dy:
+        move = np.array([[1, 0, dx], [0, 1, dy]], np.float64)
+        alpha = cv2.warpAffine(alpha, move, (width, height))
+        leaves = cv2.warpAffine(leaves, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    leaves = (
+        (leaves * np.float32(0.5) + np.float32(110)) * np.float32(level) if infrared else leaves * np.float32(level)
+    )
+    area = picture[patch.top : patch.top + height, patch.left : patch.left + width]
+    area[:] = cv2.add(area, alpha * (leaves - area), dtype=cv2.CV_8U)
