@@ -146,6 +146,7 @@ class Record:
 
     job: Job
     version: Version
+    begins_s: float  # the world's second 0 as seconds after midnight
     started_s: float  # of the first frame
     planted: tuple[PlantedEvent, ...]  # those that the frames show
     incidents: Mapping[float, tuple[Incident, ...]]  # by budget
@@ -156,6 +157,11 @@ class Record:
     @property
     def title(self) -> str:
         return f"{self.job.world} {self.job.seed}"
+
+    def clock(self, at_s: float) -> str:
+        """A time of the world as its calendar day, from 1 on, and the time of day."""
+        second = int(self.begins_s + at_s)
+        return f"day {second // 86400 + 1} {second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
     def frame_at(self, at_s: float) -> int:
         """Place of the frame of that time, within what was recorded."""
@@ -178,6 +184,7 @@ def save(path: Path, record: Record) -> None:
     meta = {
         "job": dataclasses.asdict(record.job),
         "version": dataclasses.asdict(record.version),
+        "begins_s": record.begins_s,
         "started_s": record.started_s,
         "planted": [dataclasses.asdict(event) for event in record.planted],
         "incidents": [[budget, [dataclasses.asdict(one) for one in ones]] for budget, ones in record.incidents.items()],
@@ -198,6 +205,7 @@ def load(path: Path) -> Record | None:
         return Record(
             job=Job(**meta["job"] | {"budgets": tuple(meta["job"]["budgets"])}),
             version=Version(**meta["version"]),
+            begins_s=meta["begins_s"],
             started_s=meta["started_s"],
             planted=tuple(PlantedEvent(**event) for event in meta["planted"]),
             incidents={budget: tuple(map(_incident, ones)) for budget, ones in meta["incidents"]},

@@ -26,12 +26,6 @@ STYLE = """
 """
 
 
-def clock(at_s: float) -> str:
-    """Seconds of a world as a day, from 1 on, and a time."""
-    second = int(at_s)
-    return f"day {second // 86400 + 1} {second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-
-
 def timelines(by_budget: Sequence[Judged]) -> Iterator[tuple[str, str]]:
     """(heading, SVG) of each day that the camera lived. ``by_budget`` is the same camera under each budget."""
     record = by_budget[0].record
@@ -39,7 +33,10 @@ def timelines(by_budget: Sequence[Judged]) -> Iterator[tuple[str, str]]:
     for day in range(math.ceil(record.job.seconds / DAY_S)):
         first_s = record.started_s + day * DAY_S
         until_s = min(first_s + DAY_S, last_s)
-        yield f"{record.title}, {clock(first_s)} to {clock(until_s)}", _Drawing(record, first_s, until_s).svg(by_budget)
+        yield (
+            f"{record.title}, {record.clock(first_s)} to {record.clock(until_s)}",
+            _Drawing(record, first_s, until_s).svg(by_budget),
+        )
 
 
 class _Drawing:
@@ -84,7 +81,7 @@ class _Drawing:
     def _events(self, camera: Judged) -> Iterator[str]:
         for found in camera.verdicts.found:
             if self._shows(found.event):
-                title = html.escape(f"{found.event.kind}, {clock(found.event.start_s)}")
+                title = html.escape(f"{found.event.kind}, {self._record.clock(found.event.start_s)}")
                 css = "caught" if found.incident else "missed"
                 yield self._band(found.event.start_s, found.event.end_s, 0, PLOT, css, title=title)
 
@@ -103,7 +100,7 @@ class _Drawing:
         return "".join(
             f"<line class='{css}' x1='{self._x(one.opened_s):.1f}' x2='{self._x(one.opened_s):.1f}' "
             f"y1='{PLOT * from_share:g}' y2='{PLOT}'><title>{html.escape(', '.join(one.reasons))}, "
-            f"{clock(one.opened_s)}</title></line>"
+            f"{self._record.clock(one.opened_s)}</title></line>"
             for one in shown
         )
 
@@ -134,7 +131,8 @@ class _Drawing:
 
     def _hours(self) -> Iterator[str]:
         step_s = 7200.0 if self._last_s - self._first_s > 6 * 3600.0 else 900.0
-        at_s = math.ceil(self._first_s / step_s) * step_s
+        begins_s = self._record.begins_s
+        at_s = math.ceil((begins_s + self._first_s) / step_s) * step_s - begins_s
         while at_s < self._last_s:
-            yield f"<text x='{self._x(at_s):.1f}' y='{PLOT + 12}'>{clock(at_s).split()[-1][:5]}</text>"
+            yield f"<text x='{self._x(at_s):.1f}' y='{PLOT + 12}'>{self._record.clock(at_s).split()[-1][:5]}</text>"
             at_s += step_s
