@@ -16,7 +16,7 @@ from vad.video.synthetic.shaping import Drawn
 SHADE_SCALE = 4
 """Light and shadow are computed on a grid that much coarser than the picture."""
 
-_BOXY = (Body.VEHICLE, Body.BAG, Body.CRATE, Body.CART)
+BOXY = (Body.VEHICLE, Body.BAG, Body.CRATE, Body.CART)
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
@@ -26,7 +26,7 @@ def cast_shadows(shade: Array, camera: Camera, drawn: Sequence[Drawn], sun: Arra
         return shade
     states = np.stack([d.state[:STATE] for d in drawn])
     sizes = np.array([d.track.look.size[0] for d in drawn])
-    boxy = np.array([d.track.body in _BOXY for d in drawn])
+    boxy = np.array([d.track.body in BOXY for d in drawn])
     ahead = np.stack([np.cos(states[:, 2]), np.sin(states[:, 2])], -1)
     long = np.where(boxy, sizes * 0.52, 0.22)[:, None] * ahead
     wide = np.where(boxy, sizes * 0.24, 0.16)[:, None] * np.stack([-ahead[:, 1], ahead[:, 0]], -1)

@@ -41,6 +41,7 @@ class _Block:
     low: Array  # (frames, 2)
     high: Array  # (frames, 2)
     motion: Array | None  # (frames, parts, 6)
+    seen: list[bool]  # whether it touches the picture, by frame
 
 
 @dataclass(slots=True)
@@ -58,12 +59,12 @@ class Shaper:
             key = (track.serial, number, truth)
             block = self._blocks.get(key) or self._shape(track, number, truth)
             used[key] = block
-            low, high = block.low[row], block.high[row]
-            if low[0] < self.camera.width + 2 and low[1] < self.camera.height + 2 and high.min() > -2:
+            if block.seen[row]:
                 parts = block.order[row, block.hidden[row] :]
                 motion = None if block.motion is None else block.motion[row, parts]
                 state, lumas = track.states[index - track.first], track.look.lumas[parts]
-                drawn.append(Drawn(track, state, block.corners[row, parts], lumas, motion, low, high))
+                corners = block.corners[row, parts]
+                drawn.append(Drawn(track, state, corners, lumas, motion, block.low[row], block.high[row]))
         self._blocks = used
         return sorted(drawn, key=lambda d: -d.y_m)
 
@@ -78,13 +79,16 @@ class Shaper:
         corners, rank = corners[1:], np.where(track.look.lumas == HIDDEN, HIDDEN, rank[1:])
         corners = np.clip(corners, -4000, 8000)
         flat = corners.reshape(len(corners), -1, 2).transpose(2, 0, 1).copy()  # (2, frames, corners): quick to reduce
+        low, high = flat.min(axis=2).T, flat.max(axis=2).T
+        size = np.array([self.camera.width, self.camera.height])
         return _Block(
             corners=np.round(corners * (1 << SUBPIXEL)).astype(np.int32),
             order=np.argsort(rank, axis=1, kind="stable"),
             hidden=(rank == HIDDEN).sum(axis=1),
-            low=flat.min(axis=2).T,
-            high=flat.max(axis=2).T,
+            low=low,
+            high=high,
             motion=motion,
+            seen=((low < size + 2) & (high > -2)).all(axis=1).tolist(),
         )
 
 

@@ -31,7 +31,7 @@ class Exposure:
     ) -> None:
         """``level`` gives the mean light at a frame, ``drawn`` who is in the picture."""
         self._level, self._drawn = level, drawn
-        self._size = np.array([width, height])
+        self._width, self._height = width, height
         delays = np.arange(1, max(2, round(1.3 * fps)) + 1)
         weights = np.exp(-delays / (0.35 * fps))
         self._weights: list[float] = (weights / weights.sum()).tolist()
@@ -59,8 +59,9 @@ class Exposure:
         gain = settled_gain(level)
         pull = 0.0
         for body in drawn:
-            low, high = np.maximum(body.low, 0), np.minimum(body.high, self._size)
-            share = 0.65 * float(np.prod(np.maximum(high - low, 0)) / np.prod(self._size))
+            (x0, y0), (x1, y1) = body.low.tolist(), body.high.tolist()
+            share = 0.65 * max(min(x1, self._width) - max(x0, 0), 0) * max(min(y1, self._height) - max(y0, 0), 0)
+            share /= self._width * self._height
             if share > _LEAST_SHARE and len(body.lumas):
                 pull += share * (float(body.lumas.mean()) * level * gain - _GREY) / _GREY
         return float(np.log(gain)) - min(max(_PULL * pull, -_LARGEST), _LARGEST)

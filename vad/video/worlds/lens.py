@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -111,6 +112,7 @@ class Lens:
         cv2.polylines(light, [corners], False, luma, max(self.height // 96, 1), cv2.LINE_AA, SUBPIXEL)
 
 
+@lru_cache(maxsize=8)
 def _insect(seed: int, number: int) -> _Insect:
     rng = generator(seed, 77, number)
     path = rng.uniform(0.0, 1.0, (3, 2))

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from vad.video.synthetic.backdrop import Foliage
-from vad.video.synthetic.painting import SHADE_SCALE, cast_shadows, paint_bodies, truth_of
+from vad.video.synthetic.painting import SHADE_SCALE, truth_of
 from vad.video.synthetic.posing import Array
 from vad.video.synthetic.shaping import Drawn, Shaper
 from vad.video.worlds.cast import Cast
 from vad.video.worlds.exposure import Exposure
 from vad.video.worlds.headlights import beams, sweep
 from vad.video.worlds.imaging import draw_imaging
+from vad.video.worlds.kernels import hang, relight
 from vad.video.worlds.lens import draw_lens
 from vad.video.worlds.light import Illumination, Lit, Moment
 from vad.video.worlds.place import Place, Setting
 from vad.video.worlds.sky import Sky
+from vad.video.worlds.staging import cast_shadows, paint_bodies
 from vad.video.worlds.weather import CALM, Weather, weather_at
 
 _DUSK = 0.3  # daylight at which headlights are on, and that counts as night
@@ -45,6 +47,7 @@ class Renderer:
         seed, width, height = setting.seed, setting.width, setting.height
         self._shape = (height // SHADE_SCALE, width // SHADE_SCALE)
         self._shaper = Shaper(place.camera)
+        self._coverage = np.zeros((height, width), np.float32)  # scratch
         self._sky = Sky(seed)
         self._lens = draw_lens(seed, width, height, place.surface.distance_m, outdoors=place.outdoors)
         self._light = Illumination(seed, self._sky, place.lighting, place.surface, self._lens.dirt)
@@ -67,10 +70,10 @@ class Renderer:
         lamps = self._headlights(drawn, at_s) if night and self._place.outdoors else None
         self._shade(light, lit, drawn, now, clock_s, lamps)
         parts = np.zeros(light.shape, np.uint16) if truth else None
-        bodies = [_under_infrared(body) for body in drawn] if now.infrared else drawn
-        if bodies:
+        if drawn:
             shade = lit.shade if lamps is None else lit.shade + lamps * np.float32(lit.gain)
-            paint_bodies(light, parts, bodies, shade=shade, occluders=self._place.surface.occluders)
+            lumas = [_lit_parts(body, shade, now.infrared) for body in drawn]
+            paint_bodies(light, parts, self._coverage, drawn, lumas, self._place.surface.occluders)
         light, parts, shift, insect = self._through_lens(light, parts, index, at_s, weather, night, lit)
         gain = self._exposure.gain(index) * self._light.level(now) / (lit.level * lit.gain)
         luma = self._imaging.expose(light, index, gain=gain, dark=min(max((lit.gain - 1.2) / 3.5, 0.0), 1.0))
@@ -128,11 +131,12 @@ class Renderer:
         sun = now.sun if sunny else 0.0
         strength = 0.25 + 0.35 * sun
         cast = self._sky.shadow(clock_s) if sun > 0.05 else np.zeros(2)
-        factor = cast_shadows(np.ones(self._shape, np.float32), self._place.camera, drawn, cast, strength)
+        factor = np.ones(self._shape, np.float32)
+        if drawn:
+            cast_shadows(factor, self._coverage, self._place.camera, drawn, cast, strength)
         if lamps is not None:
-            factor = factor + lamps * np.float32(lit.gain) / np.maximum(lit.shade, 0.15)
-        height, width = light.shape
-        cv2.multiply(light, cv2.resize(factor, (width, height)), light, dtype=cv2.CV_8U)
+            factor += lamps * np.float32(lit.gain) / np.maximum(lit.shade, np.float32(0.15))
+        relight(light, factor, SHADE_SCALE)
 
     def _through_lens(
         self, light: Array, parts: Array | None, index: int, at_s: float, weather: Weather, night: bool, lit: Lit
@@ -166,9 +170,13 @@ CONDITIONS = ("night", "infrared", "rain", "snow", "fog", "headlights", "insect"
 """What can make a frame hard, in the order of the flags above."""
 
 
-def _under_infrared(body: Drawn) -> Drawn:
-    """Clothes differ less under infrared light."""
-    return replace(body, lumas=body.lumas // 2 + 70)
+def _lit_parts(body: Drawn, shade: Array, infrared: bool) -> Array:
+    """Lumas (parts,) float32 of a body under the light in its middle; clothes differ less under infrared light."""
+    x, y = float(body.low[0] + body.high[0]) / 2 / SHADE_SCALE, float(body.low[1] + body.high[1]) / 2 / SHADE_SCALE
+    row, column = min(max(int(y), 0), shade.shape[0] - 1), min(max(int(x), 0), shade.shape[1] - 1)
+    lumas = body.lumas * np.float32(0.5) + np.float32(70) if infrared else body.lumas.astype(np.float32)
+    seen: Array = np.minimum(lumas * shade[row, column], np.float32(255))
+    return seen
 
 
 def _hang(picture: Array, patch: Foliage, shade: Array, infrared: bool, dx: float, dy: float) -> None:
@@ -176,13 +184,5 @@ def _hang(picture: Array, patch: Foliage, shade: Array, infrared: bool, dx: floa
     height, width = patch.alpha.shape
     row, column = (patch.top + height // 2) // SHADE_SCALE, (patch.left + width // 2) // SHADE_SCALE
     level = float(shade[min(row, shade.shape[0] - 1), min(column, shade.shape[1] - 1)])
-    alpha, leaves = patch.alpha, patch.leaves
-    if dx or dy:
-        move = np.array([[1, 0, dx], [0, 1, dy]], np.float64)
-        alpha = cv2.warpAffine(alpha, move, (width, height))
-        leaves = cv2.warpAffine(leaves, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    leaves = (
-        (leaves * np.float32(0.5) + np.float32(110)) * np.float32(level) if infrared else leaves * np.float32(level)
-    )
-    area = picture[patch.top : patch.top + height, patch.left : patch.left + width]
-    area[:] = cv2.add(area, alpha * (leaves - area), dtype=cv2.CV_8U)
+    gain, base = (0.5 * level, 110 * level) if infrared else (level, 0.0)
+    hang(picture, patch.alpha, patch.leaves, patch.top, patch.left, dx, dy, gain, base)
