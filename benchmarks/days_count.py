@@ -77,12 +77,14 @@ def overlaps(event: PlantedEvent, first_s: float, last_s: float) -> bool:
 
 def judge(incidents: Sequence[Incident], planted: Sequence[PlantedEvent]) -> Verdicts:
     """Hold incidents against planted events; incidents in the order in which they were opened."""
-    found, explained = [], set()
+    found: list[Found] = []
+    explained: set[int] = set()
     for event in planted:
         mine = [k for k, one in enumerate(incidents) if overlaps(event, one.started_s, one.opened_s)]
         explained.update(mine)
         found.append(Found(event, incidents[mine[0]] if mine else None))
-    false, ran_into = [], []
+    false: list[Incident] = []
+    ran_into: list[Incident] = []
     for k, incident in enumerate(incidents):
         if k in explained:
             continue
@@ -204,6 +206,14 @@ def caught(kind: str, found: Sequence[Found]) -> Caught:
     """Those events as one line."""
     delays = [one.delay_s for one in found if one.delay_s is not None]
     return Caught(kind, len(delays), len(found), median(delays) if delays else None)
+
+
+def by_hour(times_s: Iterable[float], *, begins_s: float) -> list[int]:
+    """How many of a world's times fell into each of the day's 24 hours; ``begins_s`` is its second 0's time of day."""
+    hours = [0] * 24
+    for at_s in times_s:
+        hours[int((begins_s + at_s) // 3600.0) % 24] += 1
+    return hours
 
 
 NO_CONDITION = "nothing special"

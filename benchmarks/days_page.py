@@ -41,17 +41,30 @@ def write_page(records: Sequence[Record], open_world: Callable[[Job], World]) ->
     parts += [f"<h2>Timelines</h2><p class='quiet'>{LEGEND.format(first=budgets[0])}</p>"]
     for by_budget in zip(*under, strict=True):
         parts += [f"<h3>{html.escape(heading)}</h3>{svg}" for heading, svg in timelines(by_budget)]
+    shown: list[tuple[str, float, float]] = []
     for budget, cameras in zip(budgets, under, strict=True):
-        parts.append(f"<h2>The highest false alarms at {budget:g} a day</h2>")
-        parts.append(_grid(pictures.false_alarm(camera, one) for camera, one in worst_alarms(cameras)))
+        parts.append(f"<h2>The highest false alarms at {budget:g} a day{', not shown yet' if shown else ''}</h2>")
+        worst = worst_alarms(cameras, but=shown)
+        shown += [(camera.record.title, one.started_s, one.closed_s) for camera, one in worst]
+        parts.append(_grid(pictures.false_alarm(camera, one) for camera, one in worst))
     parts.append(f"<h2>Missed at {budgets[0]:g} a day</h2>")
     parts.append(_grid(pictures.miss(camera, one) for camera, one in worst_misses(under[0])))
     return page("Days of simulated cameras", "".join(parts), style=STYLE + "pre { overflow-x: auto; font-size: 12px; }")
 
 
-def worst_alarms(cameras: Sequence[Judged], *, most: int = MOST_PICTURES) -> list[tuple[Judged, Incident]]:
-    """Those that rose furthest over the threshold, of all cameras together."""
-    alarms = [(camera, one) for camera in cameras for one in camera.verdicts.false]
+def worst_alarms(
+    cameras: Sequence[Judged], *, but: Sequence[tuple[str, float, float]] = (), most: int = MOST_PICTURES
+) -> list[tuple[Judged, Incident]]:
+    """Those that rose furthest over the threshold, of all cameras together.
+
+    Without those that overlap one of ``but``: (camera, from, to) in the camera's seconds.
+    """
+    alarms = [
+        (camera, one)
+        for camera in cameras
+        for one in camera.verdicts.false
+        if not any(name == camera.record.title and one.started_s <= b and one.closed_s >= a for name, a, b in but)
+    ]
     return sorted(alarms, key=lambda pair: pair[1].threshold - pair[1].peak)[:most]
 
 

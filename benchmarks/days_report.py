@@ -22,6 +22,7 @@ from benchmarks.days_count import (
     UnderCondition,
     Verdicts,
     by_condition,
+    by_hour,
     caught,
     caught_by_kind,
     judge,
@@ -95,6 +96,14 @@ def condition_table(cameras: Sequence[Judged]) -> list[UnderCondition]:
     return by_condition(alarms, seconds_of=_seconds_of(one.record for one in cameras))
 
 
+def hour_table(cameras: Sequence[Judged]) -> list[int]:
+    """False alarms in each hour of the day, of all cameras together."""
+    tables = [
+        by_hour((alarm.opened_s for alarm in one.verdicts.false), begins_s=one.record.begins_s) for one in cameras
+    ]
+    return [sum(counts) for counts in zip(*tables, strict=True)]
+
+
 def _seconds_of(records: Iterable[Record]) -> dict[str, float]:
     seconds = {NO_CONDITION: 0.0}
     for record in records:
@@ -128,7 +137,8 @@ def text(records: Sequence[Record]) -> str:
     for budget, cameras in by_budget.items():
         parts.append(_rates_text(budget, rate_tables(cameras), sum(len(one.verdicts.ran_into) for one in cameras)))
     parts.append(_caught_text({budget: caught_table(cameras) for budget, cameras in by_budget.items()}))
-    parts += [_conditions_text(budget, condition_table(cameras)) for budget, cameras in by_budget.items()]
+    for budget, cameras in by_budget.items():
+        parts.append(f"{_conditions_text(budget, condition_table(cameras))}\n{_hours_text(hour_table(cameras))}")
     parts.append(_running_text([running(record) for record in records]))
     return "\n\n".join(parts)
 
@@ -183,6 +193,11 @@ def _conditions_text(budget: float, table: Sequence[UnderCondition]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _hours_text(table: Sequence[int]) -> str:
+    counts = "  ".join(f"{hour:02d}: {count}" for hour, count in enumerate(table) if count)
+    return f"by hour of the day: {counts or 'none'}"
+
+
 def _running_text(rows: Sequence[Running]) -> str:
     lines = [f"{'camera':16}{'judged':>8}{'cold':>8}  {'unwell':34}{'frames/CPU s':>13}{'CPU min a day':>15}  CPU time"]
     for row in rows:
@@ -218,6 +233,7 @@ def _budget_json(cameras: Sequence[Judged]) -> dict[str, Any]:
         "rates": {camera: [_rate_json(row) for row in table] for camera, table in rate_tables(cameras).items()},
         "caught": [dataclasses.asdict(one) | {"interval": one.interval} for one in caught_table(cameras)],
         "conditions": [dataclasses.asdict(one) | {"an_hour": _number(one.an_hour)} for one in condition_table(cameras)],
+        "by_hour": hour_table(cameras),
         "false_alarms": {
             one.record.title: [_alarm_json(one, alarm) for alarm in one.verdicts.false] for one in cameras
         },

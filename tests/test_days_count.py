@@ -13,6 +13,7 @@ from benchmarks.days_count import (
     Incident,
     PlantedEvent,
     by_condition,
+    by_hour,
     caught,
     caught_by_kind,
     judge,
@@ -153,3 +154,8 @@ def test_a_false_alarm_counts_under_each_condition_that_held():
     assert lines["headlights"].an_hour == 60.0
     assert lines[NO_CONDITION].by_cue == {"size": 1}
     assert lines["insect"].raised == 0
+
+
+def test_false_alarms_are_counted_by_the_hour_of_the_day():
+    hours = by_hour([0.0, 3599.0, 3600.0, 20 * 3600.0, DAY_S + 10.0], begins_s=6 * 3600.0)
+    assert {hour: count for hour, count in enumerate(hours) if count} == {6: 3, 7: 1, 2: 1}
