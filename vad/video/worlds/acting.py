@@ -40,8 +40,14 @@ class Acting:
 
     def walk(self, *points: Point, speed: float = 1.2, arms: float = 0.0) -> Acting:
         """Walk through the points, easing in and out; ``arms`` are held forward by that many radians."""
-        line = dense(np.array([self._last[:2], *points]), corner_m=0.8)
-        line = np.concatenate([line[1:], np.array([points[-1]], np.float64)])
+        way = [self.xy]
+        for point in points:
+            if np.hypot(point[0] - way[-1][0], point[1] - way[-1][1]) > _STEP_M:
+                way.append(np.asarray(point, np.float64))
+        if len(way) < 2:
+            return self
+        line = dense(np.array(way), corner_m=0.8)
+        line = np.concatenate([line[1:], way[-1][None]])
         length = (len(line) - 1) * _STEP_M
         ease_m = min(speed * _EASE_S, length / 2)
         frames = max(2, int((length / speed + _EASE_S) * self.fps))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vad.video.synthetic.shaping import Drawn
-from vad.video.worlds.light import settled_gain
 
 _LEAST_SHARE = 0.02
 """Bodies that cover less of the picture do not mislead it."""
@@ -26,10 +25,12 @@ class Exposure:
         fps: float,
         width: int,
         height: int,
+        settled: Callable[[float], float],
         level: Callable[[int], float],
         drawn: Callable[[int], Sequence[Drawn]],
     ) -> None:
-        """``level`` gives the mean light at a frame, ``drawn`` who is in the picture."""
+        """``settled`` gives the gain that a level of light asks for; ``level`` and ``drawn`` are asked by frame."""
+        self._settled = settled
         self._level, self._drawn = level, drawn
         self._width, self._height = width, height
         delays = np.arange(1, max(2, round(1.3 * fps)) + 1)
@@ -56,7 +57,7 @@ class Exposure:
         return self._asked[index]
 
     def _ask(self, level: float, drawn: Sequence[Drawn]) -> float:
-        gain = settled_gain(level)
+        gain = self._settled(level)
         pull = 0.0
         for body in drawn:
             (x0, y0), (x1, y1) = body.low.tolist(), body.high.tolist()

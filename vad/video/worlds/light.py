@@ -18,6 +18,7 @@ _NIGHT = 0.02  # what is left without sun and lamps
 _INFRARED_BELOW = 0.12  # daylight at which the camera's infrared lamp takes over, unless lamps are on
 _INFRARED = 0.32
 _SUN = 0.60
+_GREY = 110.0  # mean reflectance of a place that a camera shows as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,6 @@ class Lit:
     gain: float  # the settled gain
 
 
-def settled_gain(level: float) -> float:
-    """The gain of a camera that has had time to adapt: it makes up for most of the light's changes, not for all."""
-    return float(1.2 / (level**0.8 + 0.05))
-
-
 @dataclass(slots=True)
 class Illumination:
     """A place's light over time. Owned by one world."""
@@ -66,6 +62,7 @@ class Illumination:
     surface: Surface
     dirt: Array  # (H, W) float32: what the lens lets through
     _means: tuple[float, float, float] = field(init=False)
+    _grey: float = field(init=False)
     _building: tuple[Array, float, float] = field(init=False)  # along (H, W), where it stands (m), height (m)
     _seconds: dict[int, tuple[float, float]] = field(default_factory=dict)
     _lit: dict[tuple[int, bool, bool], Lit] = field(default_factory=dict)
@@ -74,6 +71,7 @@ class Illumination:
         maps = self.lighting
         infrared = 0.0 if maps.infrared is None else float(maps.infrared.mean())
         self._means = float(maps.sky.mean()), float(maps.lamps.mean()), infrared
+        self._grey = 1.35 * (_GREY / float(self.surface.visible.mean())) ** 0.8
         rng = generator(self.seed, 31)
         turn = rng.uniform(0, 2 * np.pi)
         ahead = np.array([np.cos(turn), np.sin(turn)], np.float32)
@@ -88,7 +86,7 @@ class Illumination:
         share = clock_s - second
         sky, sun = sky + (sky_next - sky) * share, sun + (sun_next - sun) * share
         lamps = self.lighting.lamps_on(clock_s)
-        dark = sky * self._means[0] * 2 < _INFRARED_BELOW if not self.lighting.sunny else sky < _INFRARED_BELOW
+        dark = sky * self._means[0] < _INFRARED_BELOW
         return Moment(sky, sun, lamps, self.lighting.infrared is not None and not lamps and dark)
 
     def level(self, now: Moment) -> float:
@@ -96,6 +94,10 @@ class Illumination:
         sky, lamps, infrared = self._means
         ground = now.sky * sky + (now.sun * _SUN * 0.6 if self.lighting.sunny else 0.0)
         return _NIGHT + ground + now.lamps * lamps + now.infrared * infrared * _INFRARED
+
+    def settled_gain(self, level: float) -> float:
+        """The gain of a camera that has had time to adapt: it makes up for most of the light's changes, not for all."""
+        return float(self._grey / (level**0.8 + 0.05))
 
     def lamps_on(self, clock_s: float) -> bool:
         """Whether the lamps are on."""
@@ -122,7 +124,7 @@ class Illumination:
 
     def _draw(self, second: int, now: Moment) -> Lit:
         maps, level = self.lighting, self.level(now)
-        gain = settled_gain(level)
+        gain = self.settled_gain(level)
         light = maps.sky * np.float32(now.sky * gain) + np.float32(_NIGHT * gain)
         if maps.sunny and now.sun > 0:
             light += self._sunlit(second) * np.float32(now.sun * _SUN * gain)
@@ -153,7 +155,7 @@ def pools(surface: Surface, lamps: list[tuple[float, float, float, float]], *, l
     for x, y, up, strength in lamps:
         offset = surface.place_m - np.array([x, y, up], np.float32)
         square = (offset**2).sum(-1) / np.float32(up * up)
-        light += np.float32(strength) / np.maximum(square, 0.3)
+        light += np.float32(strength) / np.maximum(square, 0.6)
     light[surface.plane == Plane.SKY] = 0.0
     return light
 

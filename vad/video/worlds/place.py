@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from vad.video.synthetic.camera import Camera
 from vad.video.synthetic.traffic import Track
 from vad.video.worlds.cast import Appearance, Source
 from vad.video.worlds.light import Lighting
-from vad.video.worlds.planting import Planting, Stage
+from vad.video.worlds.planting import Planting
 from vad.video.worlds.surfaces import Surface
 
 REACH = 12
@@ -37,16 +37,6 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """An anomaly that no body shows: a part of the picture, by fractions, in [start_s, end_s)."""
-
-    stage: Stage
-    start_s: float
-    end_s: float
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """A place, who comes there, and what can be planted in it."""
 
@@ -58,7 +48,6 @@ class Place:
     plantings: Sequence[Planting] = ()  # the world draws when, and makes their tracks
     played: Sequence[Appearance] = ()  # anomalies that the place has woven into its own course
     sweeps_per_hour: float = 0.0  # headlights of vehicles outside the picture, at night
-    regions: Sequence[Region] = field(default=())
 
 
 class Builder(Protocol):

@@ -10,9 +10,9 @@ import numpy as np
 from vad.video.synthetic.bodies import Body
 from vad.video.synthetic.boxes import bag_look, vehicle_look
 from vad.video.synthetic.figures import cyclist_look, walker_look
-from vad.video.synthetic.posing import Array
+from vad.video.synthetic.posing import Array, Look
 from vad.video.synthetic.traffic import Track, dense, travel
-from vad.video.worlds.acting import Acting, agitated, beside
+from vad.video.worlds.acting import Acting, Point, agitated, beside
 from vad.video.worlds.chance import generator
 from vad.video.worlds.kinds import DAY_S, PlantedKind
 from vad.video.worlds.passers import ORDINARY_IDS
@@ -136,7 +136,10 @@ def driving(points: Array, *, speeds: tuple[float, float], cycle_share: float = 
 
 
 def fight(spots: Array, left: Array, right: Array) -> Recipe:
-    """Two who come from both sides, meet, fight and part; ``spots`` (k, 2) are places where that can be."""
+    """Two who come from both sides, meet, fight and part.
+
+    ``spots`` (k, 2) are places where that can be, ``left`` and ``right`` (m, 2) ways there that begin out of sight.
+    """
 
     def recipe(stage: Stage) -> list[Track]:
         rng, fps = stage.rng, stage.fps
@@ -145,17 +148,28 @@ def fight(spots: Array, left: Array, right: Array) -> Recipe:
         half = np.array([rng.uniform(0.26, 0.36), 0.0])
         meets = [spot - half, spot + half]
         tracks = []
-        for k, (start, end) in enumerate(((left, right), (right, left))):
-            person = Acting(walker_look(rng), fps=fps, at=start, heading=0.0 if k == 0 else np.pi)
-            person.walk(meets[k], speed=1.25)
+        for k, (route, end) in enumerate(((left, right), (right, left))):
+            person = come(walker_look(rng), route, meets[k], 1.25, fps)
             begin = person.frame
             person.add(agitated(rng, person.states()[-1], meets[1 - k], lasts, fps))
-            person.walk(end if rng.random() < 0.5 else start, speed=1.4)
+            go(person, end if rng.random() < 0.5 else route, 1.4)
             labelled = range(begin, begin + lasts)
             tracks.append(person.track(stage.frame - begin, stage.id + k, kind=stage.kind, labelled=labelled))
         return tracks
 
     return recipe
+
+
+def come(look: Look, route: Array, spot: Point, speed: float, fps: float) -> Acting:
+    """Somebody who has come along a route to a spot."""
+    ahead = route[1] - route[0] if len(route) > 1 else np.asarray(spot) - route[0]
+    person = Acting(look, fps=fps, at=route[0], heading=float(np.arctan2(ahead[1], ahead[0])))
+    return person.walk(*route[1:], spot, speed=speed)
+
+
+def go(person: Acting, route: Array, speed: float) -> Acting:
+    """Leave along a route, backwards."""
+    return person.walk(*route[::-1], speed=speed)
 
 
 def bag_left(spots: Array, left: Array, right: Array) -> Recipe:
@@ -164,14 +178,13 @@ def bag_left(spots: Array, left: Array, right: Array) -> Recipe:
     def recipe(stage: Stage) -> list[Track]:
         rng, fps = stage.rng, stage.fps
         spot = spots[int(rng.integers(len(spots)))]
-        owner = Acting(walker_look(rng), fps=fps, at=left, heading=0.0)
-        owner.walk(spot, speed=1.15).wait(1.0)
+        owner = come(walker_look(rng), left, spot, 1.15, fps).wait(1.0)
         put = owner.frame
-        owner.wait(0.6).walk(right, speed=1.25)
+        go(owner.wait(0.6), right, 1.25)
         away = rng.uniform(30, 55) * fps
-        owner.wait(max(away - 2 * (owner.frame - put), 8) / fps).walk(spot, speed=1.3).wait(1.0)
+        owner.wait(max(away - 2 * (owner.frame - put), 8) / fps).walk(*right[1:], spot, speed=1.3).wait(1.0)
         fetched = min(owner.frame, put + int(58 * fps))
-        owner.walk(left, speed=1.2)
+        go(owner, left, 1.2)
         carried = beside(owner.states(), -0.42)
         carried[put:fetched] = carried[put]
         first = stage.frame - put
@@ -186,14 +199,13 @@ def fall(spots: Array, left: Array, right: Array) -> Recipe:
 
     def recipe(stage: Stage) -> list[Track]:
         rng = stage.rng
-        spot = spots[int(rng.integers(len(spots)))]
         look = walker_look(rng)
         look.size[3] = rng.uniform(-0.7, 0.7)
-        person = Acting(look, fps=stage.fps, at=left, heading=0.0).walk(spot, speed=1.2)
+        person = come(look, left, spots[int(rng.integers(len(spots)))], 1.2, stage.fps)
         begin = person.frame
         person.change(0.7, tilt=1.5).wait(rng.uniform(5, 30), restless=0.5, rng=rng).change(1.8, tilt=0.0)
         labelled = range(begin, person.frame)
-        person.wait(1.5).walk(right, speed=0.7)
+        go(person.wait(1.5), right, 0.7)
         return [person.track(stage.frame - begin, stage.id, kind=stage.kind, labelled=labelled)]
 
     return recipe
@@ -208,19 +220,35 @@ def crowd(spots: Array, left: Array, right: Array) -> Recipe:
         until = int(rng.uniform(25, 50) * fps)
         tracks = []
         for k in range(int(rng.integers(12, 19))):
-            start = left if k % 2 else right
-            start = start + np.array([0.0, rng.uniform(-0.8, 0.8)])
+            route = (left if k % 2 else right) + np.array([0.0, rng.uniform(-0.8, 0.8)])
             turn, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 2.2)
             place = spot + far * np.array([1.3 * np.cos(turn), 0.55 * np.sin(turn)])
-            person = Acting(walker_look(rng), fps=fps, at=start, heading=0.0 if k % 2 else np.pi)
-            person.wait(rng.uniform(0, 5)).walk(place, speed=rng.uniform(1.4, 2.0))
+            person = Acting(walker_look(rng), fps=fps, at=route[0], heading=0.0 if k % 2 else np.pi)
+            person.wait(rng.uniform(0, 5)).walk(*route[1:], place, speed=rng.uniform(1.4, 2.0))
             person.change(0.5, heading=turn + np.pi)
             person.wait(max(until - person.frame, fps) / fps + rng.uniform(0, 3), restless=1.6, rng=rng)
-            person.walk(start, speed=rng.uniform(1.2, 1.8))
+            go(person, route, rng.uniform(1.2, 1.8))
             labelled = range(int(4 * fps), until)
-            tracks.append(
-                person.track(stage.frame - labelled.start, stage.id + k % 4, kind=stage.kind, labelled=labelled)
-            )
+            first = stage.frame - labelled.start
+            tracks.append(person.track(first, stage.id + k % 4, kind=stage.kind, labelled=labelled))
         return tracks
+
+    return recipe
+
+
+def trespass(routes: Sequence[Array], *, speeds: tuple[float, float], pauses: tuple[float, float]) -> Recipe:
+    """Somebody on a route where nobody should be, with a pause at each of its inner points; labelled all the way."""
+
+    def recipe(stage: Stage) -> list[Track]:
+        rng, fps = stage.rng, stage.fps
+        route = routes[int(rng.integers(len(routes)))]
+        speed = float(rng.uniform(*speeds))
+        person = Acting(walker_look(rng), fps=fps, at=route[0])
+        for left, point in enumerate(route[1:], start=2 - len(route)):
+            person.walk(point, speed=speed)
+            if left < 0:
+                person.wait(rng.uniform(*pauses), restless=0.8, rng=rng)
+        labelled = range(min(person.frame, int(LONGEST_S * fps) - 8))
+        return [person.track(stage.frame, stage.id, kind=stage.kind, labelled=labelled)]
 
     return recipe

@@ -52,7 +52,14 @@ class Renderer:
         self._lens = draw_lens(seed, width, height, place.surface.distance_m, outdoors=place.outdoors)
         self._light = Illumination(seed, self._sky, place.lighting, place.surface, self._lens.dirt)
         self._imaging = draw_imaging(seed, width, height, setting.fps)
-        self._exposure = Exposure(fps=setting.fps, width=width, height=height, level=self._level, drawn=self._drawn)
+        self._exposure = Exposure(
+            fps=setting.fps,
+            width=width,
+            height=height,
+            settled=self._light.settled_gain,
+            level=self._level,
+            drawn=self._drawn,
+        )
         self._second: tuple[int, Weather, bool] = (-1, CALM, False)  # second of the clock, weather, night
         self._hanging: tuple[Lit | None, Array] = (None, np.zeros(0))  # the picture with its leaves at rest
         self._names: dict[tuple[bool, ...], frozenset[str]] = {}
@@ -67,17 +74,18 @@ class Renderer:
         drawn = self._shaper.draw(self._cast.at(index), index, truth=truth)
         self._exposure.note(index, self._light.level(now), drawn)
         light = self._backdrop(lit, now, at_s, weather.wind)
-        lamps = self._headlights(drawn, at_s) if night and self._place.outdoors else None
-        self._shade(light, lit, drawn, now, clock_s, lamps)
+        shown = [body for body in drawn if len(body.lumas)]
+        lamps = self._headlights(shown, at_s) if night and self._place.outdoors else None
+        self._shade(light, lit, shown, now, clock_s, lamps)
         parts = np.zeros(light.shape, np.uint16) if truth else None
-        if drawn:
+        if shown:
             shade = lit.shade if lamps is None else lit.shade + lamps * np.float32(lit.gain)
-            lumas = [_lit_parts(body, shade, now.infrared) for body in drawn]
-            paint_bodies(light, parts, self._coverage, drawn, lumas, self._place.surface.occluders)
+            lumas = [_lit_parts(body, shade, now.infrared) for body in shown]
+            paint_bodies(light, parts, self._coverage, shown, lumas, self._place.surface.occluders)
         light, parts, shift, insect = self._through_lens(light, parts, index, at_s, weather, night, lit)
         gain = self._exposure.gain(index) * self._light.level(now) / (lit.level * lit.gain)
         luma = self._imaging.expose(light, index, gain=gain, dark=min(max((lit.gain - 1.2) / 3.5, 0.0), 1.0))
-        flow, foreground = (None, None) if parts is None else truth_of(parts, drawn, shift)
+        flow, foreground = (None, None) if parts is None else truth_of(parts, shown, shift)
         names = self._conditions(now, weather, night, lamps is not None, insect, shift != (0.0, 0.0), clock_s)
         return Picture(luma, drawn, names, flow, foreground)
 

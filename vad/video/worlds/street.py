@@ -158,7 +158,7 @@ def school_class(way: Array, start_s: float, fps: float, seed: tuple[int, ...]) 
 
 def _plantings(near: Array, far: Array, road: Array, cycles: Array, scale: float) -> list[planting.Planting]:
     spots = np.array([[x * scale, y * scale] for x in (-2.5, 0.0, 2.5) for y in (NEAR_WALK, FAR_WALK - 0.5)])
-    left, right = far[0], far[1]
+    left, right = far[:1], far[1:]
     kinds = PlantedKind
     return [
         planting.Planting(kinds.RUNNING, planting.running(far, 0.8), 7, 23),

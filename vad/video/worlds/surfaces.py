@@ -124,7 +124,7 @@ class Painter:
     def texture(self, amount: float) -> None:
         """Irregularity over the last body: goods on a shelf, a rack's contents."""
         _, mask = self._bodies[-1]
-        cells = self.rng.uniform(-1, 1, (self.camera.height // 5 + 1, self.camera.width // 3 + 1)).astype(np.float32)
+        cells = self.rng.uniform(-1, 1, (self.camera.height // 8 + 1, self.camera.width // 6 + 1)).astype(np.float32)
         size = (self.camera.width, self.camera.height)
         self.light += (mask > 0) * amount * cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST)
 

@@ -9,7 +9,7 @@ from vad.video.synthetic.posing import Array
 from vad.video.synthetic.scene import Label, labels_of
 from vad.video.synthetic.shaping import Shaper
 from vad.video.synthetic.traffic import Track
-from vad.video.worlds import street
+from vad.video.worlds import shop, street, yard
 from vad.video.worlds.cast import Cast, filed
 from vad.video.worlds.kinds import DAY_S, Planted, PlantedKind, WorldKind
 from vad.video.worlds.place import REACH, Builder, Place, Setting, appearance
@@ -101,7 +101,11 @@ class World:
         return tuple(sorted(spans, key=lambda span: span.start_s))
 
 
-_BUILDERS: dict[WorldKind, Builder] = {WorldKind.STREET: street.build}
+_BUILDERS: dict[WorldKind, Builder] = {
+    WorldKind.STREET: street.build,
+    WorldKind.SHOP: shop.build,
+    WorldKind.YARD: yard.build,
+}
 
 
 def open_world(
