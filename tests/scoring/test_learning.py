@@ -92,7 +92,7 @@ def test_a_light_jump_is_named_and_neither_flagged_nor_learnt(trained, tmp_path)
     before = learnt(scorer, tmp_path)
     world.light = 0.55
     scores = []
-    for cells in world.frames(2.0):
+    for cells in world.frames(0.9):
         everywhere = np.full_like(cells.activity, 0.9)
         scores.append(scorer.step(replace(cells, activity=everywhere, flow=cells.flow + 30.0)))
     assert not any(score.is_anomalous for score in scores)
