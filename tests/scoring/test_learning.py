@@ -102,6 +102,21 @@ def test_a_light_jump_is_named_and_neither_flagged_nor_learnt(trained, tmp_path)
     assert not any(score.is_anomalous for score in later)
 
 
+@pytest.mark.parametrize("width", [24, 40])  # half of the picture, and all of it
+def test_after_a_light_jump_only_what_stood_before_is_a_static_change(trained, width):
+    scorer, world = trained
+    world.bodies.append(Body(x=130.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
+    for cells in world.frames(3.0):
+        scorer.step(cells)
+    rng = np.random.default_rng(5)
+    look = rng.uniform(0.4, 0.6, cells.luma.shape).astype(np.float32)  # no single gain explains another lamp
+    look[:, width:] = 1.0
+    scores = [scorer.step(replace(cells, luma=cells.luma * look)) for cells in world.frames(12.0)]
+    assert HealthIssue.LIGHT_JUMP in {score.health for score in scores}
+    places = {region.x0 > 0.6 for score in scores[20:] if score.is_anomalous for region in score.regions}
+    assert places == {True}
+
+
 def test_a_new_run_forgets_what_is_transient_and_keeps_the_calibration(trained):
     scorer, world = trained
     world.bodies.append(runner := replace(RUNNER))

@@ -27,6 +27,9 @@ DWELL = (
 )
 """What ``kernels_static.dwell`` is tuned by."""
 
+KNOWN_FROM = 3
+"""Samples with which ``kernels_static.background_of`` knows a background."""
+
 
 class StaticChange:
     """For how long something has stood still that differs from the background, in units of ``left_behind_s``.
@@ -117,6 +120,25 @@ class StaticChange:
         self._samples[:, blocks] = np.round(cells.luma[blocks]).astype(np.uint8)
         self._valid[:, changed] = True
         self._stood_s[blocks] = 0.0
+        self._look_up()
+
+    def begin_light(self, cells: CellMap, *, since_s: float) -> None:
+        """The light jumped ``since_s`` ago: what shows now is the background, but for what stood there before that.
+
+        Where something moves now, nothing is known any more. Little is made of this one look, so that whoever stood
+        still in it is soon outvoted. What stood there before is off a background that is brought into the new light.
+        """
+        self._light_from_s = -math.inf
+        self._follow_light(cells)
+        self._samples = np.clip(np.round(self._gain * self._samples + self._offset), 0, 255).astype(np.uint8)
+        changed = self._map < since_s + TUNING.static_lately_s
+        blocks = np.repeat(np.repeat(changed, 2, axis=0), 2, axis=1)
+        self._samples[:, blocks] = np.round(cells.luma[blocks]).astype(np.uint8)
+        self._stood_s[blocks] = 0.0
+        self._valid[:, changed] = False
+        for back in range(1, KNOWN_FROM + 1):
+            self._valid[(self._count - back) % TUNING.background_samples] |= changed & self._quiet(cells)
+        self._gain, self._offset, self._light_from_s = 1.0, 0.0, -math.inf
         self._look_up()
 
     def difference(self, cells: CellMap, row: int, column: int) -> float:

@@ -23,7 +23,7 @@ from vad.scoring.evidence_static import StaticChange
 from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
-from vad.scoring.kernels import Map
+from vad.scoring.kernels import Map, State
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
@@ -100,6 +100,11 @@ class Scorer:
         return self._normal_s if self._geometry is not None else 0.0
 
     @property
+    def cue_values(self) -> State:
+        """(K,) the last frame's cues, smoothed, each in its own unit, in the order of REASONS."""
+        return self._smoothing.values
+
+    @property
     def stage(self) -> Stage:
         if self._settled:
             return Stage.CALIBRATED
@@ -144,7 +149,10 @@ class Scorer:
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
-        self._static.accept(cells)
+        if self._health.light_jump_s > 0.0:
+            self._static.begin_light(cells, since_s=self._health.light_jump_s)
+        else:
+            self._static.accept(cells)
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
 
     def _enter(self, cells: CellMap) -> bool:
