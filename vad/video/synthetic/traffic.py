@@ -43,6 +43,7 @@ class Track:
     states: Array  # (frames, STATE or POSTURE)
     kind: StrEnum | None = None
     labelled: range = range(0)  # frames in which it is an anomaly
+    lead: int = 0  # of its first frames, so many are not shown: they say how the next one has moved
     serial: int = field(default_factory=count().__next__)  # tells tracks of this process apart
 
     @property

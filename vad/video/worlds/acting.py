@@ -26,10 +26,14 @@ _TURN_S = 0.5
 class Acting:
     """Collects what one body does. Each call goes on where the one before has ended; ``frame`` is how far it is."""
 
-    def __init__(self, look: Look, *, fps: float, at: Point, heading: float = 0.0) -> None:
+    def __init__(
+        self, look: Look, *, fps: float, at: Point = (0.0, 0.0), heading: float = 0.0, pose: Array | None = None
+    ) -> None:
+        """It begins upright at ``at``, or in ``pose`` (POSTURE,) when that is given."""
         self.look, self.fps = look, fps
-        self._last = np.zeros(POSTURE)
-        self._last[[X, Y, HEADING]] = at[0], at[1], heading
+        self._last = np.zeros(POSTURE) if pose is None else pose.copy()
+        if pose is None:
+            self._last[[X, Y, HEADING]] = at[0], at[1], heading
         self._states: list[Array] = []
         self.frame = 0
 

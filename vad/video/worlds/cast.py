@@ -62,11 +62,12 @@ class Cast:
                     until = min(until, int(appearance.start_s * self.fps))
                 else:
                     for track in appearance.made():
-                        if track.first <= index < track.end:
+                        shown = track.first + track.lead
+                        if shown <= index < track.end:
                             present.append(track)
                             until = min(until, track.end)
-                        elif index < track.first:
-                            until = min(until, track.first)
+                        elif index < shown:
+                            until = min(until, shown)
         self._present, self._valid = present, range(index, max(until, index + 1))
 
     def _begin(self, window: int) -> list[Appearance]:

@@ -46,7 +46,7 @@ class Place:
     sources: Sequence[Source]
     outdoors: bool
     plantings: Sequence[Planting] = ()  # the world draws when, and makes their tracks
-    played: Sequence[Appearance] = ()  # anomalies that the place has woven into its own course
+    played: Sequence[Sequence[Appearance]] = ()  # anomalies that it has woven into its own course: parts of each
     sweeps_per_hour: float = 0.0  # headlights of vehicles outside the picture, at night
 
 

@@ -56,6 +56,11 @@ class Planting:
     recipe: Recipe
     from_h: float = 0.0
     to_h: float = 24.0
+    hours: tuple[tuple[float, float], ...] = ()  # several spans instead
+
+    def fits(self, clock_s: float) -> bool:
+        """Whether it may begin at that time of day."""
+        return any(is_between(clock_s, *span) for span in self.hours or ((self.from_h, self.to_h),))
 
 
 def plan(
@@ -92,7 +97,7 @@ def _free_time(
     for _ in range(300):
         at_s = float(rng.uniform(low, max(high, low)))
         clear = all(abs(at_s - other) > APART_S + LONGEST_S + 30 for other, _ in placed)
-        if clear and high > low and is_between(begins_s + at_s, planting.from_h, planting.to_h):
+        if clear and high > low and planting.fits(begins_s + at_s):
             return at_s
     return None
 

@@ -9,7 +9,7 @@ from vad.video.synthetic.posing import Array
 from vad.video.synthetic.scene import Label, labels_of
 from vad.video.synthetic.shaping import Shaper
 from vad.video.synthetic.traffic import Track
-from vad.video.worlds import shop, street, yard
+from vad.video.worlds import care, line, shop, street, yard
 from vad.video.worlds.cast import Cast, filed
 from vad.video.worlds.kinds import DAY_S, Planted, PlantedKind, WorldKind
 from vad.video.worlds.place import REACH, Builder, Place, Setting, appearance
@@ -51,13 +51,12 @@ class World:
             setting.begins_s,
         )
         self._place = place
-        sources, planted = list(place.sources), list(place.played)
-        if setting.anomalies:
+        planted = [list(parts) for parts in place.played]
+        if setting.anomalies and place.plantings:
             staged = plan(place.plantings, seed=self.seed, begins_s=self.begins_s, days=self.days, fps=self.fps)
-            planted += [appearance(planting.recipe(stage), self.fps) for planting, stage in staged]
-        sources.append(filed(planted))
-        self.planted = self._spans([item.made() for item in planted])
-        self._cast = Cast(self.fps, sources, REACH)
+            planted += [[appearance(planting.recipe(stage), self.fps)] for planting, stage in staged]
+        self.planted = self._spans([[track for part in parts for track in part.made()] for parts in planted])
+        self._cast = Cast(self.fps, [*place.sources, filed(part for parts in planted for part in parts)], REACH)
         self._renderer = Renderer(setting, place, self._cast)
 
     @property
@@ -89,15 +88,17 @@ class World:
         for tracks in planted:
             marked = [track for track in tracks if track.kind is not None]
             shaper = Shaper(self._place.camera)
-            seen = set()
-            for index in sorted({i for track in marked for i in track.labelled}):
-                here = [track for track in marked if track.first <= index < track.end]
-                if labels_of(shaper.draw(here, index, truth=False), index, self.width, self.height):
-                    seen.add(index)
-            if seen:
-                spans.append(
-                    Planted(PlantedKind(str(marked[0].kind)), min(seen) / self.fps, (max(seen) + 1) / self.fps)
-                )
+
+            def shows(index: int, marked: Sequence[Track] = marked, shaper: Shaper = shaper) -> bool:
+                here = [track for track in marked if track.first + track.lead <= index < track.end]
+                return bool(labels_of(shaper.draw(here, index, truth=False), index, self.width, self.height))
+
+            frames = sorted({index for track in marked for index in track.labelled})
+            first = next((index for index in frames if shows(index)), None)
+            if first is not None:
+                last = next(index for index in reversed(frames) if shows(index))
+                kind = PlantedKind(str(marked[0].kind))
+                spans.append(Planted(kind, first / self.fps, (last + 1) / self.fps))
         return tuple(sorted(spans, key=lambda span: span.start_s))
 
 
@@ -105,6 +106,8 @@ _BUILDERS: dict[WorldKind, Builder] = {
     WorldKind.STREET: street.build,
     WorldKind.SHOP: shop.build,
     WorldKind.YARD: yard.build,
+    WorldKind.CARE: care.build,
+    WorldKind.LINE: line.build,
 }
 
 
