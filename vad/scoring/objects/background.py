@@ -1,0 +1,239 @@
+"""What the scene looks like when nobody is there: a running quantile per model pixel, in the light of now.
+
+The background starts as the first picture and is useful at once. What stood in that picture and then leaves would stay
+as a ghost; ``resolve_still`` finds it by the edges along its outline, which are then in the background and not in the
+picture, and gives the place to the picture. Shapes: H, W model pixels; luma in levels of 0..255.
+
+Sources: sigma-delta background (Manzanera and Richefeu, 2007); shadows by the ratio to it (Cucchiara et al.,
+2003); edges along the outline to tell what came from what went (Li et al., 2003; Tian et al., 2011).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vad.scoring.kernels import Map, State, kernel
+
+Luma = NDArray[np.uint8]
+Flags = NDArray[np.uint8]
+Labels = NDArray[np.int32]
+
+
+class BackgroundTuning(NamedTuple):
+    """Luma in levels, rates in levels a second, times in media seconds."""
+
+    least: float = 14.0
+    spreads: float = 4.0
+    follow: float = 6.0
+    absorb: float = 0.1
+    spread_rate: float = 0.5
+    spread_floor: float = 2.0
+    spread_most: float = 20.0
+    shadow_darkest: float = 0.55
+    shadow_lightest: float = 0.96
+    shadow_texture: float = 7.0
+    quiet: float = 8.0
+    quiet_rate: float = 10.0  # 1/s
+    recent_s: float = 0.3
+    replace_s: float = 0.5
+    established_s: float = 6.0
+    ghost_ratio: float = 0.7
+    arrived_ratio: float = 1.3
+    ghost_pairs: int = 8
+
+
+BACKGROUND = BackgroundTuning()
+
+FAR, SHADOW, CHANGED, RECENT, SURE = 1, 2, 4, 8, 16
+"""Bits of a pixel: off the background; but only darker; changed since the frame before; changed within ``recent_s``;
+its background is established."""
+
+
+@kernel
+def light_of(level_blocks: Map, luma_blocks: Map, usable: NDArray[np.bool_]) -> tuple[float, float, int]:
+    """Gain and offset from the background's blocks to the picture's (Tukey's resistant line over thirds)."""
+    count = 0
+    x, y = np.empty(usable.size, np.float32), np.empty(usable.size, np.float32)
+    for i in range(usable.shape[0]):
+        for j in range(usable.shape[1]):
+            if usable[i, j]:
+                x[count], y[count] = level_blocks[i, j], luma_blocks[i, j]
+                count += 1
+    if count < 24:
+        return 1.0, 0.0, count
+    x, y = x[:count], y[:count]
+    shift = float(np.median(y - x))
+    order = np.argsort(x)
+    third = count // 3
+    low, high = order[:third], order[count - third :]
+    x_low, x_high = float(np.median(x[low])), float(np.median(x[high]))
+    if x_high - x_low < 16.0:
+        return 1.0, shift, count
+    gain = (float(np.median(y[high])) - float(np.median(y[low]))) / (x_high - x_low)
+    gain = min(1.6, max(0.6, gain))
+    return gain, float(np.median(y - np.float32(gain) * x)), count
+
+
+@kernel
+def look(
+    luma: Luma,
+    level: Map,
+    spread: Map,
+    seen_s: Map,
+    lately: Map,
+    quiet_s: Map,
+    flags: Flags,
+    gain: float,
+    offset: float,
+    dt_s: float,
+    t: BackgroundTuning,
+) -> None:
+    """Set ``flags`` of every pixel and advance ``lately`` and ``quiet_s``, how long it has looked the same."""
+    height, width = luma.shape
+    g, o, dt = np.float32(gain), np.float32(offset), np.float32(dt_s)
+    near = np.float32(min(1.0, t.quiet_rate * dt_s))
+    least, spreads, quiet = np.float32(t.least), np.float32(t.spreads), np.float32(t.quiet)
+    recent, sure = np.float32(t.recent_s), np.float32(t.established_s)
+    for i in range(height):
+        for j in range(width):
+            now = np.float32(luma[i, j])
+            wide = spreads * spread[i, j]
+            off = abs(now - g * level[i, j] - o)
+            moved = abs(now - lately[i, j]) > max(quiet, wide)
+            lately[i, j] += near * (now - lately[i, j])
+            quiet_s[i, j] = np.float32(0.0) if moved else quiet_s[i, j] + dt
+            flags[i, j] = (
+                FAR * (off > max(least, wide))
+                + CHANGED * moved
+                + RECENT * (quiet_s[i, j] < recent)
+                + SURE * (seen_s[i, j] >= sure)
+            )
+    for i in range(height - 1):
+        for j in range(width - 1):
+            if flags[i, j] & FAR:
+                usual = g * level[i, j] + o
+                ratio = np.float32(luma[i, j]) / max(usual, np.float32(1.0))
+                if ratio < t.shadow_darkest or ratio > t.shadow_lightest:
+                    continue
+                right = (
+                    np.float32(luma[i, j]) - np.float32(luma[i, j + 1]) - ratio * g * (level[i, j] - level[i, j + 1])
+                )
+                below = (
+                    np.float32(luma[i, j]) - np.float32(luma[i + 1, j]) - ratio * g * (level[i, j] - level[i + 1, j])
+                )
+                if abs(right) + abs(below) < t.shadow_texture:
+                    flags[i, j] |= SHADOW
+
+
+@kernel
+def follow(
+    luma: Luma,
+    level: Map,
+    spread: Map,
+    seen_s: Map,
+    quiet_s: Map,
+    flags: Flags,
+    gain: float,
+    offset: float,
+    dt_s: float,
+    t: BackgroundTuning,
+) -> None:
+    """Bring level and spread nearer to the picture: quickly where it is the background, hardly where something stands.
+
+    Where the background is not established yet, what has been quiet for ``replace_s`` is the background from now on.
+    """
+    inverse, o, dt = np.float32(1.0 / gain), np.float32(offset), np.float32(dt_s)
+    quick, slow = np.float32(t.follow * dt_s), np.float32(t.absorb * dt_s)
+    rate, floor, most = np.float32(t.spread_rate * dt_s), np.float32(t.spread_floor), np.float32(t.spread_most)
+    replace = np.float32(t.replace_s)
+    for i in range(luma.shape[0]):
+        for j in range(luma.shape[1]):
+            off = (np.float32(luma[i, j]) - o) * inverse - level[i, j]
+            far = (flags[i, j] & FAR) != 0
+            if far and not (flags[i, j] & SURE) and quiet_s[i, j] >= replace:
+                level[i, j] += off
+                seen_s[i, j] = replace
+                continue
+            step = slow if far else quick
+            level[i, j] += min(step, max(-step, off))
+            wider = np.float32(0.9) if abs(off) > spread[i, j] else np.float32(-0.1)
+            spread[i, j] = min(most, max(floor, spread[i, j] + wider * (np.float32(0.2) * rate if far else rate)))
+            seen_s[i, j] = seen_s[i, j] if far else seen_s[i, j] + dt
+
+
+@kernel
+def foreground(flags: Flags, activity: Map, cell: int, least_activity: float, out: Flags) -> None:
+    """What belongs to objects (1), from the flags and the network's activity (gh, gw).
+
+    Where the background is established: what is off it and no shadow. Where it is not: what has lately changed and is
+    off it. Anywhere: what changes where the network sees something move.
+    """
+    for i in range(flags.shape[0]):
+        for j in range(flags.shape[1]):
+            flag = flags[i, j]
+            if flag & (FAR | CHANGED) == 0:
+                out[i, j] = 0
+                continue
+            active = activity[i // cell, j // cell] > least_activity
+            far = (flag & FAR) != 0 and (active or flag & SHADOW == 0)
+            lately = (flag & SURE) != 0 or (flag & RECENT) != 0
+            out[i, j] = (far and lately) or (active and (flag & CHANGED) != 0)
+
+
+@kernel
+def outline_edges(luma: Luma, level: Map, flags: Flags, labels: Labels, gain: float, edges: State) -> None:
+    """Contrast across each component's outline: ``edges`` (count, 3) of the picture, of the background, how many pairs.
+
+    A pair lies one pixel inside and two outside of the outline; those outside on something else say nothing.
+    """
+    height, width = luma.shape
+    edges[:] = 0.0
+    for i in range(2, height - 2):
+        for j in range(2, width - 2):
+            k = labels[i, j]
+            if k == 0:
+                continue
+            for way in range(4):
+                down = (way == 2) - (way == 3)
+                right = (way == 0) - (way == 1)
+                if labels[i + down, j + right] == k or flags[i + 2 * down, j + 2 * right] & FAR:
+                    continue
+                inside, outside = (i - down, j - right), (i + 2 * down, j + 2 * right)
+                edges[k, 0] += abs(float(luma[inside]) - float(luma[outside]))
+                edges[k, 1] += gain * abs(float(level[inside]) - float(level[outside]))
+                edges[k, 2] += 1.0
+
+
+@kernel
+def still_parts(flags: Flags, out: Flags) -> int:
+    """Mark (1) what is off an established background and has not changed lately; returns how many pixels that are."""
+    count = 0
+    for i in range(flags.shape[0]):
+        for j in range(flags.shape[1]):
+            still = flags[i, j] & (FAR | RECENT | SURE) == FAR | SURE
+            out[i, j] = still
+            count += still
+    return count
+
+
+@kernel
+def accept(
+    luma: Luma,
+    level: Map,
+    spread: Map,
+    flags: Flags,
+    labels: Labels,
+    chosen: NDArray[np.bool_],
+    light: State,
+    floor: float,
+) -> None:
+    """What the picture shows in the chosen components is the background from now on."""
+    for i in range(luma.shape[0]):
+        for j in range(luma.shape[1]):
+            if labels[i, j] and chosen[labels[i, j]]:
+                level[i, j] = (np.float32(luma[i, j]) - np.float32(light[1])) / np.float32(light[0])
+                spread[i, j] = floor
+                flags[i, j] &= ~(FAR | SHADOW)

@@ -1,0 +1,313 @@
+"""Blobs: which foreground pixels belong together, and what each blob is made of.
+
+Shapes: H, W model pixels; gh, gw cells. A table of blobs is (N, len(Blob)) float64.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vad.scoring.kernels import Map, State, kernel
+
+Flags = NDArray[np.uint8]
+Labels = NDArray[np.int32]
+
+
+class Blob(IntEnum):
+    """Columns of a table of blobs: pixels and px/s. Top and bottom leave out the outermost 3 % of the pixels."""
+
+    TOP = 0
+    BOTTOM = 1
+    LEFT = 2
+    RIGHT = 3
+    AREA = 4
+    X = 5  # mean column
+    Y = 6  # mean row
+    VX = 7  # mean flow
+    VY = 8
+    SPREAD = 9  # root mean square of the flow around its mean
+    VY_UPPER = 10  # mean downward flow above the mean row
+    MOVING = 11  # share of its pixels that changed since the frame before
+    CELLS = 12  # how many cells' worth of it have flow
+    VY_LOWER = 13  # ... and below it
+    BORDER = 14  # bits: it reaches the picture's 1 top, 2 bottom, 4 left, 8 right
+
+
+COLUMNS = len(Blob)
+
+
+@kernel
+def clean(mask: Flags, least: int, out: Flags) -> None:
+    """Pixels with at least ``least`` of the nine around set, themselves included. The border is left empty."""
+    height, width = mask.shape
+    down = np.zeros(width, np.uint8)
+    out[0], out[height - 1] = 0, 0
+    for i in range(1, height - 1):
+        for j in range(width):
+            down[j] = mask[i - 1, j] + mask[i, j] + mask[i + 1, j]
+        out[i, 0], out[i, width - 1] = 0, 0
+        for j in range(1, width - 1):
+            out[i, j] = down[j - 1] + down[j] + down[j + 1] >= least
+
+
+@kernel
+def mean_of_blocks(values: Map, side: int) -> Map:
+    """(H // side, W // side) mean of each block."""
+    out = np.zeros((values.shape[0] // side, values.shape[1] // side), np.float32)
+    for i in range(values.shape[0]):
+        row, line = out[i // side], values[i]
+        for j in range(row.size):
+            for x in range(j * side, j * side + side):
+                row[j] += line[x]
+    out /= np.float32(side * side)
+    return out
+
+
+@kernel
+def share_of_blocks(mask: Flags, side: int) -> Map:
+    """(H // side, W // side) share of each block's pixels that are set."""
+    out = np.zeros((mask.shape[0] // side, mask.shape[1] // side), np.float32)
+    for i in range(mask.shape[0]):
+        row, line = out[i // side], mask[i]
+        for j in range(row.size):
+            for x in range(j * side, j * side + side):
+                row[j] += line[x]
+    out /= np.float32(side * side)
+    return out
+
+
+@kernel
+def find(parent: Labels, k: int) -> int:
+    while parent[k] != k:
+        parent[k] = parent[parent[k]]
+        k = parent[k]
+    return k
+
+
+@kernel
+def components(mask: Flags, least_area: int, labels: Labels) -> int:
+    """Label the 8-connected components of ``mask`` that have ``least_area`` pixels: 1, 2, ... in reading order.
+
+    Returns one more than the highest label.
+    """
+    height, width = mask.shape
+    parent = np.empty(height * width // 2 + 2, np.int32)
+    parent[0] = 0
+    count = 1
+    for i in range(height):
+        for j in range(width):
+            if not mask[i, j]:
+                labels[i, j] = 0
+                continue
+            k = 0
+            if j > 0:
+                k = labels[i, j - 1]
+            if i > 0:
+                for x in range(max(0, j - 1), min(width, j + 2)):
+                    above = labels[i - 1, x]
+                    if above and k and above != k:
+                        a, b = find(parent, above), find(parent, k)
+                        if a != b:
+                            parent[max(a, b)] = min(a, b)
+                        k = min(a, b)
+                    elif above:
+                        k = above
+            if k == 0:
+                k = count
+                parent[k] = k
+                count += 1
+            labels[i, j] = k
+    area = np.zeros(count, np.int32)
+    for k in range(1, count):
+        parent[k] = find(parent, k)
+    for i in range(height):
+        for j in range(width):
+            if labels[i, j]:
+                k = parent[labels[i, j]]
+                labels[i, j] = k
+                area[k] += 1
+    number = np.zeros(count, np.int32)
+    kept = 1
+    for k in range(1, count):
+        if area[k] >= least_area:
+            number[k] = kept
+            kept += 1
+    for i in range(height):
+        for j in range(width):
+            if labels[i, j]:
+                labels[i, j] = number[labels[i, j]]
+    return kept
+
+
+@kernel
+def boxes_of(labels: Labels, count: int) -> State:
+    """(count, 5) top, bottom, left, right (half-open) and area of each label."""
+    out = np.zeros((count, 5))
+    out[:, 0], out[:, 2] = labels.shape[0], labels.shape[1]
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            k = labels[i, j]
+            if k:
+                box = out[k]
+                box[0], box[1] = min(box[0], i), max(box[1], i + 1)
+                box[2], box[3] = min(box[2], j), max(box[3], j + 1)
+                box[4] += 1.0
+    return out
+
+
+@kernel
+def join(boxes: State, gap: float, group: Labels) -> int:
+    """Parts that belong to one object get one number: ``group`` (count,), 1, 2, ...; returns one more than the highest.
+
+    A person is taller than wide: parts above one another belong together when they overlap across by half of the
+    narrower and the gap between them is at most ``gap`` of the wider one's width; parts side by side only when they
+    nearly touch (2 px) and overlap downwards by half.
+    """
+    count = len(boxes)
+    for k in range(count):
+        group[k] = k
+    again = True
+    while again:
+        again = False
+        for a in range(1, count):
+            for b in range(a + 1, count):
+                if group[a] != a or group[b] != b:
+                    continue
+                across = min(boxes[a, 3], boxes[b, 3]) - max(boxes[a, 2], boxes[b, 2])
+                down = min(boxes[a, 1], boxes[b, 1]) - max(boxes[a, 0], boxes[b, 0])
+                wide_a, wide_b = boxes[a, 3] - boxes[a, 2], boxes[b, 3] - boxes[b, 2]
+                tall_a, tall_b = boxes[a, 1] - boxes[a, 0], boxes[b, 1] - boxes[b, 0]
+                above = across >= 0.5 * min(wide_a, wide_b) and -down <= max(2.0, gap * max(wide_a, wide_b))
+                beside = down >= 0.5 * min(tall_a, tall_b) and across >= -2.0
+                tall = max(boxes[a, 1], boxes[b, 1]) - min(boxes[a, 0], boxes[b, 0])
+                slim = tall <= 4.0 * max(wide_a, wide_b)
+                if (above and slim) or beside:
+                    box, other = boxes[a], boxes[b]
+                    box[0], box[1] = min(box[0], other[0]), max(box[1], other[1])
+                    box[2], box[3] = min(box[2], other[2]), max(box[3], other[3])
+                    box[4] += other[4]
+                    group[b] = a
+                    again = True
+    number, kept = np.zeros(count, np.int32), 1
+    for k in range(1, count):
+        if group[k] == k:
+            number[k] = kept
+            kept += 1
+    for k in range(1, count):
+        root = k
+        while group[root] != root:
+            root = group[root]
+        boxes[k, 4] = number[root]
+    for k in range(1, count):
+        group[k] = np.int32(boxes[k, 4])
+    return kept
+
+
+@kernel
+def measure(
+    labels: Labels,
+    group: Labels,
+    count: int,
+    flow: Map,
+    flags: Flags,
+    changed: int,
+    cell: int,
+    skip: float,
+    size: tuple[int, int],
+    table: State,
+    cover: Map,
+) -> None:
+    """Fill ``table`` (count - 1, columns) and ``cover`` (count - 1, gh, gw), how many pixels of a cell belong to each.
+
+    ``labels`` become those of the ``group``s. ``changed`` is the bit of ``flags`` that says so, ``size`` what
+    of the rows and columns shows the picture.
+    """
+    height, width = labels.shape
+    rows, columns = np.zeros((count, height), np.int32), np.zeros((count, width), np.int32)
+    moving = np.zeros(count)
+    table[:], cover[:] = 0.0, 0.0
+    for i in range(height):
+        for j in range(width):
+            if labels[i, j]:
+                k = group[labels[i, j]]
+                labels[i, j] = k
+                rows[k, i] += 1
+                columns[k, j] += 1
+                cover[k - 1, i // cell, j // cell] += np.float32(1.0)
+                moving[k] += (flags[i, j] & changed) != 0
+    for k in range(1, count):
+        row = table[k - 1]
+        area, y = 0, 0.0
+        for i in range(height):
+            area += rows[k, i]
+            y += (i + 0.5) * rows[k, i]
+        x = 0.0
+        for j in range(width):
+            x += (j + 0.5) * columns[k, j]
+        if area == 0:
+            continue
+        row[Blob.TOP], row[Blob.BOTTOM] = trimmed(rows[k], area, skip)
+        row[Blob.LEFT], row[Blob.RIGHT] = trimmed(columns[k], area, skip)
+        row[Blob.AREA], row[Blob.X], row[Blob.Y], row[Blob.MOVING] = area, x / area, y / area, moving[k] / area
+        row[Blob.BORDER] = borders(rows[k], columns[k], size)
+        flow_of(flow, cover[k - 1], row, cell)
+
+
+@kernel
+def borders(rows: Labels, columns: Labels, size: tuple[int, int]) -> float:
+    """``Blob.BORDER`` from a blob's pixels of each row and column."""
+    top, bottom = rows[0] + rows[1] > 0, rows[size[0] - 2] + rows[size[0] - 1] > 0
+    left, right = columns[0] + columns[1] > 0, columns[size[1] - 2] + columns[size[1] - 1] > 0
+    return float(1.0 * top + 2.0 * bottom + 4.0 * left + 8.0 * right)
+
+
+@kernel
+def trimmed(counts: Labels, area: int, skip: float) -> tuple[float, float]:
+    """From where to where the counts lie, without the outermost ``skip`` of their sum on either side; half-open."""
+    first, last, seen = 0, counts.size, 0.0
+    for i in range(counts.size):
+        seen += counts[i]
+        if seen > skip * area:
+            first = i
+            break
+    seen = 0.0
+    for i in range(counts.size - 1, -1, -1):
+        seen += counts[i]
+        if seen > skip * area:
+            last = i + 1
+            break
+    return float(first), float(last)
+
+
+@kernel
+def flow_of(flow: Map, cover: Map, row: State, cell: int) -> None:
+    """Mean flow of a blob's cells, its spread, and the downward flow of the upper half, into its ``row``."""
+    weight, vx, vy, squares, total = 0.0, 0.0, 0.0, 0.0, 0.0
+    halves, halves_vy = np.zeros(2), np.zeros(2)  # above and below the mean row
+    for i in range(cover.shape[0]):
+        below = 1 if (i + 0.5) * cell >= row[Blob.Y] else 0
+        for j in range(cover.shape[1]):
+            part = float(cover[i, j])
+            if part <= 0.0:
+                continue
+            total += part
+            x, y = float(flow[0, i, j]), float(flow[1, i, j])
+            halves[below] += part
+            halves_vy[below] += part * y
+            if x == 0.0 and y == 0.0:
+                continue
+            weight += part
+            vx += part * x
+            vy += part * y
+            squares += part * (x * x + y * y)
+    if weight > 0.0:
+        row[Blob.VX], row[Blob.VY] = vx / total, vy / total
+        mean_x, mean_y = vx / weight, vy / weight
+        row[Blob.SPREAD] = np.sqrt(max(0.0, squares / weight - mean_x * mean_x - mean_y * mean_y))
+        row[Blob.CELLS] = weight / (cell * cell)
+    if total > 0.0:
+        row[Blob.VY_UPPER] = halves_vy[0] / halves[0] if halves[0] > 0.0 else vy / total
+        row[Blob.VY_LOWER] = halves_vy[1] / halves[1] if halves[1] > 0.0 else vy / total

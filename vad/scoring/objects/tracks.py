@@ -1,0 +1,265 @@
+"""Tracks: one blob after the other of what is taken for the same object, with a history of a few seconds.
+
+A table of tracks is (MOST_TRACKS, len(Column)) float64, a free row has id 0; ``history`` is (MOST_TRACKS, SPAN,
+len(Past)), the newest sample last. Blobs are given to tracks greedily, the best overlap with the predicted box first.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vad.scoring.kernels import State, kernel
+from vad.scoring.objects.blobs import Blob
+
+MOST_TRACKS = 32
+SPAN = 32
+"""Samples of a track's history."""
+
+
+class Column(IntEnum):
+    """Columns of a table of tracks. Pixels, px/s, media seconds."""
+
+    ID = 0
+    TOP = 1  # the box, smoothed by a median of three
+    BOTTOM = 2
+    LEFT = 3
+    RIGHT = 4
+    VX = 5  # of the box's middle
+    VY = 6
+    HITS = 7  # frames in which it had a blob
+    AGE_S = 8
+    GAP_S = 9  # since it last had a blob
+    APART_S = 10  # since it last merged with another track or was split
+    AREA = 11
+    BLOB = 12  # number of its blob in this frame, -1 for none
+    DROPPED = 13  # integral of the downward flow of its upper half, px
+    SPREAD = 14  # of its flow, px/s, smoothed
+    STILL_S = 15  # for how long hardly any of it has changed
+    SAMPLE_S = 16  # age at which the last sample of history was taken
+    SUNK = 17  # integral of the downward flow of its lower half, px
+    FLOW_Y = 18  # mean downward flow, px/s, smoothed
+
+
+class Past(IntEnum):
+    """Columns of a sample of a track's history."""
+
+    AGE_S = 0  # of the track; below zero: no sample
+    TOP = 1
+    BOTTOM = 2
+    LEFT = 3
+    RIGHT = 4
+    AREA = 5
+    Y = 6  # mean row of its pixels
+    DROPPED = 7
+    BORDER = 8  # as of the blob
+    SUNK = 9
+
+
+class TrackTuning(NamedTuple):
+    """Shares of areas, media seconds."""
+
+    least_overlap: float = 0.1  # of intersection over union
+    least_inside: float = 0.5  # ... or of the smaller one inside the other
+    most_gap_s: float = 1.0
+    young_gap_s: float = 0.3
+    grown_s: float = 0.5
+    split_share: float = 0.3
+    velocity_tau_s: float = 0.3
+    sample_s: float = 0.075
+    least_area: float = 16.0
+    fills: float = 0.05
+
+
+TRACKS = TrackTuning()
+
+
+@kernel
+def overlap_of(a: State, b: State) -> tuple[float, float]:
+    """Intersection over union of two boxes (top, bottom, left, right), and over the smaller one."""
+    down = min(a[1], b[1]) - max(a[0], b[0])
+    across = min(a[3], b[3]) - max(a[2], b[2])
+    if down <= 0.0 or across <= 0.0:
+        return 0.0, 0.0
+    both = down * across
+    area_a, area_b = (a[1] - a[0]) * (a[3] - a[2]), (b[1] - b[0]) * (b[3] - b[2])
+    return both / (area_a + area_b - both), both / min(area_a, area_b)
+
+
+@kernel
+def assign(tracks: State, blobs: State, dt_s: float, t: TrackTuning) -> NDArray[np.int64]:
+    """(MOST_TRACKS,) the blob of each track, -1 for none."""
+    count = len(blobs)
+    given = np.full(len(tracks), -1, np.int64)
+    taken = np.zeros(count, np.bool_)
+    cost = np.zeros((len(tracks), count))
+    box = np.empty(4)
+    for k in range(len(tracks)):
+        if tracks[k, Column.ID] == 0.0:
+            continue
+        box[:] = tracks[k, 1:5]
+        box[:2] += tracks[k, Column.VY] * dt_s
+        box[2:] += tracks[k, Column.VX] * dt_s
+        for b in range(count):
+            over, inside = overlap_of(box, blobs[b, :4])
+            if over >= t.least_overlap or inside >= t.least_inside:
+                cost[k, b] = over + 0.05 * inside + 0.02 * min(1.0, tracks[k, Column.AGE_S])
+    while True:
+        best, at, to = 0.0, -1, -1
+        for k in range(len(tracks)):
+            if tracks[k, Column.ID] == 0.0 or given[k] >= 0:
+                continue
+            for b in range(count):
+                if not taken[b] and cost[k, b] > best:
+                    best, at, to = cost[k, b], k, b
+        if at < 0:
+            return given
+        given[at] = to
+        taken[to] = True
+
+
+@kernel
+def advance(tracks: State, history: State, raw: State, blobs: State, dt_s: float, next_id: int, t: TrackTuning) -> int:
+    """Bring every track to this frame, begin and end tracks; returns the next free id.
+
+    ``raw`` (MOST_TRACKS, 3, 4) the last three boxes as they were measured.
+    """
+    given = assign(tracks, blobs, dt_s, t)
+    note_mixing(tracks, given, blobs, dt_s, t)
+    taken = np.zeros(len(blobs), np.bool_)
+    for k in range(len(tracks)):
+        track = tracks[k]
+        if track[Column.ID] == 0.0:
+            continue
+        track[Column.AGE_S] += dt_s
+        track[Column.APART_S] += dt_s
+        track[Column.BLOB] = given[k]
+        if given[k] < 0:
+            track[Column.GAP_S] += dt_s
+            track[Column.STILL_S] += dt_s
+            if track[Column.GAP_S] > (
+                t.most_gap_s if track[Column.AGE_S] - track[Column.GAP_S] >= t.grown_s else t.young_gap_s
+            ):
+                track[Column.ID] = 0.0
+            continue
+        taken[given[k]] = True
+        update(track, raw[k], blobs[given[k]], dt_s, t)
+        remember(track, history[k], blobs[given[k]], t)
+    for b in range(len(blobs)):
+        if taken[b] or blobs[b, Blob.AREA] < t.least_area:
+            continue
+        for k in range(len(tracks)):
+            if tracks[k, Column.ID] == 0.0:
+                begin(tracks, k, raw[k], blobs[b], next_id, b)
+                history[k, :, Past.AGE_S] = -1.0
+                remember(tracks[k], history[k], blobs[b], t)
+                next_id += 1
+                break
+    return next_id
+
+
+@kernel
+def note_mixing(tracks: State, given: NDArray[np.int64], blobs: State, dt_s: float, t: TrackTuning) -> None:
+    """Tracks that merge or are split lose their past: what their boxes do is not what an object does.
+
+    Merged: a grown track without a blob lies inside the blob of another. Split: a large blob without a track lies
+    inside what was one track's box.
+    """
+    for k in range(len(tracks)):
+        if (
+            tracks[k, Column.ID] == 0.0
+            or given[k] >= 0
+            or tracks[k, Column.GAP_S] > 0.0
+            or tracks[k, Column.AGE_S] < t.grown_s
+        ):
+            continue
+        for other in range(len(tracks)):
+            if given[other] < 0 or tracks[other, Column.AGE_S] < t.grown_s:
+                continue
+            _, inside = overlap_of(tracks[k, 1:5], blobs[given[other], :4])
+            smaller = min(tracks[k, Column.AREA], tracks[other, Column.AREA])
+            if inside >= t.least_inside and smaller >= t.split_share * max(
+                tracks[k, Column.AREA], tracks[other, Column.AREA]
+            ):
+                tracks[other, Column.APART_S] = 0.0
+    used = np.zeros(len(blobs), np.bool_)
+    for k in range(len(tracks)):
+        if given[k] >= 0:
+            used[given[k]] = True
+    for b in range(len(blobs)):
+        if used[b]:
+            continue
+        for k in range(len(tracks)):
+            if tracks[k, Column.ID] == 0.0 or given[k] < 0:
+                continue
+            _, inside = overlap_of(blobs[b, :4], tracks[k, 1:5])
+            if inside >= t.least_inside and blobs[b, Blob.AREA] >= t.split_share * tracks[k, Column.AREA]:
+                tracks[k, Column.APART_S] = 0.0
+
+
+@kernel
+def begin(tracks: State, k: int, raw: State, blob: State, number: int, b: int) -> None:
+    track = tracks[k]
+    track[:] = 0.0
+    track[Column.ID] = number
+    track[1:5] = blob[:4]
+    for past in range(3):
+        raw[past] = blob[:4]
+    track[Column.HITS], track[Column.APART_S], track[Column.AREA], track[Column.BLOB], track[Column.SAMPLE_S] = (
+        1.0,
+        9.0,
+        blob[Blob.AREA],
+        b,
+        -1.0,
+    )
+
+
+@kernel
+def update(track: State, raw: State, blob: State, dt_s: float, t: TrackTuning) -> None:
+    """Box as the median of the last three, velocity and spread as running means."""
+    for side in range(4):
+        raw[0, side], raw[1, side], raw[2, side] = raw[1, side], raw[2, side], blob[side]
+    before = np.array(
+        [0.5 * (track[Column.LEFT] + track[Column.RIGHT]), 0.5 * (track[Column.TOP] + track[Column.BOTTOM])]
+    )
+    for side in range(4):
+        a, b, c = raw[0, side], raw[1, side], raw[2, side]
+        track[1 + side] = max(min(a, b), min(max(a, b), c))
+    near = min(1.0, dt_s / t.velocity_tau_s)
+    if dt_s > 0.0:
+        track[Column.VX] += near * (
+            (0.5 * (track[Column.LEFT] + track[Column.RIGHT]) - before[0]) / dt_s - track[Column.VX]
+        )
+        track[Column.VY] += near * (
+            (0.5 * (track[Column.TOP] + track[Column.BOTTOM]) - before[1]) / dt_s - track[Column.VY]
+        )
+    track[Column.HITS] += 1.0
+    track[Column.GAP_S] = 0.0
+    track[Column.AREA] += near * (blob[Blob.AREA] - track[Column.AREA])
+    track[Column.DROPPED] += dt_s * blob[Blob.VY_UPPER]
+    track[Column.SUNK] += dt_s * blob[Blob.VY_LOWER]
+    track[Column.FLOW_Y] += min(1.0, 2.0 * near) * (blob[Blob.VY] - track[Column.FLOW_Y])
+    track[Column.SPREAD] += near * (blob[Blob.SPREAD] - track[Column.SPREAD])
+    track[Column.STILL_S] = track[Column.STILL_S] + dt_s if blob[Blob.MOVING] < t.fills else 0.0
+
+
+@kernel
+def remember(track: State, history: State, blob: State, t: TrackTuning) -> None:
+    """Take a sample of the track's history, at most each ``sample_s``."""
+    if track[Column.SAMPLE_S] >= 0.0 and track[Column.AGE_S] - track[Column.SAMPLE_S] < t.sample_s:
+        return
+    track[Column.SAMPLE_S] = track[Column.AGE_S]
+    history[:-1] = history[1:].copy()
+    past = history[-1]
+    past[Past.AGE_S], past[Past.AREA], past[Past.Y], past[Past.DROPPED], past[Past.BORDER], past[Past.SUNK] = (
+        track[Column.AGE_S],
+        blob[Blob.AREA],
+        blob[Blob.Y],
+        track[Column.DROPPED],
+        blob[Blob.BORDER],
+        track[Column.SUNK],
+    )
+    past[1:5] = track[1:5]
