@@ -49,7 +49,7 @@ BUSY_HOUR = {
 }
 """When ``--short`` switches a camera on, o'clock."""
 SHORT_S = 7200.0
-MOST_DAYS = 31.0
+LEAST_DAYS, MOST_DAYS = 0.01, 31.0
 INTERRUPTED = 130
 
 
@@ -81,7 +81,7 @@ def records_of(jobs: Sequence[Job], folder: Path, *, workers: int, reuse: bool) 
     kept = {job: load(folder / f"{job.name}.npz") for job in jobs}
     fit = {job: r for job, r in kept.items() if r and r.job == job and (reuse or r.version.is_same(made_by))}
     for job, record in fit.items():
-        say(f"{job.world} {job.seed}: taken from {folder}, made at {record.version.commit}")
+        print_progress(f"{job.world} {job.seed}: taken from {folder}, made at {record.version.commit}")
     missing = [job for job in jobs if job not in fit]
     made = _run_all(missing, folder, workers=min(workers, len(missing)))
     records = [fit.get(job) or (load(folder / f"{job.name}.npz") if job in made else None) for job in jobs]
@@ -95,13 +95,13 @@ def _run_all(jobs: Sequence[Job], folder: Path, *, workers: int) -> list[Job]:
     context, made = multiprocessing.get_context("spawn"), []
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         try:
-            running = {pool.submit(run, job, folder, say=say): job for job in jobs}
+            running = {pool.submit(run, job, folder, progress=print_progress): job for job in jobs}
             for done in as_completed(running):
                 try:
                     done.result()
                     made.append(running[done])
                 except VadError as exc:
-                    say(f"{running[done].world} {running[done].seed}: left out: {exc}")
+                    print_progress(f"{running[done].world} {running[done].seed}: left out: {exc}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -114,7 +114,7 @@ def _begin_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def say(line: str) -> None:
+def print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -125,7 +125,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     worlds = [*map(str, WorldKind), "all"]
     parser.add_argument("--world", nargs="+", choices=worlds, default=["all"], metavar="WORLD", help=", ".join(worlds))
-    parser.add_argument("--days", type=float, default=3.0, help=f"simulated days, at most {MOST_DAYS:g}")
+    parser.add_argument("--days", type=float, default=3.0, help=f"simulated days, {LEAST_DAYS:g} to {MOST_DAYS:g}")
     parser.add_argument("--seeds", type=int, nargs="+", help="of judged worlds, unless --training; default: the first")
     parser.add_argument("--training", action="store_true", help="worlds of training seeds")
     parser.add_argument("--short", action="store_true", help="two hours from a busy hour on, instead of --days")
@@ -138,16 +138,16 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     seeds = TRAINING_SEEDS if options.training else JUDGED_SEEDS
     options.seeds = [seeds[0]] if options.seeds is None else options.seeds
-    for fault in faults(options):
-        parser.error(fault)
+    if found := faults(options):
+        parser.error("; ".join(found))
     return options
 
 
 def faults(options: argparse.Namespace) -> list[str]:
     """What is wrong with the arguments: what, got, allowed."""
     found = []
-    if not 0.0 < options.days <= MOST_DAYS:
-        found.append(f"--days is {options.days:g}; allowed: above 0, at most {MOST_DAYS:g}")
+    if not LEAST_DAYS <= options.days <= MOST_DAYS:
+        found.append(f"--days is {options.days:g}; allowed: {LEAST_DAYS:g} to {MOST_DAYS:g}")
     if options.jobs < 1:
         found.append(f"--jobs is {options.jobs}; allowed: at least 1")
     allowed = TRAINING_SEEDS if options.training else JUDGED_SEEDS
@@ -169,7 +169,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VadError as exc:
         sys.exit(str(exc))
     except (KeyboardInterrupt, BrokenProcessPool):
-        say(f"interrupted; the same command goes on from the last checkpoint (every {CHECKPOINT_S / 3600.0:g} h)")
+        print_progress(
+            f"interrupted; the same command goes on from the last checkpoint (every {CHECKPOINT_S / 3600.0:g} h)"
+        )
         return INTERRUPTED
 
 

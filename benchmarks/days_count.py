@@ -45,7 +45,7 @@ class PlantedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Outcome:
     """What became of one planted event: the first incident that was opened for it, if any."""
 
     event: PlantedEvent
@@ -58,7 +58,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class Matched:
     """The incidents of one camera, held against its planted events.
 
     An incident that overlaps no planted event is ``false``. One that was opened before an event began and merely
@@ -66,7 +66,7 @@ class Verdicts:
     """
 
     false: tuple[Incident, ...]
-    found: tuple[Found, ...]  # one for each planted event, in their order
+    found: tuple[Outcome, ...]  # one for each planted event, in their order
     ran_into: tuple[Incident, ...]
 
 
@@ -75,14 +75,14 @@ def overlaps(event: PlantedEvent, first_s: float, last_s: float) -> bool:
     return first_s <= event.end_s + GRACE_AFTER_S and last_s >= event.start_s - GRACE_BEFORE_S
 
 
-def judge(incidents: Sequence[Incident], planted: Sequence[PlantedEvent]) -> Verdicts:
+def match_incidents(incidents: Sequence[Incident], planted: Sequence[PlantedEvent]) -> Matched:
     """Hold incidents against planted events; incidents in the order in which they were opened."""
-    found: list[Found] = []
+    found: list[Outcome] = []
     explained: set[int] = set()
     for event in planted:
         mine = [k for k, one in enumerate(incidents) if overlaps(event, one.started_s, one.opened_s)]
         explained.update(mine)
-        found.append(Found(event, incidents[mine[0]] if mine else None))
+        found.append(Outcome(event, incidents[mine[0]] if mine else None))
     false: list[Incident] = []
     ran_into: list[Incident] = []
     for k, incident in enumerate(incidents):
@@ -90,7 +90,7 @@ def judge(incidents: Sequence[Incident], planted: Sequence[PlantedEvent]) -> Ver
             continue
         touches = any(overlaps(event, incident.started_s, incident.closed_s) for event in planted)
         (ran_into if touches else false).append(incident)
-    return Verdicts(tuple(false), tuple(found), tuple(ran_into))
+    return Matched(tuple(false), tuple(found), tuple(ran_into))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +194,15 @@ class Caught:
         return wilson_interval(self.caught, self.of)
 
 
-def caught_by_kind(found: Iterable[Found]) -> list[Caught]:
+def caught_by_kind(found: Iterable[Outcome]) -> list[Caught]:
     """One line a kind, in alphabetical order."""
-    kinds: dict[str, list[Found]] = {}
+    kinds: dict[str, list[Outcome]] = {}
     for one in found:
         kinds.setdefault(one.event.kind, []).append(one)
     return [caught(kind, ones) for kind, ones in sorted(kinds.items())]
 
 
-def caught(kind: str, found: Sequence[Found]) -> Caught:
+def caught(kind: str, found: Sequence[Outcome]) -> Caught:
     """Those events as one line."""
     delays = [one.delay_s for one in found if one.delay_s is not None]
     return Caught(kind, len(delays), len(found), median(delays) if delays else None)

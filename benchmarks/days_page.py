@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.days_count import NO_CONDITION, Found, Incident
+from benchmarks.days_count import NO_CONDITION, Incident, Outcome
 from benchmarks.days_record import Job, Record
-from benchmarks.days_report import Judged, judged_under, nearest, text
+from benchmarks.days_report import CameraResult, nearest, results_under, text
 from benchmarks.days_timeline import STYLE, timelines
 from vad.evaluation.page import image, page
 from vad.video.worlds import World, WorldFrame
@@ -35,7 +35,7 @@ Box = tuple[float, float, float, float]
 def write_page(records: Sequence[Record], open_world: Callable[[Job], World]) -> str:
     """The whole document."""
     budgets = records[0].job.budgets
-    under = [judged_under(records, budget) for budget in budgets]
+    under = [results_under(records, budget) for budget in budgets]
     pictures = Pictures(open_world)
     parts = ["<h1>Days of simulated cameras</h1>", f"<pre>{html.escape(text(records))}</pre>"]
     parts += [f"<h2>Timelines</h2><p class='quiet'>{LEGEND.format(first=budgets[0])}</p>"]
@@ -53,8 +53,8 @@ def write_page(records: Sequence[Record], open_world: Callable[[Job], World]) ->
 
 
 def worst_alarms(
-    cameras: Sequence[Judged], *, but: Sequence[tuple[str, float, float]] = (), most: int = MOST_PICTURES
-) -> list[tuple[Judged, Incident]]:
+    cameras: Sequence[CameraResult], *, but: Sequence[tuple[str, float, float]] = (), most: int = MOST_PICTURES
+) -> list[tuple[CameraResult, Incident]]:
     """Those that rose furthest over the threshold, of all cameras together.
 
     Without those that overlap one of ``but``: (camera, from, to) in the camera's seconds.
@@ -62,17 +62,17 @@ def worst_alarms(
     alarms = [
         (camera, one)
         for camera in cameras
-        for one in camera.verdicts.false
+        for one in camera.matched.false
         if not any(name == camera.record.title and one.started_s <= b and one.closed_s >= a for name, a, b in but)
     ]
     return sorted(alarms, key=lambda pair: pair[1].threshold - pair[1].peak)[:most]
 
 
-def worst_misses(cameras: Sequence[Judged], *, most: int = MOST_PICTURES) -> list[tuple[Judged, Found]]:
+def worst_misses(cameras: Sequence[CameraResult], *, most: int = MOST_PICTURES) -> list[tuple[CameraResult, Outcome]]:
     """Those that stayed furthest below the threshold: the worst of each kind first, then the second of each."""
-    kinds: dict[str, list[tuple[float, Judged, Found]]] = {}
+    kinds: dict[str, list[tuple[float, CameraResult, Outcome]]] = {}
     for camera in cameras:
-        for found in camera.verdicts.found:
+        for found in camera.matched.found:
             if found.incident is None:
                 short = nearest(camera.record, found).short
                 entry = (np.inf if short is None else short, camera, found)
@@ -89,7 +89,7 @@ class Pictures:
         self._open_world = open_world
         self._worlds: dict[Job, World] = {}
 
-    def false_alarm(self, camera: Judged, incident: Incident) -> str:
+    def false_alarm(self, camera: CameraResult, incident: Incident) -> str:
         boxes: list[Box] = [region[:4] for region in incident.regions]
         when, seconds = camera.record.clock(incident.peak_s), incident.closed_s - incident.started_s
         height = f"peak {incident.peak:.1f} over {incident.threshold:.1f}"
@@ -99,7 +99,7 @@ class Pictures:
         )
         return self._figure(camera.record, incident.peak_s, caption, lambda _: boxes, RED)
 
-    def miss(self, camera: Judged, found: Found) -> str:
+    def miss(self, camera: CameraResult, found: Outcome) -> str:
         record, event, near = camera.record, found.event, nearest(camera.record, found)
         if near.short is None:
             why, shown_s = "not judged at all", 0.5 * (event.start_s + event.end_s)

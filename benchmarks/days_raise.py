@@ -22,7 +22,7 @@ LEARNED_UNDER = 2.0
 """False alarms a day that the detector is told."""
 
 
-class Numbered:
+class SequentialIds:
     """Names for incidents, 0, 1, ...: unlike random ones the same in each run, and a checkpoint can hold it."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Numbered:
         return str(next(self._numbers))
 
 
-class Raised:
+class IncidentCollector:
     """Gathers one budget's incidents from the events that frames cause."""
 
     def __init__(self) -> None:
@@ -69,16 +69,16 @@ class Shadow:
 
     def __init__(self, camera: str, *, settings: ScoringSettings, budget: float) -> None:
         self._lower_by = math.log10(budget / LEARNED_UNDER)  # a threshold is -log10 of the budget a frame
-        self._incidents = Incidents(camera, settings=settings, new_id=Numbered())
+        self._incidents = Incidents(camera, settings=settings, new_id=SequentialIds())
 
     def step(self, score: FrameScore) -> Sequence[AnomalyEvent]:
-        return self._incidents.step(under(score, score.threshold - self._lower_by))
+        return self._incidents.step(rejudged(score, score.threshold - self._lower_by))
 
     def close(self) -> Sequence[AnomalyEvent]:
         return self._incidents.close("shutdown")
 
 
-def under(score: FrameScore, threshold: float) -> FrameScore:
+def rejudged(score: FrameScore, threshold: float) -> FrameScore:
     """The same frame judged by another threshold: its reasons and its places follow."""
     if score.score <= threshold:
         return dataclasses.replace(score, threshold=threshold, reasons=(), regions=(), events=())

@@ -175,7 +175,7 @@ class Record:
 
     @property
     def is_judged(self) -> NDArray[np.bool_]:
-        """(F,) neither cold nor unwell."""
+        """(F,) neither cold nor unhealthy."""
         return (self.arrays["stage"] != STAGES.index(Stage.COLD)) & (self.arrays["issue"] == NONE)
 
 

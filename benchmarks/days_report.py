@@ -16,16 +16,16 @@ from benchmarks.days_count import (
     NO_CONDITION,
     WHOLE,
     Caught,
-    Found,
     Incident,
+    Matched,
+    Outcome,
     Rate,
     UnderCondition,
-    Verdicts,
     by_condition,
     by_hour,
     caught,
     caught_by_kind,
-    judge,
+    match_incidents,
     pooled,
     rates,
 )
@@ -39,16 +39,16 @@ BEFORE_OPENING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class CameraResult:
     """One camera's life under one budget."""
 
     record: Record
     budget: float
-    verdicts: Verdicts
+    matched: Matched
 
     def rates(self) -> list[Rate]:
         """By period, and the whole life last."""
-        opened_s = [one.opened_s for one in self.verdicts.false]
+        opened_s = [one.opened_s for one in self.matched.false]
         life = {"started_s": self.record.started_s, "seconds": self.record.job.seconds, "budget": self.budget}
         return rates(opened_s, **life) + rates(opened_s, **life, periods=(WHOLE,))
 
@@ -57,50 +57,50 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunFigures:
     """What of a camera's life was judged, and what it cost."""
 
     camera: str
     days: float
-    judged: float  # share of the frames: neither cold nor unwell
+    judged: float  # share of the frames: neither cold nor unhealthy
     cold: float
-    unwell: dict[str, float]  # share by issue
+    unhealthy: dict[str, float]  # share by issue
     frames_a_cpu_s: float
     cpu_minutes_a_day: float
     cpu_share: dict[str, float]  # by stage
 
 
-def judged_under(records: Iterable[Record], budget: float) -> list[Judged]:
-    return [Judged(record, budget, judge(record.incidents[budget], record.planted)) for record in records]
+def results_under(records: Iterable[Record], budget: float) -> list[CameraResult]:
+    return [
+        CameraResult(record, budget, match_incidents(record.incidents[budget], record.planted)) for record in records
+    ]
 
 
-def rate_tables(cameras: Sequence[Judged]) -> dict[str, list[Rate]]:
+def rate_tables(cameras: Sequence[CameraResult]) -> dict[str, list[Rate]]:
     """By camera, and all of them pooled."""
     tables = {one.record.title: one.rates() for one in cameras}
     return tables | {POOLED: pooled(list(tables.values()))}
 
 
-def caught_table(cameras: Sequence[Judged]) -> list[Caught]:
+def caught_table(cameras: Sequence[CameraResult]) -> list[Caught]:
     """By kind of event, and all of them last."""
-    found: list[Found] = [found for one in cameras for found in one.verdicts.found]
+    found: list[Outcome] = [found for one in cameras for found in one.matched.found]
     return [*caught_by_kind(found), caught(ALL_KINDS, found)]
 
 
-def condition_table(cameras: Sequence[Judged]) -> list[UnderCondition]:
+def condition_table(cameras: Sequence[CameraResult]) -> list[UnderCondition]:
     """Under which conditions the false alarms fell, and by which cue."""
     alarms = [
         (alarm.reasons[0] if alarm.reasons else "none", one.conditions_of(alarm))
         for one in cameras
-        for alarm in one.verdicts.false
+        for alarm in one.matched.false
     ]
     return by_condition(alarms, seconds_of=_seconds_of(one.record for one in cameras))
 
 
-def hour_table(cameras: Sequence[Judged]) -> list[int]:
+def hour_table(cameras: Sequence[CameraResult]) -> list[int]:
     """False alarms in each hour of the day, of all cameras together."""
-    tables = [
-        by_hour((alarm.opened_s for alarm in one.verdicts.false), begins_s=one.record.begins_s) for one in cameras
-    ]
+    tables = [by_hour((alarm.opened_s for alarm in one.matched.false), begins_s=one.record.begins_s) for one in cameras]
     return [sum(counts) for counts in zip(*tables, strict=True)]
 
 
@@ -114,15 +114,15 @@ def _seconds_of(records: Iterable[Record]) -> dict[str, float]:
     return seconds
 
 
-def running(record: Record) -> Running:
+def run_figures(record: Record) -> RunFigures:
     stage, issue = record.arrays["stage"], record.arrays["issue"]
     cpu_s = sum(record.cpu_s.values())
-    return Running(
+    return RunFigures(
         camera=record.title,
         days=record.job.seconds / DAY_S,
         judged=float(record.is_judged.mean()),
         cold=float((stage == STAGES.index(Stage.COLD)).mean()),
-        unwell={str(name): float((issue == k).mean()) for k, name in enumerate(ISSUES) if (issue == k).any()},
+        unhealthy={str(name): float((issue == k).mean()) for k, name in enumerate(ISSUES) if (issue == k).any()},
         frames_a_cpu_s=record.job.frames / cpu_s if cpu_s else math.nan,
         cpu_minutes_a_day=cpu_s / 60.0 / (record.job.seconds / DAY_S),
         cpu_share={name: seconds / cpu_s if cpu_s else 0.0 for name, seconds in record.cpu_s.items()},
@@ -132,14 +132,14 @@ def running(record: Record) -> Running:
 def text(records: Sequence[Record]) -> str:
     """Everything as plain tables, 120 wide at the most."""
     budgets = records[0].job.budgets
-    by_budget = {budget: judged_under(records, budget) for budget in budgets}
+    by_budget = {budget: results_under(records, budget) for budget in budgets}
     parts = [_heading(records)]
     for budget, cameras in by_budget.items():
-        parts.append(_rates_text(budget, rate_tables(cameras), sum(len(one.verdicts.ran_into) for one in cameras)))
+        parts.append(_rates_text(budget, rate_tables(cameras), sum(len(one.matched.ran_into) for one in cameras)))
     parts.append(_caught_text({budget: caught_table(cameras) for budget, cameras in by_budget.items()}))
     for budget, cameras in by_budget.items():
         parts.append(f"{_conditions_text(budget, condition_table(cameras))}\n{_hours_text(hour_table(cameras))}")
-    parts.append(_running_text([running(record) for record in records]))
+    parts.append(_running_text([run_figures(record) for record in records]))
     return "\n\n".join(parts)
 
 
@@ -198,13 +198,15 @@ def _hours_text(table: Sequence[int]) -> str:
     return f"by hour of the day: {counts or 'none'}"
 
 
-def _running_text(rows: Sequence[Running]) -> str:
-    lines = [f"{'camera':16}{'judged':>8}{'cold':>8}  {'unwell':34}{'frames/CPU s':>13}{'CPU min a day':>15}  CPU time"]
+def _running_text(rows: Sequence[RunFigures]) -> str:
+    lines = [
+        f"{'camera':16}{'judged':>8}{'cold':>8}  {'unhealthy':34}{'frames/CPU s':>13}{'CPU min a day':>15}  CPU time"
+    ]
     for row in rows:
-        unwell = ", ".join(f"{name} {share:.1%}" for name, share in row.unwell.items()) or "never"
+        unhealthy = ", ".join(f"{name} {share:.1%}" for name, share in row.unhealthy.items()) or "never"
         shares = ", ".join(f"{name} {share:.0%}" for name, share in row.cpu_share.items())
         lines.append(
-            f"{row.camera:16}{row.judged:8.1%}{row.cold:8.2%}  {unwell:34}{row.frames_a_cpu_s:13.0f}"
+            f"{row.camera:16}{row.judged:8.1%}{row.cold:8.2%}  {unhealthy:34}{row.frames_a_cpu_s:13.0f}"
             f"{row.cpu_minutes_a_day:15.1f}  {shares}"
         )
     return "\n".join(lines)
@@ -215,7 +217,7 @@ def as_json(records: Sequence[Record]) -> dict[str, Any]:
     budgets = records[0].job.budgets
     return {
         "cameras": [_camera_json(record) for record in records],
-        "budgets": {f"{budget:g}": _budget_json(judged_under(records, budget)) for budget in budgets},
+        "budgets": {f"{budget:g}": _budget_json(results_under(records, budget)) for budget in budgets},
     }
 
 
@@ -224,21 +226,19 @@ def _camera_json(record: Record) -> dict[str, Any]:
         "camera": record.title,
         "job": dataclasses.asdict(record.job),
         "version": dataclasses.asdict(record.version),
-        "running": dataclasses.asdict(running(record)),
+        "running": dataclasses.asdict(run_figures(record)),
     }
 
 
-def _budget_json(cameras: Sequence[Judged]) -> dict[str, Any]:
+def _budget_json(cameras: Sequence[CameraResult]) -> dict[str, Any]:
     return {
         "rates": {camera: [_rate_json(row) for row in table] for camera, table in rate_tables(cameras).items()},
         "caught": [dataclasses.asdict(one) | {"interval": one.interval} for one in caught_table(cameras)],
         "conditions": [dataclasses.asdict(one) | {"an_hour": _number(one.an_hour)} for one in condition_table(cameras)],
         "by_hour": hour_table(cameras),
-        "false_alarms": {
-            one.record.title: [_alarm_json(one, alarm) for alarm in one.verdicts.false] for one in cameras
-        },
-        "ran_into": {one.record.title: [_alarm_json(one, alarm) for alarm in one.verdicts.ran_into] for one in cameras},
-        "events": {one.record.title: [_found_json(one, found) for found in one.verdicts.found] for one in cameras},
+        "false_alarms": {one.record.title: [_alarm_json(one, alarm) for alarm in one.matched.false] for one in cameras},
+        "ran_into": {one.record.title: [_alarm_json(one, alarm) for alarm in one.matched.ran_into] for one in cameras},
+        "events": {one.record.title: [_found_json(one, found) for found in one.matched.found] for one in cameras},
     }
 
 
@@ -251,11 +251,11 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _alarm_json(one: Judged, alarm: Incident) -> dict[str, Any]:
+def _alarm_json(one: CameraResult, alarm: Incident) -> dict[str, Any]:
     return dataclasses.asdict(alarm) | {"conditions": sorted(one.conditions_of(alarm))}
 
 
-def _found_json(one: Judged, found: Found) -> dict[str, Any]:
+def _found_json(one: CameraResult, found: Outcome) -> dict[str, Any]:
     return {
         **dataclasses.asdict(found.event),
         "delay_s": found.delay_s,
@@ -274,7 +274,7 @@ class Nearest:
     judged: float  # share of the event's frames
 
 
-def nearest(record: Record, found: Found) -> Nearest:
+def nearest(record: Record, found: Outcome) -> Nearest:
     """The frame of the event that came nearest to the threshold of the first budget."""
     first, last = record.frame_at(found.event.start_s), record.frame_at(found.event.end_s)
     judged = record.is_judged[first : last + 1]

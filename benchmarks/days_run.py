@@ -1,7 +1,7 @@
-"""One pass of the live detector over one simulated camera, from its first frame on: cold start, learning, incidents.
+"""One run of the live detector over one simulated camera, from its first frame on: cold start, learning, incidents.
 
 The stages are the engine's own: clips of the engine's length through the network's runner, each frame's cell map
-through a ``Judge``. Every ``CHECKPOINT_S`` of the world the whole pass is written down; one that was interrupted goes
+through a ``Judge``. Every ``CHECKPOINT_S`` of the world the whole run is written down; one that was interrupted goes
 on there and ends in the same record as one that was not (a test compares them).
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.days_count import PlantedEvent
-from benchmarks.days_raise import LEARNED_UNDER, Numbered, Raised, Shadow
+from benchmarks.days_raise import LEARNED_UNDER, IncidentCollector, SequentialIds, Shadow
 from benchmarks.days_record import Job, Record, Recording, Version, save, version
 from vad.atomic import write_atomically
 from vad.config import CameraConfig, ModelSettings, ScoringSettings
@@ -36,7 +36,7 @@ EPOCH_S = 1_767_225_600.0
 """UTC of the world's second 0: 2026-01-01."""
 
 
-class Pass:
+class DetectorRun:
     """The detector in the midst of a world, and what was recorded so far: what a checkpoint holds."""
 
     def __init__(self, job: Job, *, weights: Weights, made_by: Version) -> None:
@@ -45,10 +45,10 @@ class Pass:
         self.job, self.made_by = job, made_by
         self.runner = make_runner(weights, device="cpu")
         self.judge = Judge.create(CAMERA, config=config, settings=settings)
-        self.judge.incidents = Incidents(CAMERA, settings=settings, new_id=Numbered())
+        self.judge.incidents = Incidents(CAMERA, settings=settings, new_id=SequentialIds())
         self.recording = Recording(job.frames, fps=job.fps)
         self.shadows = {budget: Shadow(CAMERA, settings=settings, budget=budget) for budget in job.budgets[1:]}
-        self.raised = {budget: Raised() for budget in job.budgets}
+        self.raised = {budget: IncidentCollector() for budget in job.budgets}
         self.started_s = 0.0
         self.cpu_s = {"world": 0.0, "network": 0.0, "scoring": 0.0, "record": 0.0}
 
@@ -118,54 +118,56 @@ def world_of(job: Job) -> World:
     return open_world(job.world, seed=job.seed, days=job.days, width=job.width, height=job.height, fps=job.fps)
 
 
-def advance(life: Pass, world: World, *, frames: int) -> None:
+def advance(state: DetectorRun, world: World, *, frames: int) -> None:
     """That many more frames, or up to the end of the job."""
-    count = min(frames, life.job.frames - life.done)
-    source = world.frames(count, start=life.job.start + life.done)
+    count = min(frames, state.job.frames - state.done)
+    source = world.frames(count, start=state.job.start + state.done)
     while True:
         begun_s = time.process_time()
         seen = list(itertools.islice(source, CLIP_LENGTH))
-        life.cpu_s["world"] += time.process_time() - begun_s
+        state.cpu_s["world"] += time.process_time() - begun_s
         if not seen:
             return
-        life.step(seen)
+        state.step(seen)
 
 
-def run(job: Job, folder: Path, *, say: Callable[[str], None] = print) -> Path:
+def run(job: Job, folder: Path, *, progress: Callable[[str], None] = print) -> Path:
     """Live through one world, or go on where a run before was interrupted. Returns the record's path."""
     weights = load_weights(job.weights)
     made_by = version(weights.card.sha256)
     path, checkpoint = folder / f"{job.name}.npz", folder / f"{job.name}.checkpoint"
     warm_kernels()
-    life = resume(checkpoint, job=job, made_by=made_by) or Pass(job, weights=weights, made_by=made_by)
+    state = load_checkpoint(checkpoint, job=job, made_by=made_by) or DetectorRun(job, weights=weights, made_by=made_by)
     world = world_of(job)
     stretch = CLIP_LENGTH * round(CHECKPOINT_S * job.fps / CLIP_LENGTH)
-    while life.done < job.frames:
-        begun_s, before = time.monotonic(), life.done
-        advance(life, world, frames=stretch)
-        if life.done < job.frames:
-            keep(checkpoint, life)
-        fps = (life.done - before) / (time.monotonic() - begun_s)
-        say(f"{job.world} {job.seed}: {life.done / job.fps / 3600.0:.1f} of {job.seconds / 3600.0:.1f} h, {fps:.0f}/s")
+    while state.done < job.frames:
+        begun_s, before = time.monotonic(), state.done
+        advance(state, world, frames=stretch)
+        if state.done < job.frames:
+            save_checkpoint(checkpoint, state)
+        fps = (state.done - before) / (time.monotonic() - begun_s)
+        progress(
+            f"{job.world} {job.seed}: {state.done / job.fps / 3600.0:.1f} of {job.seconds / 3600.0:.1f} h, {fps:.0f}/s"
+        )
     planted = [PlantedEvent(str(one.kind), one.start_s, one.end_s) for one in world.planted]
-    save(path, life.finish(planted, begins_s=world.begins_s))
+    save(path, state.finish(planted, begins_s=world.begins_s))
     checkpoint.unlink(missing_ok=True)
     return path
 
 
-def keep(path: Path, life: Pass) -> None:
+def save_checkpoint(path: Path, state: DetectorRun) -> None:
     """Write the checkpoint. Raises VadError when that fails."""
-    write_atomically(path, pickle.dumps(life, protocol=pickle.HIGHEST_PROTOCOL))
+    write_atomically(path, pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
 
 
-def resume(path: Path, *, job: Job, made_by: Version) -> Pass | None:
-    """The pass that was interrupted; None where there is none, or other code or another job left it.
+def load_checkpoint(path: Path, *, job: Job, made_by: Version) -> DetectorRun | None:
+    """The run that was interrupted; None where there is none, or other code or another job left it.
 
     The file is this program's own: a pickle is to be read from no one else.
     """
     try:
-        life = pickle.loads(path.read_bytes())
+        state = pickle.loads(path.read_bytes())
     except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, TypeError, ValueError):
         return None
-    fits = isinstance(life, Pass) and life.job == job and life.made_by.is_same(made_by)
-    return life if fits else None
+    fits = isinstance(state, DetectorRun) and state.job == job and state.made_by.is_same(made_by)
+    return state if fits else None

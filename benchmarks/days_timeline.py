@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.days_count import DAY_S, PlantedEvent
 from benchmarks.days_record import Record
-from benchmarks.days_report import Judged
+from benchmarks.days_report import CameraResult
 
 WIDTH, LEFT, PLOT, ROW = 960, 90, 120, 9
 """Pixels: whole width, where time begins, height of the score, height of a condition's row."""
@@ -26,7 +26,7 @@ STYLE = """
 """
 
 
-def timelines(by_budget: Sequence[Judged]) -> Iterator[tuple[str, str]]:
+def timelines(by_budget: Sequence[CameraResult]) -> Iterator[tuple[str, str]]:
     """(heading, SVG) of each day that the camera lived. ``by_budget`` is the same camera under each budget."""
     record = by_budget[0].record
     last_s = record.started_s + record.job.seconds
@@ -51,7 +51,7 @@ class _Drawing:
         finite = height[np.isfinite(height)]
         self._top = TOP_OF_THRESHOLD * float(finite.min()) if finite.size else 10.0
 
-    def svg(self, by_budget: Sequence[Judged]) -> str:
+    def svg(self, by_budget: Sequence[CameraResult]) -> str:
         rows = [name for name in self._record.conditions if self._has(name)]
         height = PLOT + 18 + ROW * len(rows)
         parts = [
@@ -78,8 +78,8 @@ class _Drawing:
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         return f"<polyline class='{css}' points='{points}'/>"
 
-    def _events(self, camera: Judged) -> Iterator[str]:
-        for found in camera.verdicts.found:
+    def _events(self, camera: CameraResult) -> Iterator[str]:
+        for found in camera.matched.found:
             if self._shows(found.event):
                 title = html.escape(f"{found.event.kind}, {self._record.clock(found.event.start_s)}")
                 css = "caught" if found.incident else "missed"
@@ -94,9 +94,9 @@ class _Drawing:
         inside = f"<title>{title}</title>" if title else ""
         return f"<rect class='{css}' x='{x:.1f}' y='{y:g}' width='{width:.1f}' height='{height:g}'>{inside}</rect>"
 
-    def _marks(self, camera: Judged, css: str, from_share: float) -> str:
+    def _marks(self, camera: CameraResult, css: str, from_share: float) -> str:
         """False alarms as upright strokes, from that share of the height down."""
-        shown = (one for one in camera.verdicts.false if self._first_s <= one.opened_s < self._last_s)
+        shown = (one for one in camera.matched.false if self._first_s <= one.opened_s < self._last_s)
         return "".join(
             f"<line class='{css}' x1='{self._x(one.opened_s):.1f}' x2='{self._x(one.opened_s):.1f}' "
             f"y1='{PLOT * from_share:g}' y2='{PLOT}'><title>{html.escape(', '.join(one.reasons))}, "

@@ -13,10 +13,10 @@ import pytest
 from benchmarks import days
 from benchmarks.days_count import Incident, PlantedEvent
 from benchmarks.days_page import worst_misses, write_page
-from benchmarks.days_raise import LEARNED_UNDER, Raised, Shadow
+from benchmarks.days_raise import LEARNED_UNDER, IncidentCollector, Shadow
 from benchmarks.days_record import Job, Record, Recording, Version, load, save
-from benchmarks.days_report import as_json, condition_table, judged_under, nearest, running, text
-from benchmarks.days_run import Pass, advance, keep, resume
+from benchmarks.days_report import as_json, condition_table, nearest, results_under, run_figures, text
+from benchmarks.days_run import DetectorRun, advance, load_checkpoint, save_checkpoint
 from vad.config import ScoringSettings
 from vad.model.weights import load_weights
 from vad.scoring.incidents import Incidents
@@ -40,7 +40,7 @@ def score(index: int, value: float, **changes: object) -> FrameScore:
 
 
 def raised_by(source: Shadow | Incidents, scores: list[FrameScore]) -> list[Incident]:
-    raised = Raised()
+    raised = IncidentCollector()
     for one in scores:
         raised.take(source.step(one))
     raised.take(source.close() if isinstance(source, Shadow) else source.close("shutdown"))
@@ -137,27 +137,27 @@ def test_conditions_are_those_of_the_frames_asked_for():
     assert record.conditions_in(27.5, 60.0) == frozenset()
 
 
-def test_cold_and_unwell_frames_are_not_judged():
+def test_cold_and_unhealthy_frames_are_not_judged():
     scores = [
         *(score(k, 0.0, stage=Stage.COLD, threshold=np.inf, evidence={}) for k in range(10)),
         *(score(k, 1.0, health=HealthIssue.LIGHT_JUMP) for k in range(10, 30)),
         *(score(k, 1.0) for k in range(30, 100)),
     ]
-    kept = running(record_of(scores))
-    assert (kept.judged, kept.cold, kept.unwell) == (0.7, 0.1, {"light_jump": 0.2})
+    kept = run_figures(record_of(scores))
+    assert (kept.judged, kept.cold, kept.unhealthy) == (0.7, 0.1, {"light_jump": 0.2})
 
 
 def test_the_false_alarm_stands_under_its_condition_and_cue():
     record = record_of(stream(*STREAM), planted=PLANTED, rain=range(180, 220))
-    cameras = judged_under([record], LEARNED_UNDER)
-    assert [one.started_s for one in cameras[0].verdicts.false] == [24.0]
+    cameras = results_under([record], LEARNED_UNDER)
+    assert [one.started_s for one in cameras[0].matched.false] == [24.0]
     rain, other = condition_table(cameras)
     assert (rain.condition, rain.by_cue, rain.hours) == ("rain", {"speed": 1}, pytest.approx(5.0 / 3600.0))
     assert other.raised == 0
 
 
 def test_a_miss_says_how_far_below_the_threshold_it_stayed():
-    cameras = judged_under([record_of(stream(*STREAM), planted=PLANTED)], LEARNED_UNDER)
+    cameras = results_under([record_of(stream(*STREAM), planted=PLANTED)], LEARNED_UNDER)
     [(camera, missed)] = worst_misses(cameras)
     near = nearest(camera.record, missed)
     assert (missed.event.kind, near.short, near.cue, near.judged) == ("bag", 1.5, "speed", 1.0)
@@ -199,28 +199,29 @@ def test_the_text_the_json_and_the_page_tell_the_same():
     assert "http" not in page
 
 
-def test_a_pass_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path):
-    weights = load_weights("base")
-    whole = Pass(JOB, weights=weights, made_by=VERSION)
-    advance(whole, SceneWorld(JOB), frames=JOB.frames)
-    parts = Pass(JOB, weights=weights, made_by=VERSION)
-    for frames in (4, 200, 36, JOB.frames):
-        advance(parts, SceneWorld(JOB), frames=frames)
-        keep(tmp_path / "a.checkpoint", parts)
-        parts = resume(tmp_path / "a.checkpoint", job=JOB, made_by=replace(VERSION, commit="later"))
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path):
+    job = replace(JOB, budgets=(LEARNED_UNDER, 1e5, 1e6, 1e7, 1e8))  # some of which raise something in a minute
+    weights, path = load_weights("base"), tmp_path / "a.checkpoint"
+    whole = DetectorRun(job, weights=weights, made_by=VERSION)
+    advance(whole, SceneWorld(job), frames=job.frames)
+    parts = DetectorRun(job, weights=weights, made_by=VERSION)
+    for frames in (4, 200, 36, job.frames):
+        advance(parts, SceneWorld(job), frames=frames)
+        save_checkpoint(path, parts)
+        parts = load_checkpoint(path, job=job, made_by=replace(VERSION, commit="later"))
         assert parts is not None
     one, other = whole.finish([]), parts.finish([])
+    assert any(one.incidents.values())
     assert one.incidents == other.incidents
-    assert one.incidents[20_000.0]
     assert all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
     assert one.conditions == ("bit 0", "bit 1", "bit 2")
 
 
 def test_a_checkpoint_of_other_code_is_not_gone_on_with(tmp_path: Path):
-    keep(tmp_path / "a.checkpoint", Pass(JOB, weights=load_weights("base"), made_by=VERSION))
-    assert resume(tmp_path / "a.checkpoint", job=JOB, made_by=replace(VERSION, detector="other")) is None
-    assert resume(tmp_path / "a.checkpoint", job=replace(JOB, seed=4), made_by=VERSION) is None
-    assert resume(tmp_path / "b.checkpoint", job=JOB, made_by=VERSION) is None
+    save_checkpoint(tmp_path / "a.checkpoint", DetectorRun(JOB, weights=load_weights("base"), made_by=VERSION))
+    assert load_checkpoint(tmp_path / "a.checkpoint", job=JOB, made_by=replace(VERSION, detector="other")) is None
+    assert load_checkpoint(tmp_path / "a.checkpoint", job=replace(JOB, seed=4), made_by=VERSION) is None
+    assert load_checkpoint(tmp_path / "b.checkpoint", job=JOB, made_by=VERSION) is None
 
 
 def test_records_are_taken_over_from_the_same_detector_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -249,7 +250,7 @@ def test_training_and_judged_worlds_never_mix():
     [
         (["--seeds", "1000", "3"], "--seeds has 3, no judged seed; allowed: 1000 to"),
         (["--training", "--seeds", "1000"], "--seeds has 1000, no training seed; allowed: 0 to 999"),
-        (["--days", "0"], "--days is 0; allowed: above 0"),
+        (["--days", "0"], "--days is 0; allowed: 0.01 to 31"),
         (["--jobs", "0"], "--jobs is 0; allowed: at least 1"),
         (["--world", "moon"], "invalid choice: 'moon'"),
     ],
@@ -273,7 +274,7 @@ def test_short_is_two_hours_of_every_world_from_a_busy_hour_on():
 
 
 def test_an_event_type_that_is_no_opening_or_closing_changes_nothing():
-    raised = Raised()
+    raised = IncidentCollector()
     engine = Incidents("days", settings=ScoringSettings(update_every_s=1.0))
     events = [event for one in stream((1, 0.0), (8, 9.0), (5, 0.0)) for event in engine.step(one)]
     assert EventType.UPDATED in {event.type for event in events}

@@ -16,7 +16,7 @@ from benchmarks.days_count import (
     by_hour,
     caught,
     caught_by_kind,
-    judge,
+    match_incidents,
     poisson_interval,
     pooled,
     rates,
@@ -44,44 +44,44 @@ EVENT = PlantedEvent("fall", 100.0, 110.0)
 
 @pytest.mark.parametrize("at_s", [99.0, 100.0, 105.0, 110.0, 113.0])
 def test_an_incident_within_the_grace_of_an_event_has_caught_it(at_s: float):
-    verdicts = judge([incident(at_s)], [EVENT])
-    assert verdicts.found[0].incident is not None
-    assert not verdicts.false
+    matched = match_incidents([incident(at_s)], [EVENT])
+    assert matched.found[0].incident is not None
+    assert not matched.false
 
 
 def test_an_incident_that_ended_more_than_a_second_before_an_event_is_a_false_alarm():
-    assert len(judge([incident(95.0, closed_s=98.9)], [EVENT]).false) == 1
+    assert len(match_incidents([incident(95.0, closed_s=98.9)], [EVENT]).false) == 1
 
 
 def test_an_incident_more_than_three_seconds_after_an_event_is_a_false_alarm():
-    assert len(judge([incident(113.1)], [EVENT]).false) == 1
+    assert len(match_incidents([incident(113.1)], [EVENT]).false) == 1
 
 
 def test_an_incident_whose_first_frame_lies_in_the_grace_has_caught_though_it_opened_later():
-    found = judge([incident(112.9, opened_s=113.4)], [EVENT]).found[0]
+    found = match_incidents([incident(112.9, opened_s=113.4)], [EVENT]).found[0]
     assert found.delay_s == pytest.approx(13.4)
 
 
 def test_an_incident_that_lasted_into_an_event_neither_caught_it_nor_was_false():
-    verdicts = judge([incident(50.0, closed_s=100.0)], [EVENT])
-    assert verdicts.ran_into
-    assert not verdicts.false
-    assert verdicts.found[0].incident is None
+    matched = match_incidents([incident(50.0, closed_s=100.0)], [EVENT])
+    assert matched.ran_into
+    assert not matched.false
+    assert matched.found[0].incident is None
 
 
 def test_the_first_incident_of_an_event_gives_the_delay_and_none_of_them_is_false():
-    verdicts = judge([incident(102.0), incident(108.0)], [EVENT])
-    assert verdicts.found[0].delay_s == 2.0
-    assert not verdicts.false
+    matched = match_incidents([incident(102.0), incident(108.0)], [EVENT])
+    assert matched.found[0].delay_s == 2.0
+    assert not matched.false
 
 
 def test_an_incident_in_the_grace_before_an_event_has_no_delay():
-    assert judge([incident(99.5)], [EVENT]).found[0].delay_s == 0.0
+    assert match_incidents([incident(99.5)], [EVENT]).found[0].delay_s == 0.0
 
 
 def test_one_incident_may_catch_two_events():
-    verdicts = judge([incident(105.0)], [EVENT, PlantedEvent("theft", 104.0, 120.0)])
-    assert all(found.incident for found in verdicts.found)
+    matched = match_incidents([incident(105.0)], [EVENT, PlantedEvent("theft", 104.0, 120.0)])
+    assert all(found.incident for found in matched.found)
 
 
 def test_false_alarms_are_split_by_the_camera_s_age():
@@ -132,11 +132,11 @@ def test_wilson_intervals_are_those_of_the_tables():
 
 def test_events_are_counted_by_kind_with_their_median_delay():
     events = [PlantedEvent("fall", 100.0 * k, 100.0 * k + 10.0) for k in range(1, 4)] + [PlantedEvent("bag", 900, 950)]
-    verdicts = judge([incident(101.0), incident(205.0)], events)
-    bag, fall = caught_by_kind(verdicts.found)
+    matched = match_incidents([incident(101.0), incident(205.0)], events)
+    bag, fall = caught_by_kind(matched.found)
     assert (bag.kind, bag.caught, bag.of, bag.median_delay_s) == ("bag", 0, 1, None)
     assert (fall.kind, fall.caught, fall.of, fall.median_delay_s) == ("fall", 2, 3, 3.0)
-    assert (total := caught("all", verdicts.found)).of == 4
+    assert (total := caught("all", matched.found)).of == 4
     assert total.caught == 2
 
 
