@@ -35,9 +35,11 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
+    """Parts are in painting order in each frame, the hidden ones first."""
+
     corners: Array  # (frames, parts, CORNERS, 2) int32
-    order: Array  # (frames, parts): painting order, the hidden ones first
-    hidden: Array  # (frames,): how many are hidden
+    lumas: Array  # (frames, parts)
+    hidden: list[int]  # how many are hidden, by frame
     low: Array  # (frames, 2)
     high: Array  # (frames, 2)
     motion: Array | None  # (frames, parts, 6)
@@ -49,29 +51,30 @@ class Shaper:
     """Shapes tracks for one camera; keeps the blocks of those now in the scene."""
 
     camera: Camera
+    block_frames: int = BLOCK_FRAMES  # shaped at a time: more is cheaper a frame, and dearer after a jump
     _blocks: dict[tuple[int, int, bool], _Block] = field(default_factory=dict)
 
     def draw(self, tracks: Sequence[Track], index: int, *, truth: bool) -> list[Drawn]:
         """Everybody of ``tracks`` who touches the picture at frame ``index``, the far ones first."""
         drawn, used = [], {}
         for track in tracks:
-            number, row = divmod(index - track.first, BLOCK_FRAMES)
+            number, row = divmod(index - track.first, self.block_frames)
             key = (track.serial, number, truth)
             block = self._blocks.get(key) or self._shape(track, number, truth)
             used[key] = block
             if block.seen[row]:
-                parts = block.order[row, block.hidden[row] :]
+                parts = slice(block.hidden[row], None)
                 motion = None if block.motion is None else block.motion[row, parts]
-                state, lumas = track.states[index - track.first], track.look.lumas[parts]
+                state, lumas = track.states[index - track.first], block.lumas[row, parts]
                 corners = block.corners[row, parts]
                 drawn.append(Drawn(track, state, corners, lumas, motion, block.low[row], block.high[row]))
         self._blocks = used
         return sorted(drawn, key=lambda d: -d.y_m)
 
     def _shape(self, track: Track, number: int, truth: bool) -> _Block:
-        """Frames ``number * BLOCK_FRAMES`` and on of a track, and for their motion the frame before them."""
-        start = number * BLOCK_FRAMES
-        rows = np.arange(start - 1, min(start + BLOCK_FRAMES, len(track.states)))
+        """Frames ``number * block_frames`` and on of a track, and for their motion the frame before them."""
+        start = number * self.block_frames
+        rows = np.arange(start - 1, min(start + self.block_frames, len(track.states)))
         states = track.states[np.maximum(rows, 0)]
         size = np.tile(track.look.size.astype(np.float64), (len(states), 1))
         corners, rank = polygons(track.body, self.camera, size, states)
@@ -81,13 +84,15 @@ class Shaper:
         flat = corners.reshape(len(corners), -1, 2).transpose(2, 0, 1).copy()  # (2, frames, corners): quick to reduce
         low, high = flat.min(axis=2).T, flat.max(axis=2).T
         size = np.array([self.camera.width, self.camera.height])
+        order = np.argsort(rank, axis=1, kind="stable")
+        fixed = np.round(corners * (1 << SUBPIXEL)).astype(np.int32)
         return _Block(
-            corners=np.round(corners * (1 << SUBPIXEL)).astype(np.int32),
-            order=np.argsort(rank, axis=1, kind="stable"),
-            hidden=(rank == HIDDEN).sum(axis=1),
+            corners=np.take_along_axis(fixed, order[..., None, None], axis=1),
+            lumas=track.look.lumas[order],
+            hidden=(rank == HIDDEN).sum(axis=1).tolist(),
             low=low,
             high=high,
-            motion=motion,
+            motion=None if motion is None else np.take_along_axis(motion, order[..., None], axis=1),
             seen=((low < size + 2) & (high > -2)).all(axis=1).tolist(),
         )
 

@@ -68,7 +68,7 @@ def _paint(p: Painter, rng: np.random.Generator, side: float) -> None:
     p.paint(back & (np.abs(x - DOOR) < 0.62) & (p.z < 2.12), wall - 50)
     opening = back & (np.abs(x - DOOR) < 0.54) & (p.z < 2.05)
     p.paint(opening, 60)
-    p.hides(BACK, back & (x > DOOR - 3.0) & ~opening)
+    p.hides(BACK, ~p.on(Plane.GROUND) & ~opening)
     picture = back & (np.abs(x + 1.6) < 0.35) & (np.abs(p.z - 1.6) < 0.25)
     p.paint(picture, float(rng.uniform(60, 200)), grain=25, grain_m=0.8)
     frame, sheet = int(rng.integers(50, 130)), int(rng.integers(180, 230))

@@ -76,6 +76,30 @@ def paint_parts(light: Any, numbers: Any, coverage: Any, corners: Any, lumas: An
 
 
 @_kernel
+def shadow_outlines(bodies: Any, sun: Any, view: Any) -> Any:
+    """Outlines (n, 16, 2) float64 in pixels of the shadows that bodies cast along ``sun``, metres per metre of height.
+
+    ``bodies`` (n, 7): x, y, heading, tilt, half the length, half the width, half the height. ``view`` is the camera's
+    focal length, pitch, height and middle (x, y); it is not tilted.
+    """
+    outlines = np.empty((bodies.shape[0], 16, 2))
+    cos_p, sin_p = math.cos(view[1]), math.sin(view[1])
+    for n in range(bodies.shape[0]):
+        x, y, heading, tilt, long, wide, tall = bodies[n]
+        cos_h, sin_h = math.cos(heading), math.sin(heading)
+        far = tall * math.cos(tilt)
+        for k in range(16):
+            along, aside = long * math.cos(math.pi * k / 8), wide * math.sin(math.pi * k / 8)
+            dx, dy = along * cos_h - aside * sin_h, along * sin_h + aside * cos_h
+            if dx * sun[0] + dy * sun[1] > 0.0:  # the half away from the sun: still convex
+                dx, dy = dx + far * sun[0], dy + far * sun[1]
+            depth = max((y + dy) * cos_p + view[2] * sin_p, 0.3)
+            outlines[n, k, 0] = (x + dx) * view[0] / depth + view[3]
+            outlines[n, k, 1] = (view[2] * cos_p - (y + dy) * sin_p) * view[0] / depth + view[4]
+    return outlines
+
+
+@_kernel
 def darken(factor: Any, coverage: Any, outlines: Any, strength: float) -> None:
     """Multiply ``factor`` (h, w) float32 by 1 - strength inside each of ``outlines`` (n, corners, 2) float64."""
     height, width = factor.shape

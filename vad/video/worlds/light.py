@@ -50,6 +50,8 @@ class Lit:
     shade: Array  # (H / SHADE_SCALE, W / SHADE_SCALE) float32: what bodies' lumas are multiplied by
     level: float  # mean light, before the camera's gain
     gain: float  # the settled gain
+    sun: float  # direct sunlight, 0..1
+    shadow: Array  # (2,): metres of shadow for each metre of height
 
 
 @dataclass(slots=True)
@@ -137,7 +139,7 @@ class Illumination:
         picture = cv2.multiply(reflectance, light * self.dirt, dtype=cv2.CV_8U)
         height, width = light.shape
         shade = cv2.resize(light, (width // SHADE_SCALE, height // SHADE_SCALE), interpolation=cv2.INTER_AREA)
-        return Lit(picture, shade, level, gain)
+        return Lit(picture, shade, level, gain, now.sun if maps.sunny else 0.0, self.sky.shadow(second))
 
     def _sunlit(self, second: int) -> Array:
         """1 where the sun reaches the place, 0 in the shadow of a building beside it, soft between."""

@@ -25,6 +25,8 @@ from vad.video.worlds.staging import cast_shadows, paint_bodies
 from vad.video.worlds.weather import CALM, Weather, weather_at
 
 _DUSK = 0.3  # daylight at which headlights are on, and that counts as night
+_OVERHEAD = np.zeros(2)
+_BLOCK_FRAMES = 64
 _STILL = 0.12  # wind in which leaves hang still
 
 
@@ -46,7 +48,7 @@ class Renderer:
         self._setting, self._place, self._cast = setting, place, cast
         seed, width, height = setting.seed, setting.width, setting.height
         self._shape = (height // SHADE_SCALE, width // SHADE_SCALE)
-        self._shaper = Shaper(place.camera)
+        self._shaper = Shaper(place.camera, _BLOCK_FRAMES)
         self._coverage = np.zeros((height, width), np.float32)  # scratch
         self._sky = Sky(seed)
         self._lens = draw_lens(seed, width, height, place.surface.distance_m, outdoors=place.outdoors)
@@ -62,6 +64,7 @@ class Renderer:
         )
         self._second: tuple[int, Weather, bool] = (-1, CALM, False)  # second of the clock, weather, night
         self._hanging: tuple[Lit | None, Array] = (None, np.zeros(0))  # the picture with its leaves at rest
+        self._painted: tuple[Lit | None, tuple[tuple[int, bytes], ...] | None, Array] = (None, None, np.zeros(0))
         self._names: dict[tuple[bool, ...], frozenset[str]] = {}
 
     def render(self, index: int, *, truth: bool) -> Picture:
@@ -73,15 +76,10 @@ class Renderer:
         lit = self._light.lit(clock_s, now)
         drawn = self._shaper.draw(self._cast.at(index), index, truth=truth)
         self._exposure.note(index, self._light.level(now), drawn)
-        light = self._backdrop(lit, now, at_s, weather.wind)
         shown = [body for body in drawn if len(body.lumas)]
         lamps = self._headlights(shown, at_s) if night and self._place.outdoors else None
-        self._shade(light, lit, shown, now, clock_s, lamps)
-        parts = np.zeros(light.shape, np.uint16) if truth else None
-        if shown:
-            shade = lit.shade if lamps is None else lit.shade + lamps * np.float32(lit.gain)
-            lumas = [_lit_parts(body, shade, now.infrared) for body in shown]
-            paint_bodies(light, parts, self._coverage, shown, lumas, self._place.surface.occluders)
+        parts = np.zeros(lit.light.shape, np.uint16) if truth else None
+        light = self._people(lit, shown, now, at_s, weather.wind, lamps, parts)
         light, parts, shift, insect = self._through_lens(light, parts, index, at_s, weather, night, lit)
         gain = self._exposure.gain(index) * self._light.level(now) / (lit.level * lit.gain)
         luma = self._imaging.expose(light, index, gain=gain, dark=min(max((lit.gain - 1.2) / 3.5, 0.0), 1.0))
@@ -129,19 +127,39 @@ class Renderer:
         both: Array = added + swept
         return both
 
-    def _shade(
-        self, light: Array, lit: Lit, drawn: Sequence[Drawn], now: Moment, clock_s: float, lamps: Array | None
-    ) -> None:
+    def _people(
+        self,
+        lit: Lit,
+        shown: Sequence[Drawn],
+        now: Moment,
+        at_s: float,
+        wind: float,
+        lamps: Array | None,
+        parts: Array | None,
+    ) -> Array:
+        """The picture with everybody in it, a fresh (H, W) uint8; the last one again while nobody moves."""
+        still = lamps is None and parts is None and not (self._place.surface.foliage and wind >= _STILL)
+        who = tuple((body.track.serial, body.state.tobytes()) for body in shown) if still else None
+        if still and self._painted[0] is lit and self._painted[1] == who:
+            return self._painted[2].copy()
+        light = self._backdrop(lit, now, at_s, wind)
+        self._shade(light, lit, shown, lamps)
+        if shown:
+            shade = lit.shade if lamps is None else lit.shade + lamps * np.float32(lit.gain)
+            lumas = [_lit_parts(body, shade, now.infrared) for body in shown]
+            paint_bodies(light, parts, self._coverage, shown, lumas, self._place.surface.occluders)
+        if still:
+            self._painted = lit, who, light.copy()
+        return light
+
+    def _shade(self, light: Array, lit: Lit, drawn: Sequence[Drawn], lamps: Array | None) -> None:
         """Shadows of bodies, and the light of headlights, on the ground."""
         if not drawn and lamps is None:
             return
-        sunny = self._place.lighting.sunny
-        sun = now.sun if sunny else 0.0
-        strength = 0.25 + 0.35 * sun
-        cast = self._sky.shadow(clock_s) if sun > 0.05 else np.zeros(2)
+        cast = lit.shadow if lit.sun > 0.05 else _OVERHEAD
         factor = np.ones(self._shape, np.float32)
         if drawn:
-            cast_shadows(factor, self._coverage, self._place.camera, drawn, cast, strength)
+            cast_shadows(factor, self._coverage, self._place.camera, drawn, cast, 0.25 + 0.35 * lit.sun)
         if lamps is not None:
             factor += lamps * np.float32(lit.gain) / np.maximum(lit.shade, np.float32(0.15))
         relight(light, factor, SHADE_SCALE)

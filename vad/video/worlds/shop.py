@@ -84,7 +84,7 @@ def _paint(p: Painter, rng: np.random.Generator, plan: _Plan) -> None:
     p.paint(p.on(Plane.BACK) & (np.abs(x + 3.2) < 0.95) & (p.z < 2.3), 70)
     opening = p.on(Plane.BACK) & (np.abs(x + 3.2) < 0.85) & (p.z < 2.2)
     p.paint(opening, 205)
-    p.hides(BACK, p.on(Plane.BACK) & (np.abs(x + 3.2) < 4.0) & (p.z < 3.0) & ~opening)
+    p.hides(BACK, ~p.on(Plane.GROUND) & ~opening)
     p.paint(p.on(Plane.BACK) & (x > -1.4) & (x < 4.8) & (p.z > 0.3) & (p.z < 2.2), 100 + 30 * (np.mod(p.z, 0.4) > 0.07))
     for x_m in (-1.6, 1.6):
         look = crate_look(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from vad.video.synthetic.backdrop import Occluder
 from vad.video.synthetic.camera import Camera
 from vad.video.synthetic.painting import BOXY, SHADE_SCALE
-from vad.video.synthetic.posing import STATE, Array
+from vad.video.synthetic.posing import Array
 from vad.video.synthetic.shaping import Drawn
-from vad.video.worlds.kernels import darken, paint_parts
+from vad.video.worlds.kernels import darken, paint_parts, shadow_outlines
 
-_TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-_COS, _SIN = np.cos(_TURN)[:, None], np.sin(_TURN)[:, None]
 _NONE = np.zeros((0, 0), np.uint16)
 
 
@@ -22,20 +21,20 @@ def cast_shadows(
     factor: Array, coverage: Array, camera: Camera, drawn: Sequence[Drawn], sun: Array, strength: float
 ) -> None:
     """Darken ``factor`` (coarse, float32) under everybody and along ``sun`` (metres per metre of height)."""
-    states = np.array([d.state[:STATE] for d in drawn])
-    sizes = np.array([float(d.track.look.size[0]) for d in drawn])
-    boxy = np.array([d.track.body in BOXY for d in drawn])
-    ahead = np.stack([np.cos(states[:, 2]), np.sin(states[:, 2])], -1)
-    long = np.where(boxy, sizes * 0.52, 0.22)[:, None] * ahead
-    wide = np.where(boxy, sizes * 0.24, 0.16)[:, None] * np.stack([-ahead[:, 1], ahead[:, 0]], -1)
-    ring = long[:, None] * _COS + wide[:, None] * _SIN  # (n, corners, 2)
-    if sun.any():
-        cast = np.where(boxy, 0.6, 1.5)[:, None] * sun * np.cos(states[:, 5:6])
-        ring = ring + cast[:, None] * ((ring @ sun)[..., None] > 0)  # the half away from the sun: still convex
-    ground = np.zeros((*ring.shape[:2], 3))
-    ground[..., :2] = states[:, None, :2] + ring
-    outlines, _ = camera.project(ground)
-    darken(factor, coverage, np.clip((outlines + 0.5) / SHADE_SCALE - 0.5, -4000, 8000), strength)
+    rows = [(*d.state[:3].tolist(), float(d.state[5]), *_footprint(d)) for d in drawn]
+    view = np.array(
+        [camera.focal_px, camera.pitch_rad, camera.height_m, (camera.width - 1) / 2, (camera.height - 1) / 2]
+    )
+    outlines = shadow_outlines(np.array(rows), np.asarray(sun, np.float64), view)
+    darken(factor, coverage, (outlines + 0.5) / SHADE_SCALE - 0.5, strength)
+
+
+def _footprint(body: Drawn) -> tuple[float, float, float]:
+    """Half the length and width of what a body covers of the ground, and half its height, metres."""
+    if body.track.body in BOXY:
+        size = float(body.track.look.size[0])
+        return size * 0.52, size * 0.24, 0.6
+    return 0.22, 0.16, 1.5
 
 
 def paint_bodies(
@@ -63,20 +62,30 @@ def paint_bodies(
             number += len(corners)
         batch[0] = end
 
+    reach = [light.shape[1], light.shape[0], 0, 0]  # the box of all bodies so far
     for place, body in enumerate(drawn):
         while waiting and body.y_m <= waiting[0].y_m:
-            flush(place)
-            _hide(light, numbers, waiting.pop(0), backdrop, needed=place > 0)
+            occluder = waiting.pop(0)
+            if _meets(occluder, reach):
+                flush(place)
+                _hide(light, numbers, occluder, backdrop)
+        (x0, y0), (x1, y1) = body.low.tolist(), body.high.tolist()
+        reach = [min(reach[0], x0), min(reach[1], y0), max(reach[2], x1), max(reach[3], y1)]
     flush(len(drawn))
     for occluder in waiting:
-        _hide(light, numbers, occluder, backdrop, needed=True)
+        if _meets(occluder, reach):
+            _hide(light, numbers, occluder, backdrop)
 
 
-def _hide(light: Array, numbers: Array, occluder: Occluder, backdrop: Array, *, needed: bool) -> None:
-    if needed:
-        height, width = occluder.mask.shape
-        area = (slice(occluder.top, occluder.top + height), slice(occluder.left, occluder.left + width))
-        mask = occluder.mask > 0
-        light[area][mask] = backdrop[area][mask]
-        if numbers.size:
-            numbers[area][mask] = 0
+def _meets(occluder: Occluder, reach: Sequence[float]) -> bool:
+    height, width = occluder.mask.shape
+    beside = occluder.left > reach[2] + 1 or occluder.left + width < reach[0]
+    return not beside and occluder.top <= reach[3] + 1 and occluder.top + height >= reach[1]
+
+
+def _hide(light: Array, numbers: Array, occluder: Occluder, backdrop: Array) -> None:
+    height, width = occluder.mask.shape
+    area = (slice(occluder.top, occluder.top + height), slice(occluder.left, occluder.left + width))
+    cv2.copyTo(backdrop[area], occluder.mask, light[area])
+    if numbers.size:
+        numbers[area][occluder.mask > 0] = 0
