@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ LEGEND = (
     "amber at the others. Bands: planted events, green where caught, red where missed. Grey: not judged."
 )
 Box = tuple[float, float, float, float]
+Item = TypeVar("Item")
 
 
 def write_page(records: Sequence[Record], open_world: Callable[[Job], World]) -> str:
@@ -55,31 +57,39 @@ def write_page(records: Sequence[Record], open_world: Callable[[Job], World]) ->
 def worst_alarms(
     cameras: Sequence[CameraResult], *, but: Sequence[tuple[str, float, float]] = (), most: int = MOST_PICTURES
 ) -> list[tuple[CameraResult, Incident]]:
-    """Those that rose furthest over the threshold, of all cameras together.
+    """Those that rose furthest over the threshold: the worst of each camera and cue first, then the second of each.
 
     Without those that overlap one of ``but``: (camera, from, to) in the camera's seconds.
     """
-    alarms = [
-        (camera, one)
-        for camera in cameras
-        for one in camera.matched.false
-        if not any(name == camera.record.title and one.started_s <= b and one.closed_s >= a for name, a, b in but)
-    ]
-    return sorted(alarms, key=lambda pair: pair[1].threshold - pair[1].peak)[:most]
+    groups: dict[tuple[str, str], list[tuple[CameraResult, Incident]]] = {}
+    for camera in cameras:
+        for one in camera.matched.false:
+            name = camera.record.title
+            if not any(other == name and one.started_s <= b and one.closed_s >= a for other, a, b in but):
+                groups.setdefault((name, one.reasons[0] if one.reasons else ""), []).append((camera, one))
+    ranked = [sorted(group, key=lambda pair: pair[1].threshold - pair[1].peak) for group in groups.values()]
+    return _in_turns(ranked)[:most]
 
 
 def worst_misses(cameras: Sequence[CameraResult], *, most: int = MOST_PICTURES) -> list[tuple[CameraResult, Outcome]]:
     """Those that stayed furthest below the threshold: the worst of each kind first, then the second of each."""
-    kinds: dict[str, list[tuple[float, CameraResult, Outcome]]] = {}
+    kinds: dict[str, list[tuple[CameraResult, Outcome]]] = {}
     for camera in cameras:
-        for found in camera.matched.found:
-            if found.incident is None:
-                short = nearest(camera.record, found).short
-                entry = (np.inf if short is None else short, camera, found)
-                kinds.setdefault(found.event.kind, []).append(entry)
-    ranked = [sorted(entries, key=lambda entry: -entry[0]) for entries in kinds.values()]
-    turns = [entry for turn in zip_longest(*ranked) for entry in turn if entry is not None]
-    return [(camera, found) for _, camera, found in turns[:most]]
+        for outcome in camera.matched.found:
+            if outcome.incident is None:
+                kinds.setdefault(outcome.event.kind, []).append((camera, outcome))
+    return _in_turns([sorted(group, key=_reached) for group in kinds.values()])[:most]
+
+
+def _reached(miss: tuple[CameraResult, Outcome]) -> float:
+    """How near to the threshold it came, at most 0 unless too short; lowest where nothing of it was judged."""
+    short = nearest(miss[0].record, miss[1]).short
+    return -np.inf if short is None else -short
+
+
+def _in_turns(ranked: Sequence[Sequence[Item]]) -> list[Item]:
+    """The first of each, then the second of each, and so on."""
+    return [item for turn in zip_longest(*ranked) for item in turn if item is not None]
 
 
 class Pictures:
