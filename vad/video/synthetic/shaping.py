@@ -27,10 +27,8 @@ class Drawn:
     motion: Array | None  # (parts, 6) float32: dx = x m0 + y m2 + m4, dy = x m1 + y m3 + m5
     low: Array  # (2,) its bounding box in pixels, (x, y)
     high: Array
-
-    @property
-    def y_m(self) -> float:
-        return float(self.state[1])
+    box: tuple[float, float, float, float]  # the same, (x0, y0, x1, y1)
+    y_m: float  # how far away it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,8 @@ class _Block:
     high: Array  # (frames, 2)
     motion: Array | None  # (frames, parts, 6)
     seen: list[bool]  # whether it touches the picture, by frame
+    boxes: list[tuple[float, float, float, float]]
+    y_m: list[float]
 
 
 @dataclass(slots=True)
@@ -67,7 +67,8 @@ class Shaper:
                 motion = None if block.motion is None else block.motion[row, parts]
                 state, lumas = track.states[index - track.first], block.lumas[row, parts]
                 corners = block.corners[row, parts]
-                drawn.append(Drawn(track, state, corners, lumas, motion, block.low[row], block.high[row]))
+                low, high, box = block.low[row], block.high[row], block.boxes[row]
+                drawn.append(Drawn(track, state, corners, lumas, motion, low, high, box, block.y_m[row]))
         self._blocks = used
         return sorted(drawn, key=lambda d: -d.y_m)
 
@@ -76,8 +77,7 @@ class Shaper:
         start = number * self.block_frames
         rows = np.arange(start - 1, min(start + self.block_frames, len(track.states)))
         states = track.states[np.maximum(rows, 0)]
-        size = np.tile(track.look.size.astype(np.float64), (len(states), 1))
-        corners, rank = polygons(track.body, self.camera, size, states)
+        corners, rank = self._polygons(track, states)
         motion = affine_motion(corners[1:], corners[:-1]) if truth else None
         corners, rank = corners[1:], np.where(track.look.lumas == HIDDEN, HIDDEN, rank[1:])
         corners = np.clip(corners, -4000, 8000)
@@ -94,7 +94,20 @@ class Shaper:
             high=high,
             motion=None if motion is None else np.take_along_axis(motion, order[..., None], axis=1),
             seen=((low < size + 2) & (high > -2)).all(axis=1).tolist(),
+            boxes=[(x0, y0, x1, y1) for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist(), strict=True)],
+            y_m=states[1:, 1].tolist(),
         )
+
+    def _polygons(self, track: Track, states: Array) -> tuple[Array, Array]:
+        """``bodies.polygons`` of one body; of one that stands still, once for all frames."""
+        count = len(states)
+        if (states == states[0]).all():
+            states = states[:1]
+        size = np.tile(track.look.size.astype(np.float64), (len(states), 1))
+        corners, rank = polygons(track.body, self.camera, size, states)
+        if len(corners) < count:
+            corners, rank = np.repeat(corners, count, axis=0), np.repeat(rank, count, axis=0)
+        return corners, rank
 
 
 def affine_motion(now: Array, past: Array) -> Array:

@@ -60,7 +60,7 @@ class Exposure:
         gain = self._settled(level)
         pull = 0.0
         for body in drawn:
-            (x0, y0), (x1, y1) = body.low.tolist(), body.high.tolist()
+            x0, y0, x1, y1 = body.box
             share = 0.65 * max(min(x1, self._width) - max(x0, 0), 0) * max(min(y1, self._height) - max(y0, 0), 0)
             share /= self._width * self._height
             if share > _LEAST_SHARE and len(body.lumas):

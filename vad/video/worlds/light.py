@@ -99,7 +99,7 @@ class Illumination:
 
     def settled_gain(self, level: float) -> float:
         """The gain of a camera that has had time to adapt: it makes up for most of the light's changes, not for all."""
-        return float(self._grey / (level**0.8 + 0.05))
+        return float(self._grey / (level**0.72 + 0.08))
 
     def lamps_on(self, clock_s: float) -> bool:
         """Whether the lamps are on."""

@@ -82,7 +82,8 @@ class Renderer:
         light = self._people(lit, shown, now, at_s, weather.wind, lamps, parts)
         light, parts, shift, insect = self._through_lens(light, parts, index, at_s, weather, night, lit)
         gain = self._exposure.gain(index) * self._light.level(now) / (lit.level * lit.gain)
-        luma = self._imaging.expose(light, index, gain=gain, dark=min(max((lit.gain - 1.2) / 3.5, 0.0), 1.0))
+        dark = min(max((lit.gain - 1.2) / 3.5, 0.4 if now.infrared else 0.0), 1.0)
+        luma = self._imaging.expose(light, index, gain=gain, dark=dark)
         flow, foreground = (None, None) if parts is None else truth_of(parts, shown, shift)
         names = self._conditions(now, weather, night, lamps is not None, insect, shift != (0.0, 0.0), clock_s)
         return Picture(luma, drawn, names, flow, foreground)
@@ -198,7 +199,8 @@ CONDITIONS = ("night", "infrared", "rain", "snow", "fog", "headlights", "insect"
 
 def _lit_parts(body: Drawn, shade: Array, infrared: bool) -> Array:
     """Lumas (parts,) float32 of a body under the light in its middle; clothes differ less under infrared light."""
-    x, y = float(body.low[0] + body.high[0]) / 2 / SHADE_SCALE, float(body.low[1] + body.high[1]) / 2 / SHADE_SCALE
+    x0, y0, x1, y1 = body.box
+    x, y = (x0 + x1) / 2 / SHADE_SCALE, (y0 + y1) / 2 / SHADE_SCALE
     row, column = min(max(int(y), 0), shade.shape[0] - 1), min(max(int(x), 0), shade.shape[1] - 1)
     lumas = body.lumas * np.float32(0.5) + np.float32(70) if infrared else body.lumas.astype(np.float32)
     seen: Array = np.minimum(lumas * shade[row, column], np.float32(255))

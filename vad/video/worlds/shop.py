@@ -88,7 +88,7 @@ def _paint(p: Painter, rng: np.random.Generator, plan: _Plan) -> None:
     p.paint(p.on(Plane.BACK) & (x > -1.4) & (x < 4.8) & (p.z > 0.3) & (p.z < 2.2), 100 + 30 * (np.mod(p.z, 0.4) > 0.07))
     for x_m in (-1.6, 1.6):
         look = crate_look(
-            int(rng.integers(70, 170)), HIDDEN, length_m=0.7, width_m=3.6, height_m=rng.uniform(1.25, 1.5)
+            int(rng.integers(45, 110)), HIDDEN, length_m=0.7, width_m=3.6, height_m=rng.uniform(1.25, 1.5)
         )
         p.body(Body.CRATE, look, x_m * plan.side, 7.4)
         p.texture(float(rng.uniform(15, 30)))

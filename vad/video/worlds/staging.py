@@ -69,7 +69,7 @@ def paint_bodies(
             if _meets(occluder, reach):
                 flush(place)
                 _hide(light, numbers, occluder, backdrop)
-        (x0, y0), (x1, y1) = body.low.tolist(), body.high.tolist()
+        x0, y0, x1, y1 = body.box
         reach = [min(reach[0], x0), min(reach[1], y0), max(reach[2], x1), max(reach[3], y1)]
     flush(len(drawn))
     for occluder in waiting:

@@ -25,7 +25,7 @@ from vad.video.worlds.surfaces import Painter, Plane
 
 # Metres from the camera, for one that hangs 4.5 m high; higher cameras see everything further away.
 NEAR_WALK, KERB = 6.9, 8.3
-ROAD_MIDDLE, CYCLE_FROM, CYCLE_LANE = 10.6, 12.9, 13.7
+ROAD_MIDDLE, CYCLE_FROM, CYCLE_LANE = 9.9, 12.9, 13.7
 FAR_FROM, FAR_WALK, WALL = 14.6, 16.6, 18.6
 
 CARS = (("car", 0.9), ("van", 0.1))
@@ -100,7 +100,7 @@ def _paint(painter: Painter, rng: np.random.Generator, scale: float, door: float
     p.hides(WALL * s, p.back(door - 6, door + 6, 0, 3.2) & ~opening)
     p.paint(p.on(Plane.SKY), 225)
     if rng.random() < 0.6:
-        p.body(Body.VEHICLE, vehicle_look(rng), door + rng.choice([-7, 7]) * s, CYCLE_FROM * s - 1.0, heading=0.0)
+        p.body(Body.VEHICLE, vehicle_look(rng), door + rng.choice([-7, 7]) * s, (CYCLE_FROM - 0.95) * s, heading=0.0)
     for _ in range(int(rng.integers(1, 4))):
         p.foliage(rng.uniform(0, 1), rng.uniform(0.02, 0.16), rng.uniform(0.14, 0.3), rng.uniform(0.2, 0.36))
 
