@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.scoring.kernels import Map, State, kernel
+from vad.scoring.kernels import Map, kernel
 
 Luma = NDArray[np.uint8]
 Flags = NDArray[np.uint8]
@@ -40,9 +40,6 @@ class BackgroundTuning(NamedTuple):
     recent_s: float = 0.3
     replace_s: float = 0.5
     established_s: float = 6.0
-    ghost_ratio: float = 0.7
-    arrived_ratio: float = 1.3
-    ghost_pairs: int = 8
 
 
 BACKGROUND = BackgroundTuning()
@@ -181,59 +178,3 @@ def foreground(flags: Flags, activity: Map, cell: int, least_activity: float, ou
             far = (flag & FAR) != 0 and (active or flag & SHADOW == 0)
             lately = (flag & SURE) != 0 or (flag & RECENT) != 0
             out[i, j] = (far and lately) or (active and (flag & CHANGED) != 0)
-
-
-@kernel
-def outline_edges(luma: Luma, level: Map, flags: Flags, labels: Labels, gain: float, edges: State) -> None:
-    """Contrast across each component's outline: ``edges`` (count, 3) of the picture, of the background, how many pairs.
-
-    A pair lies one pixel inside and two outside of the outline; those outside on something else say nothing.
-    """
-    height, width = luma.shape
-    edges[:] = 0.0
-    for i in range(2, height - 2):
-        for j in range(2, width - 2):
-            k = labels[i, j]
-            if k == 0:
-                continue
-            for way in range(4):
-                down = (way == 2) - (way == 3)
-                right = (way == 0) - (way == 1)
-                if labels[i + down, j + right] == k or flags[i + 2 * down, j + 2 * right] & FAR:
-                    continue
-                inside, outside = (i - down, j - right), (i + 2 * down, j + 2 * right)
-                edges[k, 0] += abs(float(luma[inside]) - float(luma[outside]))
-                edges[k, 1] += gain * abs(float(level[inside]) - float(level[outside]))
-                edges[k, 2] += 1.0
-
-
-@kernel
-def still_parts(flags: Flags, out: Flags) -> int:
-    """Mark (1) what is off an established background and has not changed lately; returns how many pixels that are."""
-    count = 0
-    for i in range(flags.shape[0]):
-        for j in range(flags.shape[1]):
-            still = flags[i, j] & (FAR | RECENT | SURE) == FAR | SURE
-            out[i, j] = still
-            count += still
-    return count
-
-
-@kernel
-def accept(
-    luma: Luma,
-    level: Map,
-    spread: Map,
-    flags: Flags,
-    labels: Labels,
-    chosen: NDArray[np.bool_],
-    light: State,
-    floor: float,
-) -> None:
-    """What the picture shows in the chosen components is the background from now on."""
-    for i in range(luma.shape[0]):
-        for j in range(luma.shape[1]):
-            if labels[i, j] and chosen[labels[i, j]]:
-                level[i, j] = (np.float32(luma[i, j]) - np.float32(light[1])) / np.float32(light[0])
-                spread[i, j] = floor
-                flags[i, j] &= ~(FAR | SHADOW)

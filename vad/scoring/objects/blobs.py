@@ -6,6 +6,7 @@ Shapes: H, W model pixels; gh, gw cells. A table of blobs is (N, len(Blob)) floa
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,19 @@ class Blob(IntEnum):
 
 
 COLUMNS = len(Blob)
+
+
+class JoinTuning(NamedTuple):
+    """Ratios of widths, heights and areas."""
+
+    gap: float = 0.6  # of the wider one's width between parts above one another
+    slimmest: float = 4.0  # height over width of what is joined
+    person: float = 1.8  # height over width of what looks like a whole person
+    small: float = 0.25  # area over that of the other: so small a part is nobody
+    most: int = 64  # parts: of more, nothing is joined
+
+
+JOIN = JoinTuning()
 
 
 @kernel
@@ -159,50 +173,54 @@ def boxes_of(labels: Labels, count: int) -> State:
 
 
 @kernel
-def join(boxes: State, gap: float, group: Labels) -> int:
+def belong(a: State, b: State, t: JoinTuning) -> bool:
+    """Are two parts, boxes and areas as ``boxes_of`` gives them, of one object?
+
+    A person is taller than wide: parts above one another are when they overlap across by half of the narrower and the
+    gap is small for their width; parts side by side when they nearly touch and overlap downwards by half. Two parts
+    each of which looks like a whole person, and neither of which is small beside the other, are two people.
+    """
+    across, down = min(a[3], b[3]) - max(a[2], b[2]), min(a[1], b[1]) - max(a[0], b[0])
+    narrow, low = min(a[3] - a[2], b[3] - b[2]), min(a[1] - a[0], b[1] - b[0])
+    wide = max(a[3] - a[2], b[3] - b[2])
+    tall = max(a[1], b[1]) - min(a[0], b[0])
+    above = across >= 0.5 * narrow and -down <= max(2.0, t.gap * wide) and tall <= t.slimmest * wide
+    beside = down >= 0.5 * low and across >= -2.0
+    slim_a, slim_b = a[1] - a[0] >= t.person * (a[3] - a[2]), b[1] - b[0] >= t.person * (b[3] - b[2])
+    small = min(a[4], b[4]) < t.small * max(a[4], b[4])
+    return (above or beside) and not (slim_a and slim_b and not small)
+
+
+@kernel
+def join(boxes: State, t: JoinTuning, group: Labels) -> int:
     """Parts that belong to one object get one number: ``group`` (count,), 1, 2, ...; returns one more than the highest.
 
-    A person is taller than wide: parts above one another belong together when they overlap across by half of the
-    narrower and the gap between them is at most ``gap`` of the wider one's width; parts side by side only when they
-    nearly touch (2 px) and overlap downwards by half.
+    ``boxes`` are those of ``boxes_of``; a part that others were joined to grows to the box of all.
     """
     count = len(boxes)
     for k in range(count):
         group[k] = k
-    again = True
+    again = count <= t.most
     while again:
         again = False
         for a in range(1, count):
             for b in range(a + 1, count):
-                if group[a] != a or group[b] != b:
-                    continue
-                across = min(boxes[a, 3], boxes[b, 3]) - max(boxes[a, 2], boxes[b, 2])
-                down = min(boxes[a, 1], boxes[b, 1]) - max(boxes[a, 0], boxes[b, 0])
-                wide_a, wide_b = boxes[a, 3] - boxes[a, 2], boxes[b, 3] - boxes[b, 2]
-                tall_a, tall_b = boxes[a, 1] - boxes[a, 0], boxes[b, 1] - boxes[b, 0]
-                above = across >= 0.5 * min(wide_a, wide_b) and -down <= max(2.0, gap * max(wide_a, wide_b))
-                beside = down >= 0.5 * min(tall_a, tall_b) and across >= -2.0
-                tall = max(boxes[a, 1], boxes[b, 1]) - min(boxes[a, 0], boxes[b, 0])
-                slim = tall <= 4.0 * max(wide_a, wide_b)
-                if (above and slim) or beside:
+                if group[a] == a and group[b] == b and belong(boxes[a], boxes[b], t):
                     box, other = boxes[a], boxes[b]
                     box[0], box[1] = min(box[0], other[0]), max(box[1], other[1])
                     box[2], box[3] = min(box[2], other[2]), max(box[3], other[3])
                     box[4] += other[4]
                     group[b] = a
                     again = True
-    number, kept = np.zeros(count, np.int32), 1
-    for k in range(1, count):
+    kept = 1
+    for k in range(1, count):  # a part is joined to one before it
         if group[k] == k:
-            number[k] = kept
+            group[k] = -kept
             kept += 1
+        else:
+            group[k] = group[group[k]]
     for k in range(1, count):
-        root = k
-        while group[root] != root:
-            root = group[root]
-        boxes[k, 4] = number[root]
-    for k in range(1, count):
-        group[k] = np.int32(boxes[k, 4])
+        group[k] = -group[k]
     return kept
 
 

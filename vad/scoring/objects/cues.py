@@ -133,6 +133,33 @@ def falls(tracks: State, history: State, held: State, dt_s: float, t: FallTuning
     return out
 
 
+class AgitationTuning(NamedTuple):
+    """Pixels, cells, media seconds."""
+
+    least_age_s: float = 0.6
+    least_px: tuple[float, float] = (14.0, 20.0)  # height
+    cells: tuple[float, float] = (3.0, 6.0)  # of it that move
+    carried: float = 0.5  # of its mean speed: so much its parts may differ because it is near, or ill measured
+
+
+AGITATION = AgitationTuning()
+
+
+@kernel
+def agitations(tracks: State, t: AgitationTuning) -> State:
+    """(MOST_TRACKS,) spread of the flow inside each object over its height, 1/s, where it can be measured."""
+    out = np.zeros(len(tracks))
+    for k in range(len(tracks)):
+        track = tracks[k]
+        if track[Column.ID] == 0.0 or track[Column.GAP_S] > 0.0 or track[Column.AGE_S] < t.least_age_s:
+            continue
+        height = track[Column.BOTTOM] - track[Column.TOP]
+        gate = ramp(height, t.least_px) * ramp(track[Column.CELLS], t.cells)
+        own = track[Column.SPREAD] - t.carried * track[Column.SPEED]
+        out[k] = gate * max(0.0, own) / height
+    return out
+
+
 @kernel
 def paint(tracks: State, values: State, cell: int, out: Map) -> float:
     """Each track's value on the cells that its box touches, into ``out`` (gh, gw); returns the highest."""

@@ -12,10 +12,16 @@ from vad.scoring.kernels import Map, State
 from vad.scoring.objects import background as bg
 from vad.scoring.objects import blobs as bl
 from vad.scoring.objects import cues as cu
+from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
 from vad.types import BLOCK_PX, CELL_PX, CellMap
 
 LEAST_ACTIVITY = 0.4
+CLEAN_LEAST = 5
+LIGHT_BLOCK_SHARE = 0.2
+SLEW_PER_S = 40.0
+STEADY_S = 1.0
+PROVES_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,74 +68,88 @@ class ObjectLayer:
         self._quiet_s: Map = np.full(self._shape, 9.0, np.float32)
         self._flags = np.zeros(self._shape, np.uint8)
         self._marked = np.zeros(self._shape, np.uint8)
+        self._still = np.zeros(self._shape, np.uint8)
         self._mask = np.zeros(self._shape, np.uint8)
+        self._stood_s: Map = np.zeros(self._shape, np.float32)
+        self._stands = False  # does anything stand?
+        self._gain, self._offset, self._steady_s = 1.0, 0.0, STEADY_S
         self._labels = np.zeros(self._shape, np.int32)
         self._tracks: State = np.zeros((tr.MOST_TRACKS, len(tr.Column)))
         self._history: State = np.full((tr.MOST_TRACKS, tr.SPAN, len(tr.Past)), -1.0)
         self._raw: State = np.zeros((tr.MOST_TRACKS, 3, 4))
         self._held: State = np.zeros((tr.MOST_TRACKS, 6))
         self._next_id = 1
-        self._begun = False
-        np.minimum(self._seen_s, np.float32(bg.BACKGROUND.established_s - 1.0), out=self._seen_s)
+        self._run: int | None = None
+        np.minimum(self._seen_s, np.float32(bg.BACKGROUND.established_s - PROVES_S), out=self._seen_s)
 
     def step(self, cells: CellMap) -> ObjectFrame:
         """Advance by one frame."""
         luma, dt_s = cells.frame.luma, min(cells.dt_s, 1.0)
-        if not self._begun:
+        if cells.frame.run != self._run:
+            self.begin_run()
+            self._run = cells.frame.run
             self._lately[:] = luma
-            self._begun = True
         if not self._known:
             self._level[:] = luma
             self._known = True
-        self._segment(cells, dt_s)
+        steady = self._follow_light(cells, dt_s)
+        self._segment(cells, dt_s if steady else 0.0)
         blobs, _ = self._blobs(cells)
         self._next_id = tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, self._next_id, tr.TRACKS)
         falls = cu.falls(self._tracks, self._history, self._held, dt_s, cu.FALL)
-        return self._frame(falls)
+        agitation = cu.agitations(self._tracks, cu.AGITATION)
+        if not steady:
+            falls[:], agitation[:] = 0.0, 0.0
+        return self._frame(falls, agitation)
 
-    def _segment(self, cells: CellMap, dt_s: float) -> None:
-        luma, t = cells.frame.luma, bg.BACKGROUND
-        usable = bl.share_of_blocks(self._mask, BLOCK_PX) < 0.2
+    def _follow_light(self, cells: CellMap, dt_s: float) -> bool:
+        """Gain and offset from the background to the picture. False while they change quickly and a while after."""
+        before = 128.0 * self._gain + self._offset
+        usable = bl.share_of_blocks(self._mask, BLOCK_PX) < LIGHT_BLOCK_SHARE
         levels = bl.mean_of_blocks(self._level, BLOCK_PX)
-        gain, offset, _ = bg.light_of(levels, cells.luma, usable)
-        bg.look(
-            luma,
-            self._level,
-            self._spread,
-            self._seen_s,
-            self._lately,
-            self._quiet_s,
-            self._flags,
-            gain,
-            offset,
-            dt_s,
-            t,
-        )
-        if bg.still_parts(self._flags, self._marked) >= 12:
-            self._resolve_ghosts(luma, gain, offset)
-        bg.follow(luma, self._level, self._spread, self._seen_s, self._quiet_s, self._flags, gain, offset, dt_s, t)
+        self._gain, self._offset, _ = bg.light_of(levels, cells.luma, usable)
+        change = abs(128.0 * self._gain + self._offset - before)
+        self._steady_s = 0.0 if change > SLEW_PER_S * max(dt_s, 0.1) else self._steady_s + dt_s
+        return self._steady_s >= STEADY_S
+
+    def _segment(self, cells: CellMap, stands_s: float) -> None:
+        """Foreground of this frame, into the mask. ``stands_s``: by how much what stands has stood longer."""
+        luma, dt_s, t = cells.frame.luma, min(cells.dt_s, 1.0), bg.BACKGROUND
+        gain, offset = self._gain, self._offset
+        background = self._level, self._spread, self._seen_s
+        bg.look(luma, *background, self._lately, self._quiet_s, self._flags, gain, offset, dt_s, t)
+        self._resolve_still(luma, stands_s)
+        bg.follow(luma, *background, self._quiet_s, self._flags, gain, offset, dt_s, t)
         bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
-        bl.clean(self._marked, 5, self._mask)
+        bl.clean(self._marked, CLEAN_LEAST, self._mask)
         geometry = cells.frame.geometry
         self._mask[geometry.valid_height :] = 0
         self._mask[:, geometry.valid_width :] = 0
 
-    def _resolve_ghosts(self, luma: bg.Luma, gain: float, offset: float) -> None:
-        t = bg.BACKGROUND
-        bl.clean(self._marked, 5, self._mask)
-        count = bl.components(self._mask, 12, self._labels)
-        edges = np.zeros((count, 3))
-        bg.outline_edges(luma, self._level, self._flags, self._labels, gain, edges)
-        ghosts = (edges[:, 2] >= t.ghost_pairs) & (edges[:, 0] < t.ghost_ratio * edges[:, 1])
-        if ghosts.any():
-            light = np.array([gain, offset])
-            bg.accept(luma, self._level, self._spread, self._flags, self._labels, ghosts, light, t.spread_floor)
+    def _resolve_still(self, luma: bg.Luma, stands_s: float) -> None:
+        """Tell what stands still; take ghosts into the background and count for how long the rest has stood."""
+        t, count = st.STILL, 0
+        if st.still_parts(self._flags, self._marked) >= t.least_area:
+            bl.clean(self._marked, CLEAN_LEAST, self._still)
+            count = bl.components(self._still, t.least_area, self._labels)
+        if count <= 1 and not self._stands:
+            return
+        if count <= 1:
+            self._labels[:] = 0
+        edges, boxes = np.zeros((max(1, count), 3)), bl.boxes_of(self._labels, max(1, count))
+        st.outline_edges(luma, self._level, self._flags, self._labels, self._gain, edges)
+        verdict, alive = st.verdicts(boxes, edges, self._seen_s, self._labels, self._flags, t)
+        light = self._gain, self._offset
+        background = self._level, self._spread, self._seen_s
+        st.settle(luma, *background, self._flags, self._labels, verdict, light, bg.BACKGROUND.spread_floor)
+        st.dwell(self._stood_s, self._flags, self._labels, verdict, alive, stands_s, t)
+        self._stands = bool(self._stood_s.any())
 
     def _blobs(self, cells: CellMap) -> tuple[State, Map]:
         count = bl.components(self._mask, 8, self._labels)
         parts = bl.boxes_of(self._labels, count)
         group = np.zeros(count, np.int32)
-        count = bl.join(parts, 0.6, group)
+        count = bl.join(parts, bl.JOIN, group)
         geometry = cells.frame.geometry
         size = geometry.valid_height, geometry.valid_width
         table = np.zeros((count - 1, bl.COLUMNS))
@@ -137,9 +157,11 @@ class ObjectLayer:
         bl.measure(self._labels, group, count, cells.flow, self._flags, bg.CHANGED, CELL_PX, 0.03, size, table, cover)
         return table, cover
 
-    def _frame(self, falls: State) -> ObjectFrame:
-        nothing, fall = np.zeros(self._cells, np.float32), np.zeros(self._cells, np.float32)
-        peak = cu.paint(self._tracks, falls, CELL_PX, fall)
+    def _frame(self, falls: State, agitation: State) -> ObjectFrame:
+        maps: Map = np.zeros((3, *self._cells), np.float32)
+        fall = cu.paint(self._tracks, falls, CELL_PX, maps[0])
+        agitated = cu.paint(self._tracks, agitation, CELL_PX, maps[1])
+        left = st.stood_cells(self._stood_s, CELL_PX, 8, maps[2]) if self._stands else 0.0
         objects = []
         for k in np.flatnonzero(self._tracks[:, tr.Column.ID]):
             track, column = self._tracks[k].tolist(), tr.Column
@@ -153,10 +175,10 @@ class ObjectLayer:
                     age_s=track[column.AGE_S],
                     gap_s=track[column.GAP_S],
                     fall=float(falls[k]),
-                    agitation=0.0,
+                    agitation=float(agitation[k]),
                 )
             )
-        return ObjectFrame(tuple(objects), fall, nothing, nothing, (peak, 0.0, 0.0))
+        return ObjectFrame(tuple(objects), maps[0], maps[1], maps[2], (fall, agitated, left))
 
     def state(self) -> dict[str, State]:
         """What is learnt: the background."""

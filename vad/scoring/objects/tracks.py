@@ -42,6 +42,9 @@ class Column(IntEnum):
     SAMPLE_S = 16  # age at which the last sample of history was taken
     SUNK = 17  # integral of the downward flow of its lower half, px
     FLOW_Y = 18  # mean downward flow, px/s, smoothed
+    CELLS = 19  # cells' worth of it that have flow
+    BORDER = 20  # as of the blob
+    SPEED = 21  # length of its mean flow, px/s, smoothed
 
 
 class Past(IntEnum):
@@ -69,6 +72,7 @@ class TrackTuning(NamedTuple):
     grown_s: float = 0.5
     split_share: float = 0.3
     velocity_tau_s: float = 0.3
+    spread_tau_s: float = 0.6
     sample_s: float = 0.075
     least_area: float = 16.0
     fills: float = 0.05
@@ -240,9 +244,12 @@ def update(track: State, raw: State, blob: State, dt_s: float, t: TrackTuning) -
     track[Column.GAP_S] = 0.0
     track[Column.AREA] += near * (blob[Blob.AREA] - track[Column.AREA])
     track[Column.DROPPED] += dt_s * blob[Blob.VY_UPPER]
+    track[Column.CELLS], track[Column.BORDER] = blob[Blob.CELLS], blob[Blob.BORDER]
     track[Column.SUNK] += dt_s * blob[Blob.VY_LOWER]
     track[Column.FLOW_Y] += min(1.0, 2.0 * near) * (blob[Blob.VY] - track[Column.FLOW_Y])
-    track[Column.SPREAD] += near * (blob[Blob.SPREAD] - track[Column.SPREAD])
+    speed = np.sqrt(blob[Blob.VX] ** 2 + blob[Blob.VY] ** 2)
+    track[Column.SPEED] += min(1.0, dt_s / t.spread_tau_s) * (speed - track[Column.SPEED])
+    track[Column.SPREAD] += min(1.0, dt_s / t.spread_tau_s) * (blob[Blob.SPREAD] - track[Column.SPREAD])
     track[Column.STILL_S] = track[Column.STILL_S] + dt_s if blob[Blob.MOVING] < t.fills else 0.0
 
 
