@@ -11,8 +11,8 @@ from vad.video.synthetic.shaping import Drawn
 _LEAST_SHARE = 0.02
 """Bodies that cover less of the picture do not mislead it."""
 
-_PULL = 1.6
-_LARGEST = 0.4
+_PULL = 2.4
+_LARGEST = 0.28
 _GREY = 105.0
 
 

@@ -11,6 +11,7 @@ from vad.video.synthetic.shaping import Shaper
 from vad.video.synthetic.traffic import Track
 from vad.video.worlds import care, line, shop, street, yard
 from vad.video.worlds.cast import Cast, filed
+from vad.video.worlds.chance import bits
 from vad.video.worlds.kinds import DAY_S, Planted, PlantedKind, WorldKind
 from vad.video.worlds.place import REACH, Builder, Place, Setting, appearance
 from vad.video.worlds.planting import plan
@@ -42,18 +43,18 @@ class WorldFrame:
 class World:
     """A simulated camera. Everything follows from the arguments of ``open_world``; used by one thread at a time."""
 
-    def __init__(self, kind: WorldKind, setting: Setting, place: Place) -> None:
-        self.kind, self.seed, self.fps = kind, setting.seed, setting.fps
+    def __init__(self, kind: WorldKind, seed: int, setting: Setting, place: Place) -> None:
+        self.kind, self.seed, self.fps = kind, seed, setting.fps
         self.width, self.height, self.days, self.begins_s = (
             setting.width,
             setting.height,
             setting.days,
             setting.begins_s,
         )
-        self._place = place
+        self._place, self._setting = place, setting
         planted = [list(parts) for parts in place.played]
         if setting.anomalies and place.plantings:
-            staged = plan(place.plantings, seed=self.seed, begins_s=self.begins_s, days=self.days, fps=self.fps)
+            staged = plan(place.plantings, seed=setting.seed, begins_s=self.begins_s, days=self.days, fps=self.fps)
             planted += [[appearance(planting.recipe(stage), self.fps)] for planting, stage in staged]
         self.planted = self._spans([[track for part in parts for track in part.made()] for parts in planted])
         self._cast = Cast(self.fps, [*place.sources, filed(part for parts in planted for part in parts)], REACH)
@@ -132,5 +133,6 @@ def open_world(
         build = _BUILDERS[kind]
     except (ValueError, KeyError):
         raise ValueError(f"world: got {kind!r}; allowed: {', '.join(_BUILDERS)}") from None
-    setting = Setting(seed, width, height, fps, days, BEGINS_S, anomalies)
-    return World(kind, setting, build(setting))
+    own_seed = bits(list(WorldKind).index(kind), seed) >> 32  # worlds of two kinds have nothing in common
+    setting = Setting(own_seed, width, height, fps, days, BEGINS_S, anomalies)
+    return World(kind, seed, setting, build(setting))
