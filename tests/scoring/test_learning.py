@@ -117,6 +117,21 @@ def test_after_a_light_jump_only_what_stood_before_is_a_static_change(trained, w
     assert places == {True}
 
 
+def test_what_is_left_behind_a_cover_is_a_static_change(trained):
+    scorer, world = trained
+    world.bodies.append(Body(x=130.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
+    scores = []
+    for k, cells in enumerate(world.frames(30.0)):
+        hidden = np.float32(min(1.0, k / 40.0, max(0.0, 3.0 - k / 40.0)))  # within 4 s, and so away again
+        luma = (1.0 - hidden) * cells.luma + hidden * (60.0 + 0.01 * cells.luma)
+        scores.append(scorer.step(replace(cells, luma=luma)))
+    assert HealthIssue.COVERED in {score.health for score in scores}
+    assert HealthIssue.LIGHT_JUMP not in {score.health for score in scores}
+    last = scores[-1]
+    assert Reason.STATIC_CHANGE in last.reasons
+    assert any(region.x0 > 0.6 for region in last.regions)
+
+
 def test_a_new_run_forgets_what_is_transient_and_keeps_the_calibration(trained):
     scorer, world = trained
     world.bodies.append(runner := replace(RUNNER))

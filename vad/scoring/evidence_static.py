@@ -122,11 +122,11 @@ class StaticChange:
         self._stood_s[blocks] = 0.0
         self._look_up()
 
-    def begin_light(self, cells: CellMap, *, since_s: float) -> None:
-        """The light jumped ``since_s`` ago: what shows now is the background, but for what stood there before that.
+    def begin_look(self, cells: CellMap, *, since_s: float) -> None:
+        """The view or its light changed ``since_s`` ago: what shows now is the background, but for what stood before that.
 
         Where something moves now, nothing is known any more. Little is made of this one look, so that whoever stood
-        still in it is soon outvoted. What stood there before is off a background that is brought into the new light.
+        still in it is soon outvoted. What stood before is off a background that is brought into the new light.
         """
         self._light_from_s = -math.inf
         self._follow_light(cells)

@@ -105,7 +105,7 @@ class Health:
         self._issue_s, self._well_s = 0.0, 0.0
         self._suspect: HealthIssue | None = None
         self._suspect_s, self._same_s, self._jump_left_s = 0.0, 0.0, 0.0
-        self.light_jump_s = 0.0  # for how long a jump lasted that is over with the last frame; 0 with any other
+        self.new_look_s = 0.0  # since when what shows is to be learnt anew, if an issue that is over now left it; or 0
         self._recent: deque[_Seen] = deque()  # the last jump_within_s, or the last picture
 
     @property
@@ -172,14 +172,15 @@ class Health:
         if found is not None and found is not self._issue and self._suspect_s >= CONFIRM_AFTER_S.get(found, 0.0):
             self._issue, self._issue_s = found, 0.0
         self._well_s = self._well_s + dt_s if found is None else 0.0
-        self.light_jump_s = 0.0
+        self.new_look_s = 0.0
         if self._issue is None:
             return
         self._issue_s += dt_s
         over = self._well_s >= (0.0 if self._issue is HealthIssue.LIGHT_JUMP else HEALTH.recover_s)
         lasting = self._issue is not HealthIssue.FROZEN and self._issue_s >= HEALTH.accept_after_s
         after_jump = self._issue is HealthIssue.LIGHT_JUMP and found is None
-        self.light_jump_s = self._issue_s if after_jump else 0.0
+        after_move = self._issue is HealthIssue.MOVED and over and found is None  # hardly ever to the very same view
+        self.new_look_s = self._issue_s if after_jump or after_move or lasting else 0.0
         if (over and found is None) or lasting:
             self._issue = None
         if after_jump or lasting:

@@ -148,11 +148,11 @@ class Scorer:
         return score
 
     def _recover(self, cells: CellMap) -> None:
-        """The picture is well again: what the issue stirred up is over, and what it left behind is the background."""
-        if self._health.light_jump_s > 0.0:
-            self._static.begin_light(cells, since_s=self._health.light_jump_s)
+        """The picture is well again: what the issue stirred up is over."""
+        if self._health.new_look_s > 0.0:
+            self._static.begin_look(cells, since_s=self._health.new_look_s)
         else:
-            self._static.accept(cells)
+            self._static.begin_run()  # the background was hidden, and holds: what is new stands from now on
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
 
     def _enter(self, cells: CellMap) -> bool:
