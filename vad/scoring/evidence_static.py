@@ -123,7 +123,7 @@ class StaticChange:
         self._look_up()
 
     def begin_look(self, cells: CellMap, *, since_s: float) -> None:
-        """The view or its light changed ``since_s`` ago: what shows now is the background, but for what stood before that.
+        """View or light changed ``since_s`` ago: what shows now is the background, but for what stood there before.
 
         Where something moves now, nothing is known any more. Little is made of this one look, so that whoever stood
         still in it is soon outvoted. What stood before is off a background that is brought into the new light.
