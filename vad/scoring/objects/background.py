@@ -40,6 +40,8 @@ class BackgroundTuning(NamedTuple):
     recent_s: float = 0.3
     replace_s: float = 0.5
     established_s: float = 6.0
+    light_least: float = 3.0  # median difference from the background below which the light has not changed
+    light_explains: float = 0.6  # what gain and offset must leave of it at most
 
 
 BACKGROUND = BackgroundTuning()
@@ -50,8 +52,14 @@ its background is established."""
 
 
 @kernel
-def light_of(level_blocks: Map, luma_blocks: Map, usable: NDArray[np.bool_]) -> tuple[float, float, int]:
-    """Gain and offset from the background's blocks to the picture's (Tukey's resistant line over thirds)."""
+def light_of(
+    level_blocks: Map, luma_blocks: Map, usable: NDArray[np.bool_], t: BackgroundTuning
+) -> tuple[float, float, float]:
+    """Gain and offset from the background's blocks to the picture's, and by how much they change the middle grey.
+
+    Tukey's resistant line over the dark and the bright third; (1, 0) unless that explains the picture clearly better
+    than no change does: a fit that is applied at any time drifts.
+    """
     count = 0
     x, y = np.empty(usable.size, np.float32), np.empty(usable.size, np.float32)
     for i in range(usable.shape[0]):
@@ -60,18 +68,33 @@ def light_of(level_blocks: Map, luma_blocks: Map, usable: NDArray[np.bool_]) -> 
                 x[count], y[count] = level_blocks[i, j], luma_blocks[i, j]
                 count += 1
     if count < 24:
-        return 1.0, 0.0, count
+        return 1.0, 0.0, 0.0
     x, y = x[:count], y[:count]
     shift = float(np.median(y - x))
+    unlike = float(np.median(np.abs(y - x)))
+    if unlike < t.light_least:
+        return 1.0, 0.0, shift
     order = np.argsort(x)
     third = count // 3
     low, high = order[:third], order[count - third :]
     x_low, x_high = float(np.median(x[low])), float(np.median(x[high]))
-    if x_high - x_low < 16.0:
-        return 1.0, shift, count
-    gain = (float(np.median(y[high])) - float(np.median(y[low]))) / (x_high - x_low)
-    gain = min(1.6, max(0.6, gain))
-    return gain, float(np.median(y - np.float32(gain) * x)), count
+    gain = 1.0
+    if x_high - x_low >= 16.0:
+        gain = min(1.6, max(0.6, (float(np.median(y[high])) - float(np.median(y[low]))) / (x_high - x_low)))
+    offset = float(np.median(y - np.float32(gain) * x))
+    if float(np.median(np.abs(y - np.float32(gain) * x - np.float32(offset)))) > t.light_explains * unlike:
+        return 1.0, 0.0, shift
+    return gain, offset, shift
+
+
+@kernel
+def relight(level: Map, gain: float, offset: float) -> None:
+    """The background in the light of now."""
+    for i in range(level.shape[0]):
+        for j in range(level.shape[1]):
+            level[i, j] = min(
+                np.float32(255.0), max(np.float32(0.0), np.float32(gain) * level[i, j] + np.float32(offset))
+            )
 
 
 @kernel
@@ -83,14 +106,12 @@ def look(
     lately: Map,
     quiet_s: Map,
     flags: Flags,
-    gain: float,
-    offset: float,
     dt_s: float,
     t: BackgroundTuning,
 ) -> None:
     """Set ``flags`` of every pixel and advance ``lately`` and ``quiet_s``, how long it has looked the same."""
     height, width = luma.shape
-    g, o, dt = np.float32(gain), np.float32(offset), np.float32(dt_s)
+    dt = np.float32(dt_s)
     near = np.float32(min(1.0, t.quiet_rate * dt_s))
     least, spreads, quiet = np.float32(t.least), np.float32(t.spreads), np.float32(t.quiet)
     recent, sure = np.float32(t.recent_s), np.float32(t.established_s)
@@ -98,7 +119,7 @@ def look(
         for j in range(width):
             now = np.float32(luma[i, j])
             wide = spreads * spread[i, j]
-            off = abs(now - g * level[i, j] - o)
+            off = abs(now - level[i, j])
             moved = abs(now - lately[i, j]) > max(quiet, wide)
             lately[i, j] += near * (now - lately[i, j])
             quiet_s[i, j] = np.float32(0.0) if moved else quiet_s[i, j] + dt
@@ -111,16 +132,12 @@ def look(
     for i in range(height - 1):
         for j in range(width - 1):
             if flags[i, j] & FAR:
-                usual = g * level[i, j] + o
+                usual = level[i, j]
                 ratio = np.float32(luma[i, j]) / max(usual, np.float32(1.0))
                 if ratio < t.shadow_darkest or ratio > t.shadow_lightest:
                     continue
-                right = (
-                    np.float32(luma[i, j]) - np.float32(luma[i, j + 1]) - ratio * g * (level[i, j] - level[i, j + 1])
-                )
-                below = (
-                    np.float32(luma[i, j]) - np.float32(luma[i + 1, j]) - ratio * g * (level[i, j] - level[i + 1, j])
-                )
+                right = np.float32(luma[i, j]) - np.float32(luma[i, j + 1]) - ratio * (level[i, j] - level[i, j + 1])
+                below = np.float32(luma[i, j]) - np.float32(luma[i + 1, j]) - ratio * (level[i, j] - level[i + 1, j])
                 if abs(right) + abs(below) < t.shadow_texture:
                     flags[i, j] |= SHADOW
 
@@ -133,8 +150,6 @@ def follow(
     seen_s: Map,
     quiet_s: Map,
     flags: Flags,
-    gain: float,
-    offset: float,
     dt_s: float,
     t: BackgroundTuning,
 ) -> None:
@@ -142,13 +157,13 @@ def follow(
 
     Where the background is not established yet, what has been quiet for ``replace_s`` is the background from now on.
     """
-    inverse, o, dt = np.float32(1.0 / gain), np.float32(offset), np.float32(dt_s)
+    dt = np.float32(dt_s)
     quick, slow = np.float32(t.follow * dt_s), np.float32(t.absorb * dt_s)
     rate, floor, most = np.float32(t.spread_rate * dt_s), np.float32(t.spread_floor), np.float32(t.spread_most)
     replace = np.float32(t.replace_s)
     for i in range(luma.shape[0]):
         for j in range(luma.shape[1]):
-            off = (np.float32(luma[i, j]) - o) * inverse - level[i, j]
+            off = np.float32(luma[i, j]) - level[i, j]
             far = (flags[i, j] & FAR) != 0
             if far and not (flags[i, j] & SURE) and quiet_s[i, j] >= replace:
                 level[i, j] += off

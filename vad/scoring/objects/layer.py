@@ -72,7 +72,7 @@ class ObjectLayer:
         self._mask = np.zeros(self._shape, np.uint8)
         self._stood_s: Map = np.zeros(self._shape, np.float32)
         self._stands = False  # does anything stand?
-        self._gain, self._offset, self._steady_s = 1.0, 0.0, STEADY_S
+        self._steady_s = STEADY_S
         self._labels = np.zeros(self._shape, np.int32)
         self._tracks: State = np.zeros((tr.MOST_TRACKS, len(tr.Column)))
         self._history: State = np.full((tr.MOST_TRACKS, tr.SPAN, len(tr.Past)), -1.0)
@@ -103,23 +103,22 @@ class ObjectLayer:
         return self._frame(falls, agitation)
 
     def _follow_light(self, cells: CellMap, dt_s: float) -> bool:
-        """Gain and offset from the background to the picture. False while they change quickly and a while after."""
-        before = 128.0 * self._gain + self._offset
+        """Bring the background into the light of now. False while that changes quickly and for a while after."""
         usable = bl.share_of_blocks(self._mask, BLOCK_PX) < LIGHT_BLOCK_SHARE
         levels = bl.mean_of_blocks(self._level, BLOCK_PX)
-        self._gain, self._offset, _ = bg.light_of(levels, cells.luma, usable)
-        change = abs(128.0 * self._gain + self._offset - before)
-        self._steady_s = 0.0 if change > SLEW_PER_S * max(dt_s, 0.1) else self._steady_s + dt_s
+        gain, offset, shift = bg.light_of(levels, cells.luma, usable, bg.BACKGROUND)
+        if (gain, offset) != (1.0, 0.0):
+            bg.relight(self._level, gain, offset)
+        self._steady_s = 0.0 if abs(shift) > SLEW_PER_S * max(dt_s, 0.1) else self._steady_s + dt_s
         return self._steady_s >= STEADY_S
 
     def _segment(self, cells: CellMap, stands_s: float) -> None:
         """Foreground of this frame, into the mask. ``stands_s``: by how much what stands has stood longer."""
         luma, dt_s, t = cells.frame.luma, min(cells.dt_s, 1.0), bg.BACKGROUND
-        gain, offset = self._gain, self._offset
         background = self._level, self._spread, self._seen_s
-        bg.look(luma, *background, self._lately, self._quiet_s, self._flags, gain, offset, dt_s, t)
+        bg.look(luma, *background, self._lately, self._quiet_s, self._flags, dt_s, t)
         self._resolve_still(luma, stands_s)
-        bg.follow(luma, *background, self._quiet_s, self._flags, gain, offset, dt_s, t)
+        bg.follow(luma, *background, self._quiet_s, self._flags, dt_s, t)
         bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
         bl.clean(self._marked, CLEAN_LEAST, self._mask)
         geometry = cells.frame.geometry
@@ -136,12 +135,11 @@ class ObjectLayer:
             return
         if count <= 1:
             self._labels[:] = 0
-        edges, boxes = np.zeros((max(1, count), 3)), bl.boxes_of(self._labels, max(1, count))
-        st.outline_edges(luma, self._level, self._flags, self._labels, self._gain, edges)
+        edges, boxes = np.zeros((max(1, count), 6)), bl.boxes_of(self._labels, max(1, count))
+        st.outline_edges(luma, self._level, self._flags, self._labels, edges)
         verdict, alive = st.verdicts(boxes, edges, self._seen_s, self._labels, self._flags, t)
-        light = self._gain, self._offset
         background = self._level, self._spread, self._seen_s
-        st.settle(luma, *background, self._flags, self._labels, verdict, light, bg.BACKGROUND.spread_floor)
+        st.settle(luma, *background, self._flags, self._labels, verdict, bg.BACKGROUND.spread_floor)
         st.dwell(self._stood_s, self._flags, self._labels, verdict, alive, stands_s, t)
         self._stands = bool(self._stood_s.any())
 

@@ -28,6 +28,8 @@ class StillTuning(NamedTuple):
     gone: float = 0.7  # contrast in the picture over that in the background: below it, it is gone
     came: float = 1.3  # ... above it, it came
     least_pairs: int = 8
+    texture: float = 4.0  # steps from pixel to pixel in the background, levels, that are more than noise
+    same_texture: float = 0.7  # correlation of steps: the same surface in another light
     old_s: float = 60.0  # background that has held that long was a thing of the scene: it has been taken away
     alive: float = 0.06  # share of what moves at it
     alive_tau_s: float = 4.0
@@ -41,10 +43,12 @@ GHOST, ARRIVED, REMOVED = 1, 2, 3
 
 
 @kernel
-def outline_edges(luma: Luma, level: Map, flags: Flags, labels: Labels, gain: float, edges: State) -> None:
-    """Contrast across each component's outline: ``edges`` (count, 3) of the picture, of the background, how many pairs.
+def outline_edges(luma: Luma, level: Map, flags: Flags, labels: Labels, edges: State) -> None:
+    """Fill ``edges`` (count, 6) of each component.
 
-    A pair lies one pixel inside and two outside of the outline; those outside on something else say nothing.
+    Contrast across its outline in the picture, the same in the background, how many pairs that were; and inside of it
+    the products of the steps from pixel to pixel in both, their squares in the picture, and in the background. A pair
+    lies one pixel inside and two outside of the outline; those whose outer one is on something else say nothing.
     """
     height, width = luma.shape
     edges[:] = 0.0
@@ -53,6 +57,13 @@ def outline_edges(luma: Luma, level: Map, flags: Flags, labels: Labels, gain: fl
             k = labels[i, j]
             if k == 0:
                 continue
+            for down, right in ((0, 1), (1, 0)):
+                if labels[i + down, j + right] == k:
+                    step = float(luma[i + down, j + right]) - float(luma[i, j])
+                    usual = float(level[i + down, j + right]) - float(level[i, j])
+                    edges[k, 3] += step * usual
+                    edges[k, 4] += step * step
+                    edges[k, 5] += usual * usual
             for way in range(4):
                 down = (way == 2) - (way == 3)
                 right = (way == 0) - (way == 1)
@@ -60,7 +71,7 @@ def outline_edges(luma: Luma, level: Map, flags: Flags, labels: Labels, gain: fl
                     continue
                 inside, outside = (i - down, j - right), (i + 2 * down, j + 2 * right)
                 edges[k, 0] += abs(float(luma[inside]) - float(luma[outside]))
-                edges[k, 1] += gain * abs(float(level[inside]) - float(level[outside]))
+                edges[k, 1] += abs(float(level[inside]) - float(level[outside]))
                 edges[k, 2] += 1.0
 
 
@@ -96,6 +107,10 @@ def verdicts(
         alive[k] = moving > t.alive * area
         if edges[k, 2] < t.least_pairs:
             continue
+        textured = edges[k, 5] > 2.0 * inside * t.texture**2
+        if textured and edges[k, 3] > t.same_texture * math.sqrt(edges[k, 4] * edges[k, 5]):
+            out[k] = GHOST
+            continue
         if edges[k, 0] < t.gone * edges[k, 1]:
             out[k] = GHOST if held_s < t.old_s * inside or area > most else REMOVED
         elif edges[k, 0] > t.came * edges[k, 1] and area <= most:
@@ -112,14 +127,13 @@ def settle(
     flags: Flags,
     labels: Labels,
     verdict: NDArray[np.uint8],
-    light: tuple[float, float],
     floor: float,
 ) -> None:
     """Where a ghost was, the picture is the background from now on."""
     for i in range(luma.shape[0]):
         for j in range(luma.shape[1]):
             if labels[i, j] and verdict[labels[i, j]] == GHOST:
-                level[i, j] = (np.float32(luma[i, j]) - np.float32(light[1])) / np.float32(light[0])
+                level[i, j] = luma[i, j]
                 spread[i, j], seen_s[i, j] = floor, np.float32(0.5)
                 flags[i, j] &= ~(FAR | SHADOW)
 
