@@ -13,7 +13,8 @@ from vad.video.synthetic.figures import walker_look
 from vad.video.synthetic.posing import HIDDEN
 from vad.video.synthetic.traffic import Track
 from vad.video.worlds.acting import Acting
-from vad.video.worlds.care_day import BEHIND_DOOR, DOOR, Resident, played_and_ordinary
+from vad.video.worlds.care_day import played_and_ordinary
+from vad.video.worlds.care_resident import BEHIND_DOOR, DOOR, Resident
 from vad.video.worlds.cast import WINDOW_S, Appearance, Source
 from vad.video.worlds.chance import generator, uniform
 from vad.video.worlds.kinds import DAY_S
