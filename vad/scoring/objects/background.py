@@ -115,20 +115,24 @@ def look(
     near = np.float32(min(1.0, t.quiet_rate * dt_s))
     least, spreads, quiet = np.float32(t.least), np.float32(t.spreads), np.float32(t.quiet)
     recent, sure = np.float32(t.recent_s), np.float32(t.established_s)
-    for i in range(height):
+    zero, no, wide = np.float32(0.0), np.uint8(0), np.empty(width, np.float32)
+    for i in range(height):  # one simple loop after the other, so that many pixels are done at once
+        row, usual, late, calm, out = luma[i], level[i], lately[i], quiet_s[i], flags[i]
+        seen, around = seen_s[i], spread[i]
         for j in range(width):
-            now = np.float32(luma[i, j])
-            wide = spreads * spread[i, j]
-            off = abs(now - level[i, j])
-            moved = abs(now - lately[i, j]) > max(quiet, wide)
-            lately[i, j] += near * (now - lately[i, j])
-            quiet_s[i, j] = np.float32(0.0) if moved else quiet_s[i, j] + dt
-            flags[i, j] = (
-                FAR * (off > max(least, wide))
-                + CHANGED * moved
-                + RECENT * (quiet_s[i, j] < recent)
-                + SURE * (seen_s[i, j] >= sure)
-            )
+            wide[j] = spreads * around[j]
+        for j in range(width):
+            off = abs(np.float32(row[j]) - usual[j])
+            out[j] = np.uint8(FAR) if off > max(least, wide[j]) else no
+        for j in range(width):
+            step = np.float32(row[j]) - late[j]
+            moved = abs(step) > max(quiet, wide[j])
+            late[j] += near * step
+            calm[j] = zero if moved else calm[j] + dt
+            out[j] |= np.uint8(CHANGED) if moved else no
+        for j in range(width):
+            out[j] |= np.uint8(RECENT) if calm[j] < recent else no
+            out[j] |= np.uint8(SURE) if seen[j] >= sure else no
     for i in range(height - 1):
         for j in range(width - 1):
             if flags[i, j] & FAR:
@@ -183,13 +187,19 @@ def foreground(flags: Flags, activity: Map, cell: int, least_activity: float, ou
     Where the background is established: what is off it and no shadow. Where it is not: what has lately changed and is
     off it. Anywhere: what changes where the network sees something move.
     """
+    width = flags.shape[1]
     for i in range(flags.shape[0]):
-        for j in range(flags.shape[1]):
-            flag = flags[i, j]
-            if flag & (FAR | CHANGED) == 0:
-                out[i, j] = 0
-                continue
-            active = activity[i // cell, j // cell] > least_activity
-            far = (flag & FAR) != 0 and (active or flag & SHADOW == 0)
-            lately = (flag & SURE) != 0 or (flag & RECENT) != 0
-            out[i, j] = (far and lately) or (active and (flag & CHANGED) != 0)
+        row, to, busy = flags[i], out[i], activity[i // cell]
+        any_set = 0
+        for j in range(width):
+            to[j] = 0
+            any_set |= row[j]
+        if any_set & (FAR | CHANGED) == 0:
+            continue
+        for j in range(width):
+            flag = row[j]
+            if flag & (FAR | CHANGED):
+                active = busy[j // cell] > least_activity
+                far = (flag & FAR) != 0 and (active or flag & SHADOW == 0)
+                lately = (flag & SURE) != 0 or (flag & RECENT) != 0
+                to[j] = (far and lately) or (active and (flag & CHANGED) != 0)

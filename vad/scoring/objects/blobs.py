@@ -6,7 +6,7 @@ Shapes: H, W model pixels; gh, gw cells. A table of blobs is (N, len(Blob)) floa
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,28 +68,22 @@ def clean(mask: Flags, least: int, out: Flags) -> None:
 
 
 @kernel
-def mean_of_blocks(values: Map, side: int) -> Map:
-    """(H // side, W // side) mean of each block."""
-    out = np.zeros((values.shape[0] // side, values.shape[1] // side), np.float32)
-    for i in range(values.shape[0]):
-        row, line = out[i // side], values[i]
-        for j in range(row.size):
+def mean_of_blocks(values: Any, side: int) -> Map:
+    """(H // side, W // side) mean of each block of (H, W) ``values``."""
+    height, width = values.shape[0] // side, values.shape[1] // side
+    out = np.empty((height, width), np.float32)
+    sums = np.empty(values.shape[1], np.float32)
+    for i in range(height):
+        sums[:] = np.float32(0.0)
+        for y in range(i * side, i * side + side):
+            line = values[y]
+            for j in range(sums.size):
+                sums[j] += line[j]
+        for j in range(width):
+            total = np.float32(0.0)
             for x in range(j * side, j * side + side):
-                row[j] += line[x]
-    out /= np.float32(side * side)
-    return out
-
-
-@kernel
-def share_of_blocks(mask: Flags, side: int) -> Map:
-    """(H // side, W // side) share of each block's pixels that are set."""
-    out = np.zeros((mask.shape[0] // side, mask.shape[1] // side), np.float32)
-    for i in range(mask.shape[0]):
-        row, line = out[i // side], mask[i]
-        for j in range(row.size):
-            for x in range(j * side, j * side + side):
-                row[j] += line[x]
-    out /= np.float32(side * side)
+                total += sums[x]
+            out[i, j] = total / np.float32(side * side)
     return out
 
 
@@ -102,58 +96,75 @@ def find(parent: Labels, k: int) -> int:
 
 
 @kernel
+def extents(mask: Flags) -> Labels:
+    """(H, 2) from which to before which column each row is set; (0, 0) where it is not."""
+    out = np.zeros((mask.shape[0], 2), np.int32)
+    for i in range(mask.shape[0]):
+        row, count = mask[i], 0
+        for j in range(row.size):
+            count += row[j]
+        if count:
+            first, last = 0, row.size
+            while not row[first]:
+                first += 1
+            while not row[last - 1]:
+                last -= 1
+            out[i, 0], out[i, 1] = first, last
+    return out
+
+
+@kernel
 def components(mask: Flags, least_area: int, labels: Labels) -> int:
     """Label the 8-connected components of ``mask`` that have ``least_area`` pixels: 1, 2, ... in reading order.
 
     Returns one more than the highest label.
     """
-    height, width = mask.shape
-    parent = np.empty(height * width // 2 + 2, np.int32)
-    parent[0] = 0
+    spans = extents(mask)
+    labels[:] = 0
+    parent = np.zeros(mask.size // 2 + 2, np.int32)
     count = 1
-    for i in range(height):
-        for j in range(width):
-            if not mask[i, j]:
-                labels[i, j] = 0
-                continue
-            k = 0
-            if j > 0:
-                k = labels[i, j - 1]
-            if i > 0:
-                for x in range(max(0, j - 1), min(width, j + 2)):
-                    above = labels[i - 1, x]
-                    if above and k and above != k:
-                        a, b = find(parent, above), find(parent, k)
-                        if a != b:
-                            parent[max(a, b)] = min(a, b)
-                        k = min(a, b)
-                    elif above:
-                        k = above
-            if k == 0:
-                k = count
-                parent[k] = k
-                count += 1
-            labels[i, j] = k
+    for i in range(mask.shape[0]):
+        for j in range(spans[i, 0], spans[i, 1]):
+            if mask[i, j]:
+                k = neighbour(labels, parent, i, j)
+                if k == 0:
+                    k = count
+                    parent[k] = k
+                    count += 1
+                labels[i, j] = k
     area = np.zeros(count, np.int32)
-    for k in range(1, count):
-        parent[k] = find(parent, k)
-    for i in range(height):
-        for j in range(width):
+    for i in range(mask.shape[0]):
+        for j in range(spans[i, 0], spans[i, 1]):
             if labels[i, j]:
-                k = parent[labels[i, j]]
+                k = find(parent, labels[i, j])
                 labels[i, j] = k
                 area[k] += 1
-    number = np.zeros(count, np.int32)
-    kept = 1
+    number, kept = np.zeros(count, np.int32), 1
     for k in range(1, count):
         if area[k] >= least_area:
             number[k] = kept
             kept += 1
-    for i in range(height):
-        for j in range(width):
-            if labels[i, j]:
-                labels[i, j] = number[labels[i, j]]
+    for i in range(mask.shape[0]):
+        for j in range(spans[i, 0], spans[i, 1]):
+            labels[i, j] = number[labels[i, j]]
     return kept
+
+
+@kernel
+def neighbour(labels: Labels, parent: Labels, i: int, j: int) -> int:
+    """The label of what lies before (i, j) and touches it, 0 for nothing; what it connects becomes one."""
+    k = labels[i, j - 1] if j > 0 else 0
+    if i == 0:
+        return k
+    for x in range(max(0, j - 1), min(labels.shape[1], j + 2)):
+        above = labels[i - 1, x]
+        if above and k and above != k:
+            a, b = find(parent, above), find(parent, k)
+            parent[max(a, b)] = min(a, b)
+            k = min(a, b)
+        elif above:
+            k = above
+    return k
 
 
 @kernel
@@ -161,6 +172,8 @@ def boxes_of(labels: Labels, count: int) -> State:
     """(count, 5) top, bottom, left, right (half-open) and area of each label."""
     out = np.zeros((count, 5))
     out[:, 0], out[:, 2] = labels.shape[0], labels.shape[1]
+    if count <= 1:
+        return out
     for i in range(labels.shape[0]):
         for j in range(labels.shape[1]):
             k = labels[i, j]

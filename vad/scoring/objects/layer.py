@@ -22,6 +22,8 @@ LIGHT_BLOCK_SHARE = 0.2
 SLEW_PER_S = 40.0
 STEADY_S = 1.0
 PROVES_S = 0.3
+PASS_OVER_S = 0.5
+SAME_LEVELS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,12 @@ class ObjectLayer:
         self._mask = np.zeros(self._shape, np.uint8)
         self._stood_s: Map = np.zeros(self._shape, np.float32)
         self._stands = False  # does anything stand?
-        self._steady_s = STEADY_S
+        self._steady_s, self._passed_s = STEADY_S, 0.0
+        self._blocks: Map = np.zeros(
+            (2 * self._cells[0], 2 * self._cells[1]), np.float32
+        )  # of the frame last looked at
+        nothing = np.zeros(self._cells, np.float32)
+        self._last = ObjectFrame((), nothing, nothing, nothing, (0.0, 0.0, 0.0))
         self._labels = np.zeros(self._shape, np.int32)
         self._tracks: State = np.zeros((tr.MOST_TRACKS, len(tr.Column)))
         self._history: State = np.full((tr.MOST_TRACKS, tr.SPAN, len(tr.Past)), -1.0)
@@ -83,28 +90,39 @@ class ObjectLayer:
         np.minimum(self._seen_s, np.float32(bg.BACKGROUND.established_s - PROVES_S), out=self._seen_s)
 
     def step(self, cells: CellMap) -> ObjectFrame:
-        """Advance by one frame."""
-        luma, dt_s = cells.frame.luma, min(cells.dt_s, 1.0)
+        """Advance by one frame. Where nothing is and nothing changes, most frames are passed over."""
+        luma, dt_s = cells.frame.luma, min(cells.dt_s + self._passed_s, 1.0)
         if cells.frame.run != self._run:
             self.begin_run()
             self._run = cells.frame.run
             self._lately[:] = luma
+        elif self._nothing_new(cells, dt_s):
+            self._passed_s = dt_s
+            return self._last
+        self._passed_s, self._blocks = 0.0, cells.luma
         if not self._known:
             self._level[:] = luma
             self._known = True
         steady = self._follow_light(cells, dt_s)
-        self._segment(cells, dt_s if steady else 0.0)
+        self._segment(cells, dt_s, dt_s if steady else 0.0)
         blobs, _ = self._blobs(cells)
         self._next_id = tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, self._next_id, tr.TRACKS)
         falls = cu.falls(self._tracks, self._history, self._held, dt_s, cu.FALL)
         agitation = cu.agitations(self._tracks, cu.AGITATION)
         if not steady:
             falls[:], agitation[:] = 0.0, 0.0
-        return self._frame(falls, agitation)
+        self._last = self._frame(falls, agitation)
+        return self._last
+
+    def _nothing_new(self, cells: CellMap, dt_s: float) -> bool:
+        """May this frame be passed over: no object, nothing that stands, and the picture is still the one looked at?"""
+        if self._last.tracks or self._stands or dt_s > PASS_OVER_S or cells.activity.any():
+            return False
+        return bool(np.abs(cells.luma - self._blocks).max() < SAME_LEVELS)
 
     def _follow_light(self, cells: CellMap, dt_s: float) -> bool:
         """Bring the background into the light of now. False while that changes quickly and for a while after."""
-        usable = bl.share_of_blocks(self._mask, BLOCK_PX) < LIGHT_BLOCK_SHARE
+        usable = bl.mean_of_blocks(self._mask, BLOCK_PX) < LIGHT_BLOCK_SHARE
         levels = bl.mean_of_blocks(self._level, BLOCK_PX)
         gain, offset, shift = bg.light_of(levels, cells.luma, usable, bg.BACKGROUND)
         if (gain, offset) != (1.0, 0.0):
@@ -112,9 +130,9 @@ class ObjectLayer:
         self._steady_s = 0.0 if abs(shift) > SLEW_PER_S * max(dt_s, 0.1) else self._steady_s + dt_s
         return self._steady_s >= STEADY_S
 
-    def _segment(self, cells: CellMap, stands_s: float) -> None:
+    def _segment(self, cells: CellMap, dt_s: float, stands_s: float) -> None:
         """Foreground of this frame, into the mask. ``stands_s``: by how much what stands has stood longer."""
-        luma, dt_s, t = cells.frame.luma, min(cells.dt_s, 1.0), bg.BACKGROUND
+        luma, t = cells.frame.luma, bg.BACKGROUND
         background = self._level, self._spread, self._seen_s
         bg.look(luma, *background, self._lately, self._quiet_s, self._flags, dt_s, t)
         self._resolve_still(luma, stands_s)
