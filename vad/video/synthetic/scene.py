@@ -132,12 +132,12 @@ class Scene:
 def labels_of(drawn: Sequence[Drawn], index: int, width: int, height: int) -> tuple[Label, ...]:
     """The labels of those drawn whose tracks say that frame ``index`` is an anomaly."""
     labels = []
-    size = np.array([width, height])
     for body in drawn:
         kind = body.track.kind
         if kind is None or index not in body.track.labelled:
             continue
-        low, high = np.clip((body.low + 0.5) / size, 0, 1), np.clip((body.high + 0.5) / size, 0, 1)
-        if ((high - low) * size >= 2).all():  # at least two pixels of it are in the picture
-            labels.append(Label(kind, body.track.id, float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+        x0, x1 = (min(max((x + 0.5) / width, 0.0), 1.0) for x in body.box[::2])
+        y0, y1 = (min(max((y + 0.5) / height, 0.0), 1.0) for y in body.box[1::2])
+        if (x1 - x0) * width >= 2 and (y1 - y0) * height >= 2:  # at least two pixels of it are in the picture
+            labels.append(Label(kind, body.track.id, x0, y0, x1, y1))
     return tuple(labels)
