@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vad.scoring.kernels import Map, State, kernel
+from vad.scoring.objects.background import FAR, SURE, Flags
 from vad.scoring.objects.tracks import Column, Past
 
 
@@ -34,6 +35,7 @@ class FallTuning(NamedTuple):
     fastest: float = 3.5  # of the head, heights a second: a free fall of a person's height ends at 2.6
     at_once: float = 0.7  # of its depth counts before it is sure that it stays down
     landed: float = 0.25  # mean downward flow, heights a second, below which it has come to rest
+    bare: float = 0.7  # of its box shows nothing but background: it is gone
     confirm_s: float = 1.0
     begins: float = 0.25  # from this depth on its time is counted
     rises: float = 0.3
@@ -93,7 +95,18 @@ def drop_of(history: State, at: int, apart_s: float, t: FallTuning) -> float:
 
 
 @kernel
-def falls(tracks: State, history: State, held: State, dt_s: float, t: FallTuning) -> State:
+def bare_share(flags: Flags, track: State) -> float:
+    """Share of a track's box where the picture is its established background: nobody is there."""
+    bare, count = 0, 0
+    for i in range(int(track[Column.TOP]), min(flags.shape[0], int(track[Column.BOTTOM]))):
+        for j in range(int(track[Column.LEFT]), min(flags.shape[1], int(track[Column.RIGHT]))):
+            bare += flags[i, j] & (FAR | SURE) == SURE
+            count += 1
+    return bare / max(1, count)
+
+
+@kernel
+def falls(tracks: State, history: State, held: State, flags: Flags, dt_s: float, t: FallTuning) -> State:
     """(MOST_TRACKS,) the fall of each track at this frame. ``held`` (MOST_TRACKS, 6) is kept between frames:
 
     whose it is, how deep the fall is, height and top before it, for how long it has lain, and since when it is known.
@@ -108,9 +121,8 @@ def falls(tracks: State, history: State, held: State, dt_s: float, t: FallTuning
             continue
         if hold[1] > 0.0:
             landed = track[Column.FLOW_Y] < t.landed * hold[2]
-            if (
-                track[Column.GAP_S] > 0.0 and not landed
-            ):  # it was still on its way when it was last seen: out of the picture
+            unseen = track[Column.GAP_S] > 0.0
+            if unseen and (not landed or bare_share(flags, track) > t.bare):  # it does not lie there, it is gone
                 hold[1:] = 0.0
             hold[4] += dt_s if landed else 0.0
             hold[5] += dt_s

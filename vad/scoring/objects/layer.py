@@ -107,7 +107,7 @@ class ObjectLayer:
         self._segment(cells, dt_s, dt_s if steady else 0.0)
         blobs, _ = self._blobs(cells)
         self._next_id = tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, self._next_id, tr.TRACKS)
-        falls = cu.falls(self._tracks, self._history, self._held, dt_s, cu.FALL)
+        falls = cu.falls(self._tracks, self._history, self._held, self._flags, dt_s, cu.FALL)
         agitation = cu.agitations(self._tracks, cu.AGITATION)
         if not steady:
             falls[:], agitation[:] = 0.0, 0.0
