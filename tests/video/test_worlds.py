@@ -6,10 +6,11 @@ import time
 from functools import cache
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
-from vad.video.worlds import JUDGED_SEEDS, TRAINING_SEEDS, PlantedKind, World, WorldKind, open_world
+from vad.video.worlds import JUDGED_SEEDS, TRAINING_SEEDS, PlantedKind, World, WorldFrame, WorldKind, open_world
 
 KINDS = list(WorldKind)
 HOUR = 3600 * 8  # frames
@@ -159,6 +160,33 @@ def test_parts_on_the_belt_move_as_the_line_does() -> None:
     for kind, factor in ((PlantedKind.LINE_STOP, 0.0), (PlantedKind.HALF_SPEED, 0.5), (PlantedKind.REVERSE, -1.0)):
         if kind in speeds:
             assert speeds[kind] == pytest.approx(factor, abs=0.15)
+
+
+@pytest.mark.parametrize(("kind", "hour"), [(WorldKind.STREET, 17.6), (WorldKind.LINE, 9.2)])
+def test_flow_says_where_everything_was_in_the_frame_before(kind: WorldKind, hour: float) -> None:
+    without, along = np.zeros(2), np.zeros(2)
+    for start in range(at_hour(hour), at_hour(hour) + 1200, 200):
+        for before, after in pairwise(world(kind).frames(10, start=start, truth=True)):
+            still, moved = warp_errors(before, after)
+            without, along = without + still, along + moved
+    assert without[1] > 100
+    assert along[0] / along[1] < 0.5 * without[0] / without[1]
+
+
+def warp_errors(before: WorldFrame, after: WorldFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(sum, pixels) of absolute luma errors inside what moves, without and with the flow."""
+    assert after.flow is not None
+    assert before.foreground is not None
+    height, width = after.luma.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    back = (x - after.flow[..., 0], y - after.flow[..., 1])
+    warped = cv2.remap(before.luma.astype(np.float32), *back, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    same = cv2.remap(before.foreground, *back, cv2.INTER_NEAREST) == after.foreground
+    inside = ((np.abs(after.flow).max(axis=2) > 0.3) & same).astype(np.uint8)
+    inside = cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0
+    now = after.luma.astype(np.float32)
+    still, moved = (float(np.abs(picture - now)[inside].sum()) for picture in (before.luma.astype(np.float32), warped))
+    return np.array([still, inside.sum()]), np.array([moved, inside.sum()])
 
 
 def test_what_is_not_offered_is_refused() -> None:
