@@ -155,7 +155,21 @@ def test_a_few_seconds_after_a_light_jump_all_else_is_found_again(world, health,
         return change(replace(cells, luma=switched(cells, since_s)), since_s)
 
     watched(world, HEALTH.jump_hold_s + HEALTH.learn_first_s + 1.0, health=health, change=switched)
-    assert watched(world, 3.0, health=health, change=in_the_new_light)[-1] is issue
+    assert issue in watched(world, 3.0, health=health, change=in_the_new_light)
+
+
+def test_what_stood_before_the_lens_as_the_light_jumped_may_leave(world, health):
+    pattern = np.random.default_rng(9).uniform(30.0, 90.0, tuple(2 * n for n in world.geometry.cells))
+
+    def left_after_five_seconds(cells: CellMap, since_s: float) -> np.ndarray:
+        dim = 0.5 * cells.luma
+        return dim if since_s > 5.0 else np.where(pattern > 33.0, pattern, dim).astype(np.float32)
+
+    watched(world, 0.2, health=health, change=switched)
+    found = watched(world, 25.0, health=health, change=left_after_five_seconds)
+    assert HealthIssue.MOVED in found
+    assert set(found[150:]) == {None}
+    assert not health.camera_moved_for_good
 
 
 def test_masked_parts_are_no_reason_to_miss_a_jump():

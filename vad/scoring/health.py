@@ -35,6 +35,7 @@ class HealthTuning:
     """
 
     learn_first_s: float = 3.0  # footage before anything but a frozen picture can be told
+    young_s: float = 10.0  # footage until a background that disagrees goes on learning
     background_tau_s: float = 30.0
     structure_every_s: float = 1.0  # between two looks at the background's fine structure
     frozen_after_s: float = 3.0
@@ -75,6 +76,8 @@ CONFIRM_AFTER_S = {
     HealthIssue.DEFOCUSED: HEALTH.defocused_after_s,
 }
 """How long a suspicion must last before it is reported; the others are reported at once."""
+YOUNG = (HealthIssue.MOVED, HealthIssue.DEFOCUSED)
+"""What a background says that was learnt while something stood before the lens and is gone: it goes on learning."""
 JUMP = (HEALTH.jump_mean, HEALTH.jump, HEALTH.jump_alike, HEALTH.jump_elsewhere)
 TEXTURE = (HEALTH.texture, HEALTH.agreement, HEALTH.tile_textured)
 EPSILON_S = 1e-3
@@ -117,7 +120,8 @@ class Health:
         dt_s = min(cells.dt_s, 1.0)
         found = self._look(cells, dt_s)
         self._confirm(found, dt_s)
-        if self._issue is None and found is None:
+        young = self._seen_s < HEALTH.young_s and found in YOUNG
+        if (self._issue is None and found is None) or young:
             self._learn(cells.luma, dt_s)
         return self._issue
 
