@@ -14,6 +14,7 @@ from vad.video.synthetic.posing import Array
 from vad.video.synthetic.shaping import Drawn
 from vad.video.worlds.kernels import darken, paint_parts, shadow_outlines
 
+_HIDDEN = 0.85
 _NONE = np.zeros((0, 0), np.uint16)
 
 
@@ -75,6 +76,20 @@ def paint_bodies(
     for occluder in waiting:
         if _meets(occluder, reach):
             _hide(light, numbers, occluder, backdrop)
+
+
+def is_hidden(body: Drawn, occluders: Sequence[Occluder], width: int, height: int) -> bool:
+    """Whether what stands before a body covers nearly all of it."""
+    x0, x1 = (min(max(round(x), 0), width) for x in body.box[::2])
+    y0, y1 = (min(max(round(y), 0), height) for y in body.box[1::2])
+    covered = np.zeros((height, width), np.bool_)
+    for occluder in occluders:
+        if occluder.y_m < body.y_m:
+            rows, columns = occluder.mask.shape
+            area = (slice(occluder.top, occluder.top + rows), slice(occluder.left, occluder.left + columns))
+            covered[area] |= occluder.mask > 0
+    box = covered[y0:y1, x0:x1]
+    return box.size > 0 and float(box.mean()) > _HIDDEN
 
 
 def _meets(occluder: Occluder, reach: Sequence[float]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vad.video.synthetic.posing import Array
 from vad.video.synthetic.scene import Label, labels_of
-from vad.video.synthetic.shaping import Shaper
+from vad.video.synthetic.shaping import Drawn, Shaper
 from vad.video.synthetic.traffic import Track
 from vad.video.worlds import care, line, shop, street, yard
 from vad.video.worlds.cast import Cast, filed
@@ -16,6 +16,7 @@ from vad.video.worlds.kinds import DAY_S, Planted, PlantedKind, WorldKind
 from vad.video.worlds.place import REACH, Builder, Place, Setting, appearance
 from vad.video.worlds.planting import plan
 from vad.video.worlds.rendering import Renderer
+from vad.video.worlds.staging import is_hidden
 
 BEGINS_S = 6 * 3600.0
 """The clock at a world's first frame."""
@@ -77,22 +78,29 @@ class World:
             index,
             index / self.fps,
             picture.luma,
-            labels_of(picture.drawn, index, self.width, self.height),
+            self._labels(picture.drawn, index),
             picture.conditions,
             picture.flow,
             picture.foreground,
         )
 
+    def _labels(self, drawn: Sequence[Drawn], index: int) -> tuple[Label, ...]:
+        labels, at_s = labels_of(drawn, index, self.width, self.height), index / self.fps
+        return labels if labels and any(item.start_s <= at_s < item.end_s for item in self.planted) else ()
+
     def _spans(self, planted: Sequence[Sequence[Track]]) -> tuple[Planted, ...]:
-        """From the first to the last frame that labels each; one that never shows is left out."""
+        """From the first frame to the last in which each is to be seen; one that never is, is left out."""
         spans = []
+        occluders = self._place.surface.occluders
         for tracks in planted:
             marked = [track for track in tracks if track.kind is not None]
             shaper = Shaper(self._place.camera)
 
             def shows(index: int, marked: Sequence[Track] = marked, shaper: Shaper = shaper) -> bool:
                 here = [track for track in marked if track.first + track.lead <= index < track.end]
-                return bool(labels_of(shaper.draw(here, index, truth=False), index, self.width, self.height))
+                drawn = shaper.draw(here, index, truth=False)
+                seen = [body for body in drawn if not is_hidden(body, occluders, self.width, self.height)]
+                return bool(labels_of(seen, index, self.width, self.height))
 
             frames = sorted({index for track in marked for index in track.labelled})
             first = next((index for index in frames if shows(index)), None)
