@@ -155,10 +155,10 @@ class ObjectLayer:
             self._labels[:] = 0
         edges, boxes = np.zeros((max(1, count), 6)), bl.boxes_of(self._labels, max(1, count))
         st.outline_edges(luma, self._level, self._flags, self._labels, edges)
-        verdict, alive = st.verdicts(boxes, edges, self._seen_s, self._labels, self._flags, t)
+        verdict, pace = st.verdicts(boxes, edges, self._seen_s, self._labels, self._flags, t)
         background = self._level, self._spread, self._seen_s
         st.settle(luma, *background, self._flags, self._labels, verdict, bg.BACKGROUND.spread_floor)
-        st.dwell(self._stood_s, self._flags, self._labels, verdict, alive, stands_s, t)
+        st.dwell(self._stood_s, self._flags, self._labels, verdict, pace, stands_s, t)
         self._stands = bool(self._stood_s.any())
 
     def _blobs(self, cells: CellMap) -> tuple[State, Map]:

@@ -31,6 +31,8 @@ class StillTuning(NamedTuple):
     texture: float = 4.0  # steps from pixel to pixel in the background, levels, that are more than noise
     same_texture: float = 0.7  # correlation of steps: the same surface in another light
     old_s: float = 60.0  # background that has held that long was a thing of the scene: it has been taken away
+    upright: float = 1.8  # height over width of somebody who stands
+    upright_pace: float = 0.25
     alive: float = 0.06  # share of what moves at it
     alive_tau_s: float = 4.0
     away_s: float = 0.5
@@ -90,10 +92,12 @@ def still_parts(flags: Flags, out: Flags) -> int:
 @kernel
 def verdicts(
     boxes: State, edges: State, seen_s: Map, labels: Labels, flags: Flags, t: StillTuning
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """(count,) what each still component is, and whether something at it moves; ``boxes`` are those of ``boxes_of``."""
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(count,) what each still component is, and how fast its time runs: below zero while something at it moves, slowly
+    for what is upright, since people stand about. ``boxes`` are those of ``boxes_of``.
+    """
     count = len(boxes)
-    out, alive = np.zeros(count, np.uint8), np.zeros(count, np.bool_)
+    out, pace = np.zeros(count, np.uint8), np.zeros(count, np.float32)
     most = t.most_share * labels.size
     for k in range(1, count):
         top, bottom, left, right, area = boxes[k]
@@ -104,7 +108,8 @@ def verdicts(
                 if labels[i, j] == k:
                     held_s += seen_s[i, j]
                     inside += 1
-        alive[k] = moving > t.alive * area
+        upright = bottom - top >= t.upright * (right - left)
+        pace[k] = -1.0 if moving > t.alive * area else t.upright_pace if upright else 1.0
         if edges[k, 2] < t.least_pairs:
             continue
         textured = edges[k, 5] > 2.0 * inside * t.texture**2
@@ -115,7 +120,7 @@ def verdicts(
             out[k] = GHOST if held_s < t.old_s * inside or area > most else REMOVED
         elif edges[k, 0] > t.came * edges[k, 1] and area <= most:
             out[k] = ARRIVED
-    return out, alive
+    return out, pace
 
 
 @kernel
@@ -144,7 +149,7 @@ def dwell(
     flags: Flags,
     labels: Labels,
     verdict: NDArray[np.uint8],
-    alive: NDArray[np.bool_],
+    pace: NDArray[np.float32],
     dt_s: float,
     t: StillTuning,
 ) -> None:
@@ -154,7 +159,8 @@ def dwell(
         for j in range(flags.shape[1]):
             k = labels[i, j]
             if k and verdict[k] >= ARRIVED:
-                stood_s[i, j] = stood_s[i, j] * weary if alive[k] else stood_s[i, j] + np.float32(dt_s)
+                longer = stood_s[i, j] + pace[k] * np.float32(dt_s)
+                stood_s[i, j] = stood_s[i, j] * weary if pace[k] < np.float32(0.0) else longer
             elif stood_s[i, j] > np.float32(0.0) and not flags[i, j] & FAR:
                 stood_s[i, j] = stood_s[i, j] * fades if stood_s[i, j] > np.float32(0.05) else np.float32(0.0)
 
