@@ -124,7 +124,7 @@ def _day(resident: Resident, day: int) -> _Chain:
     rng, stages = chain.rng, resident.stages(day)
     wakes, sleeps = chain.frame(rng.uniform(*_WAKES_H)), chain.frame(rng.uniform(*_SLEEPS_H))
     found = chain.frame(rng.uniform(*_FOUND_H))
-    if resident.setting.anomalies and 0 <= day < resident.setting.days and rng.random() < 0.7:
+    if resident.setting.anomalies and 0 <= day < resident.setting.days - 0.2 and rng.random() < 0.7:
         chain.stay(found, kind=PlantedKind.NO_SIGN_OF_LIFE, labelled_from=chain.frame(_SILENT_H))
     else:
         chain.stay(wakes)
