@@ -46,7 +46,9 @@ class Reason(StrEnum):
     DIRECTION = "direction"  # moves where, or in a direction in which, nothing normal moves here
     SIZE = "size"  # more moving surface in one place than is normal at this depth
     APPEARANCE = "appearance"  # the network cannot predict what it sees, activity taken into account
-    STATIC_CHANGE = "static_change"  # something came to rest that was not here (left behind, fallen)
+    STATIC_CHANGE = "static_change"  # something came to rest that was not here (left behind)
+    FALL = "fall"  # somebody's head and body came down while the foot stayed where it was
+    AGITATION = "agitation"  # the parts of somebody move against one another: a fight, flailing
 
 
 class CameraState(StrEnum):

@@ -146,7 +146,7 @@ def test_an_interrupt_ends_it_cleanly_and_leaves_no_file(small_dataset: Path, tm
     code = (
         "import sys, vad.evaluation.evaluate as e\n"
         "judge = e._judged\n"
-        "def told(*a):\n    print('judged', flush=True)\n    import time\n    time.sleep(60)\n"
+        "def told(*a, **k):\n    print('judged', flush=True)\n    import time\n    time.sleep(60)\n"
         "e._judged = told\n"
         f"sys.argv = ['vad', 'evaluate', {str(small_dataset)!r}, '--calibrate-on', 'none', '--json', {str(out)!r}]\n"
         "from vad.cli import main\nmain()\n"

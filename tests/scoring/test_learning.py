@@ -9,8 +9,8 @@ from tests.scoring.test_scorer import SETTINGS, make_scorer
 from tests.scoring.walkers import Body, World
 from vad.config import Polygon
 from vad.scoring.evidence import Motion
-from vad.scoring.gate import Gate
-from vad.scoring.tuning import TUNING
+from vad.scoring.gate import Gate, Sample
+from vad.scoring.tuning import MOVING, REASONS, TUNING
 from vad.types import HealthIssue, Reason, Stage
 
 RUNNER = Body(x=5.0, y=70.0, vx=45.0)
@@ -38,6 +38,7 @@ def trained():
 
 def test_nothing_flagged_is_learnt_not_even_what_led_up_to_it(trained, tmp_path):
     scorer, world = trained
+    scorer._normal_s = TUNING.learns_all_s  # before, flagged frames are learnt too
     before = None
     world.bodies.append(replace(RUNNER))
     for cells in world.frames(10.0):
@@ -165,28 +166,50 @@ def test_maps_that_are_not_finite_are_refused(trained):
         scorer.step(replace(cells, flow=np.full_like(cells.flow, np.nan)))
 
 
-def make_sample():
-    return next(iter(World().frames(0.1)))
+def make_sample() -> Sample:
+    cells = next(iter(World().frames(0.1)))
+    return Sample(cells, np.zeros(len(REASONS)), np.zeros((MOVING, *cells.activity.shape), np.float32), 0.1)
 
 
-def test_the_gate_accepts_what_has_been_flagged_for_too_long():
-    gate, cells = Gate(longest_s=20.0), make_sample()
-    steps = [gate.step(cells, np.zeros(5), dt_s=0.1, flagged=True, ailing=False) for _ in range(300)]
+def test_a_twentieth_of_what_is_flagged_nearly_always_is_learnt_in_the_end():
+    gate, sample = Gate(longest_s=20.0), make_sample()
+    steps = [gate.step(sample, flagged=True, ailing=False) for _ in range(4000)]
     assert not any(steps[:200])
-    assert all(len(step) == 1 for step in steps[-30:])
+    share = sum(map(len, steps[1000:])) / 3000.0
+    assert share == pytest.approx(TUNING.flagged_share, rel=0.1)
     for _ in range(600):
-        gate.step(cells, np.zeros(5), dt_s=0.1, flagged=False, ailing=False)
+        gate.step(sample, flagged=False, ailing=False)
     assert not gate.accepting
-    assert gate.step(cells, np.zeros(5), dt_s=0.1, flagged=True, ailing=False) == []
+    assert gate.step(sample, flagged=True, ailing=False) == []
 
 
-def test_the_gate_never_lets_an_ailing_picture_through():
-    gate, cells = Gate(longest_s=5.0), make_sample()
-    assert not any(gate.step(cells, np.zeros(5), dt_s=0.1, flagged=True, ailing=True) for _ in range(500))
+def test_what_is_flagged_each_time_it_recurs_is_never_learnt():
+    gate, sample = Gate(longest_s=600.0), make_sample()
+    learnt = []
+    for _ in range(300):  # eight hours of ten seconds in each 96
+        act = sample._replace(values=np.ones(len(REASONS)))
+        learnt += [one for _ in range(100) for one in gate.step(act, flagged=True, ailing=False)]
+        learnt += [one for _ in range(860) for one in gate.step(sample, flagged=False, ailing=False)]
+    assert len(learnt) > 200_000
+    assert not any(one.values.any() for one in learnt)
+
+
+def test_what_waits_at_the_end_of_a_run_is_learnt():
+    gate, sample = Gate(longest_s=5.0), make_sample()
+    assert not any(gate.step(sample, flagged=False, ailing=False) for _ in range(10))
+    assert len(gate.end()) == 10
+    gate.step(sample, flagged=False, ailing=False)
+    gate.step(sample, flagged=True, ailing=False)
+    assert gate.end() == []
+
+
+def test_the_gate_never_lets_an_unhealthy_picture_through():
+    gate, sample = Gate(longest_s=5.0), make_sample()
+    assert not any(gate.step(sample, flagged=True, ailing=True) for _ in range(500))
 
 
 def test_a_frame_at_rest_is_learnt_as_one_of_zeros_is():
-    cells = make_sample()
+    cells = make_sample().cells
     learnt, rested = (Motion(*cells.activity.shape).evidences for _ in range(2))
     still = replace(cells, flow=np.zeros_like(cells.flow), activity=np.zeros_like(cells.activity))
     rows, columns = cells.activity.shape

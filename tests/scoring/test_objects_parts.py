@@ -8,14 +8,14 @@ from scipy import ndimage
 
 from tests.scoring.objects_pictures import film, ground, standing, walking
 from vad.errors import CalibrationError
-from vad.scoring.objects import background, blobs
+from vad.scoring.objects import background, blobs, components
 from vad.scoring.objects.layer import ObjectLayer
 
 
 def test_components_are_those_of_scipy():
     mask = (np.random.default_rng(1).random((48, 64)) < 0.4).astype(np.uint8)
     labels = np.empty(mask.shape, np.int32)
-    count = blobs.components(mask, 1, labels)
+    count = components.components(mask, 1, labels)
     expected, wanted = ndimage.label(mask, np.ones((3, 3)))
     assert count == wanted + 1
     pairs = {(int(a), int(b)) for a, b in zip(labels[mask > 0], expected[mask > 0], strict=True)}
@@ -26,7 +26,7 @@ def test_small_components_are_left_out():
     mask = np.zeros((20, 20), np.uint8)
     mask[2:4, 2:4], mask[10:15, 10:15] = 1, 1
     labels = np.empty(mask.shape, np.int32)
-    assert blobs.components(mask, 5, labels) == 2
+    assert components.components(mask, 5, labels) == 2
     assert (labels > 0).sum() == 25
 
 
@@ -48,7 +48,7 @@ def test_two_people_behind_one_another_stay_two():
 
 def test_a_light_that_changes_is_followed_and_one_that_does_not_is_left_alone():
     level = ground().astype(np.float32)
-    blocks = blobs.mean_of_blocks(level, 4)
+    blocks = components.mean_of_blocks(level, 4)
     every = np.ones(blocks.shape, np.bool_)
     noise = np.random.default_rng(0).normal(0.0, 0.5, blocks.shape).astype(np.float32)
     gain, offset, _ = background.light_of(blocks, 0.8 * blocks + 20.0 + noise, every, background.BACKGROUND)

@@ -139,13 +139,13 @@ def test_tails_that_learn_in_step_are_those_of_single_streams(gap_s):
         learn_in_step(together, streams, values, dt_s=dt_s, starts=starts)
         for spot, value in zip(single, values, strict=True):
             spot.learn(value, dt_s=dt_s, starts=starts)
-    exponents = tails.exponents(streams.tails, np.array([1.0, 1.9, 30.0]), 0.125)
-    shared = math.log10(3)  # tails that have peaks
+    shares = np.array([0.5, 0.3, 0.2])
+    exponents = tails.exponents(streams.tails, np.array([1.0, 1.9, 30.0]), shares, 0.125)
     for k, value in enumerate((1.0, 1.9, 30.0)):
         one, other = together[k].state(), single[k].state()
         assert one.keys() == other.keys()
         assert all(np.array_equal(one[name], other[name]) for name in one)
-        assert exponents[k] == max(0.0, single[k].exponent(value, dt_s=0.125) - shared)
+        assert exponents[k] == max(0.0, single[k].exponent(value, dt_s=0.125) + math.log10(shares[k]))
 
 
 def test_what_is_sustained_is_the_lowest_of_the_last_moments():

@@ -12,7 +12,7 @@ from vad.config import CameraConfig, ScoringSettings
 from vad.errors import CalibrationError
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
-from vad.types import AnomalyEvent, CameraEvent, CellMap, FrameScore, HealthIssue
+from vad.types import AnomalyEvent, CameraEvent, CellMap, EventType, FrameScore, HealthIssue
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +84,8 @@ class Judge:
         """
         score = self.scorer.step(cell_map)
         events = self.incidents.step(score) if self.is_armed else []
+        if any(event.type is EventType.OPENED for event in events):
+            self.scorer.incident_raised()
         if events:
             score = dataclasses.replace(score, events=tuple(events))
         return score, self._health_events(score)

@@ -21,6 +21,9 @@ WAYS = ("up", "up and right", "right", "down and right", "down", "down and left"
 """Eighths of the circle, clockwise from up, as a direction in the picture."""
 
 
+OBJECT_CUES = (Reason.FALL, Reason.AGITATION)
+
+
 @dataclass(frozen=True, slots=True)
 class Peak:
     """Where an evidence is highest in a frame. ``value`` is what it came to after smoothing, ``usual`` where the tail
@@ -53,8 +56,19 @@ def findings_of(
         k = REASONS.index(reason)
         at = int(np.argmax(np.where(judged, maps[k], -np.inf)))
         row, column = divmod(at, judged.shape[1])
-        found.append(_tell(reason, evidences[k], Peak(cells, row, column, float(values[k]), usual[k])))
+        peak = Peak(cells, row, column, float(values[k]), usual[k])
+        found.append(_of_object(reason, peak) if reason in OBJECT_CUES else _tell(reason, evidences[k], peak))
     return tuple(found)
+
+
+def _of_object(reason: Reason, peak: Peak) -> Finding:
+    """Of a cue of whole objects: in units that need no scale of the scene."""
+    seen, usual = peak.value, peak.usual
+    if reason is Reason.FALL:
+        text = f"somebody came down by {100 * seen:.0f} % of their height where they stood"
+        return Finding(reason, 100.0 * seen, 100.0 * usual, "% of the height", text)
+    text = f"parts of somebody move against one another by {seen:.1f} heights a second; usually at most {usual:.1f}"
+    return Finding(reason, seen, usual, "heights/s", text)
 
 
 def _tell(reason: Reason, evidence: Evidence, peak: Peak) -> Finding:

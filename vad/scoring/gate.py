@@ -6,7 +6,7 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from vad.scoring.kernels import State
+from vad.scoring.kernels import Map, State
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
 
@@ -15,9 +15,10 @@ class Sample(NamedTuple):
     """A judged frame that waits to be learnt."""
 
     cells: CellMap
-    values: State  # (K,) smoothed evidences, as judged
+    values: State  # (K,) smoothed cues, as judged
+    ratios: Map  # (R, gh, gw) the cues of motion, before they were made relative to what each cell has seen
     dt_s: float
-    seen_s: float  # footage seen when it was judged
+    seen_s: float = 0.0  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt
     moves: bool = True  # False: nothing in it moves at all
 
@@ -25,9 +26,10 @@ class Sample(NamedTuple):
 class Gate:
     """Frames are learnt ``learn_delay_s`` after they were judged; a flag throws away what waits and closes the gate.
 
-    The gate opens again ``unlearn_margin_s`` after the last flag. The way back is bounded: when flags have stood for
-    longer than ``longest_s`` (calm makes up for a quarter of its own time), the world has changed, and everything is
-    learnt until no flag has been up for ``accepted_after_s``. Ailing pictures are never learnt.
+    The gate opens again ``unlearn_margin_s`` after the last flag. What recurs and is flagged each time is never learnt.
+    When flags have stood for longer than ``longest_s`` (calm makes up for a quarter of its own time), the world has
+    changed: from then on ``flagged_share`` of what is flagged is learnt all the same, until no flag has been up for
+    ``accepted_after_s``. Unhealthy pictures are never learnt.
     """
 
     def __init__(self, *, longest_s: float) -> None:
@@ -37,20 +39,19 @@ class Gate:
         self._closed_until_s = -math.inf
         self._flagged_s, self._calm_s = 0.0, 0.0
         self._broken = True
+        self._owed_s = 0.0  # of flagged footage that may be learnt
         self.accepting = False
         self.closed = False
 
     def step(
         self,
-        sample_cells: CellMap,
-        values: State,
+        sample: Sample,
         *,
-        dt_s: float,
         flagged: bool,
         ailing: bool,
-        moves: bool = True,
     ) -> list[Sample]:
-        """The frames to learn now, oldest first."""
+        """Take the frame just judged. The frames to learn now, oldest first."""
+        dt_s = sample.dt_s
         self._seen_s += dt_s
         self._flagged_s = max(0.0, self._flagged_s + (dt_s if flagged and not ailing else -0.25 * dt_s))
         self._calm_s = 0.0 if flagged else self._calm_s + dt_s
@@ -58,16 +59,26 @@ class Gate:
             self.accepting = True
         if self.accepting and self._calm_s >= TUNING.accepted_after_s:
             self.accepting, self._flagged_s = False, 0.5 * self._longest_s
-        if ailing or (flagged and not self.accepting):
+        self._owed_s = min(1.0, self._owed_s + TUNING.flagged_share * dt_s) if self.accepting else 0.0
+        if ailing or flagged:
             self._closed_until_s = self._seen_s + TUNING.unlearn_margin_s
             self._waiting.clear()
             self._broken = True
         self.closed = self._seen_s < self._closed_until_s
+        if flagged and not ailing and self._owed_s >= dt_s:
+            self._owed_s -= dt_s
+            return [sample._replace(starts=True)]
         if self.closed:
             return []
-        self._waiting.append(Sample(sample_cells, values, dt_s, self._seen_s, self._broken, moves))
+        self._waiting.append(sample._replace(seen_s=self._seen_s, starts=self._broken))
         self._broken = False
         due = []
         while self._waiting and self._waiting[0].seen_s <= self._seen_s - TUNING.learn_delay_s:
             due.append(self._waiting.popleft())
+        return due
+
+    def end(self) -> list[Sample]:
+        """The footage ends here: what waits may be learnt, since no flag can come any more."""
+        due = list(self._waiting)
+        self._waiting.clear()
         return due

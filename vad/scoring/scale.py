@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from vad.scoring import tails
 from vad.scoring.kernels import State
 from vad.scoring.storage import below
 from vad.scoring.tails import Streams
 from vad.scoring.threshold import Spot, learn_in_step
-from vad.scoring.tuning import REASONS, TAILS, TUNING
+from vad.scoring.tuning import NEEDS_NO_LEARNING, REASONS, TAILS, TUNING
+
+
+LEARNS: State = np.array([float(reason not in NEEDS_NO_LEARNING) for reason in REASONS])
+SHARES: State = np.array([TAILS[reason].share for reason in REASONS])
+"""(K,) of the budget, together 1."""
 
 
 class Scale:
@@ -30,14 +37,14 @@ class Scale:
         """(K,) where each tail begins: normal values are seldom higher."""
         return [spot.start for spot in self._spots]
 
-    def exponents(self, values: State, *, frame_s: float) -> State:
+    def exponents(self, values: State, *, frame_s: float, learnt_s: float) -> State:
         """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.
 
-        Corrected (Bonferroni) for how many tails share the budget: those that normal footage has ever reached. A tail
-        that it never reached rests on its prior, which promises more incidents than there are; to give it a share of
-        its own would leave most of the budget unused (benchmarks/budget.py).
+        Each cue has its share of the budget (``tuning.TAILS``), so that the incidents of all cues together keep to it;
+        a cue that must learn what is usual has less while little footage was learnt.
         """
-        return tails.exponents(self._streams.tails, values, frame_s)
+        margin = TUNING.young_margin * max(0.0, 1.0 - learnt_s / TUNING.young_margin_s)
+        return tails.exponents(self._streams.tails, values, SHARES * 10.0 ** (-margin * LEARNS), frame_s)
 
     def learn(self, values: State, *, dt_s: float, starts: bool) -> None:
         """Learn the (K,) values of a normal frame; ``starts``: the frame before it was not learnt."""

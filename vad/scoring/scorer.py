@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +18,35 @@ from vad.config import Polygon, ScoringSettings
 from vad.errors import CalibrationError
 from vad.scoring import kernels_frame, storage
 from vad.scoring.calibration import take
+from vad.scoring.cell_highs import CellHighs
 from vad.scoring.evidence import Evidence, Motion, Stateful
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
 from vad.scoring.kernels import Map, State
+from vad.scoring.objects.layer import ObjectLayer
 from vad.scoring.places import judged_cells, regions_of
+from vad.scoring.raise_control import RaiseControl
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
-from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, REASONS, TUNING
+from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, MOVING, REASONS, TUNING
 from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Stage
 
-TOPS = tuple(1 if reason is Reason.STATIC_CHANGE else TUNING.top_windows for reason in REASONS)
-"""Of how many highest places an evidence is the mean. The windows of motion overlap; what stands is pooled already."""
+TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
+"""Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
+
+STATIC, FALL, AGITATION = (REASONS.index(r) for r in (Reason.STATIC_CHANGE, Reason.FALL, Reason.AGITATION))
+
+NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float32)
 
 ANY_CAMERA = "*"
 """The camera of a calibration that was made from footage and may be given to any camera."""
+
+
+def without_picture(cells: CellMap) -> CellMap:
+    """The cell map as it is learnt: what waits for seconds must not hold pictures."""
+    return replace(cells, frame=replace(cells.frame, luma=NO_PICTURE), latent=NO_LATENT)
 
 
 class Scorer:
@@ -63,6 +75,7 @@ class Scorer:
         self._run: int | None = None
         self._ailing = False
         self._moved = False  # are the maps of motion anything but zeros?
+        self._control = RaiseControl()
         self._settled = False  # calibrated_after_s were seen, and enough peaks; or finish_calibration said so
 
     def adjust(self, *, false_alarms_per_day: float, zones: Sequence[Polygon]) -> None:
@@ -81,12 +94,14 @@ class Scorer:
             return
         rows, columns = self._geometry.cells
         self._static = self._new_static()
-        self._evidences[REASONS.index(Reason.STATIC_CHANGE)] = self._static
+        self._evidences[STATIC] = self._static
+        self._objects = ObjectLayer(rows, columns)
         self._health = Health(rows, columns)
         self._begin_run()
 
     def finish_calibration(self) -> None:
         """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on."""
+        self._end_run()
         self._settled = True
 
     @property
@@ -114,38 +129,64 @@ class Scorer:
 
     @property
     def threshold(self) -> float:
-        """Score whose incidents the budget allows; ``inf`` while cold, raised a little while warming."""
-        return self._threshold(self.stage)
+        """Score above which an incident is raised: that whose incidents are allowed, and the lift by those raised.
 
-    def _threshold(self, stage: Stage) -> float:
+        ``inf`` while cold.
+        """
+        return self._unusual_above(self.stage) + self._control.lift
+
+    @property
+    def allowed_per_day(self) -> float:
+        """Incidents a day that may be raised at present: the budget, and more while little was learnt."""
+        return self._allowed_per_s * DAY_S
+
+    @property
+    def _allowed_per_s(self) -> float:
+        return RaiseControl.allowed_per_s(self._budget_per_s, learnt_s=self.learnt_s)
+
+    def _unusual_above(self, stage: Stage) -> float:
+        """The threshold without any lift: what is above it is not learnt, raised or not."""
         if stage is Stage.COLD:
             return math.inf
-        progress = min(1.0, self._normal_s / self._settings.calibrated_after_s)
-        widening = TUNING.warming_margin * (1.0 - progress) if stage is Stage.WARMING else 0.0
-        return -math.log10(min(1.0, self._budget_per_s * self._frame_s)) + widening
+        return -math.log10(min(1.0, self._allowed_per_s * self._frame_s))
+
+    def incident_raised(self) -> None:
+        """An incident was opened for what this scorer judged: the threshold rises for the next ones."""
+        self._control.raised()
 
     def step(self, cells: CellMap) -> FrameScore:
         """Judge one frame, then learn what has waited long enough."""
         moves = self._enter(cells)
         dt_s = min(cells.dt_s, LONGEST_STEP_S)
+        ratios = self._nothing  # what is learnt of the cues of motion later
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
         if moves:
             cells = self._motion.score(cells, surface=self._static.surface(cells), out=self._maps)
+            ratios = self._maps[:MOVING].copy()
+            self._highs.apply(self._maps[:MOVING])
         elif self._moved:
-            self._maps[: len(self._moving)] = 0.0
+            self._maps[:MOVING] = 0.0
         self._moved = moves
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
-        self._static.score(cells, out=self._maps[-1])
-        peaks = kernels_frame.highest(self._maps, self._judged, TOPS, 0 if moves else len(self._moving))
+        self._static.score(cells, out=self._maps[STATIC])
+        self._see_objects(cells)
+        peaks = kernels_frame.highest(self._maps, self._judged, TOPS, 0 if moves else MOVING)
         self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
         score = self._judge(cells, issue)
+        if score.stage is not Stage.COLD and issue is None:
+            self._control.step(allowed_per_s=self._allowed_per_s, dt_s=dt_s)
         if self.learning:
-            self._learn(cells, score, dt_s, moves)
+            self._learn(cells, score, dt_s, moves, ratios)
         return score
+
+    def _see_objects(self, cells: CellMap) -> None:
+        """Advance the object layer; its cues into the maps."""
+        seen = self._objects.step(cells)
+        self._maps[FALL], self._maps[AGITATION] = seen.fall, seen.agitation
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over."""
@@ -164,6 +205,7 @@ class Scorer:
         if geometry is not self._geometry and geometry != self._geometry:
             self._begin_cold(geometry)
         if cells.frame.run != self._run:
+            self._end_run()
             self._run = cells.frame.run
             self._begin_run()
         return moves
@@ -176,7 +218,10 @@ class Scorer:
         self._motion = Motion(rows, columns)
         self._static = self._new_static()
         self._moving = self._motion.evidences
-        self._evidences: list[Evidence] = [*self._moving, self._static]  # in the order of REASONS
+        self._highs = CellHighs(MOVING, rows, columns)
+        self._nothing: Map = np.zeros((MOVING, rows, columns), np.float32)
+        self._evidences: list[Evidence] = [*self._moving, self._static]  # that learn, in the order of REASONS
+        self._objects = ObjectLayer(rows, columns)
         self._maps: Map = np.zeros((len(REASONS), rows, columns), np.float32)  # of the frame at hand, each evidence's
         self._moved = False
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
@@ -189,20 +234,29 @@ class Scorer:
         rows, columns = self._judged.shape
         return StaticChange(rows, columns, speed=self._motion.speed, left_behind_s=self._settings.left_behind_s)
 
+    def _end_run(self) -> None:
+        """Learn what still waits to be learnt of the run."""
+        if self._geometry is not None and self.learning:
+            for sample in self._gate.end():
+                self._learn_normal(sample)
+
     def _begin_run(self) -> None:
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
         self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self._ailing = False
         self._static.begin_run()
+        self._highs.begin_run()
         self._health.begin_run()
 
     def _judge(self, cells: CellMap, issue: HealthIssue | None) -> FrameScore:
         stage = self.stage
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
-        exponents = self._scale.exponents(self._smoothing.values, frame_s=self._frame_s).tolist()
-        score, threshold = max(exponents), self._threshold(stage)
+        exponents = self._scale.exponents(
+            self._smoothing.values, frame_s=self._frame_s, learnt_s=self._normal_s
+        ).tolist()
+        score, threshold = max(exponents), self._unusual_above(stage) + self._control.lift
         heat = kernels_frame.heat(self._maps, exponents.index(score), self._judged, score)
         spoke = self._spoke(exponents, threshold) if score > threshold else ()
         return FrameScore(
@@ -236,12 +290,12 @@ class Scorer:
             usual=self._scale.usual,
         )
 
-    def _learn(self, cells: CellMap, score: FrameScore, dt_s: float, moves: bool) -> None:
+    def _learn(self, cells: CellMap, score: FrameScore, dt_s: float, moves: bool, ratios: Map) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
-        flagged = score.score > score.threshold
-        values = self._smoothing.values
-        due = self._gate.step(cells, values, dt_s=dt_s, flagged=flagged, ailing=ailing, moves=moves)
+        flagged = self._normal_s >= TUNING.learns_all_s and score.score > self._unusual_above(score.stage)
+        sample = Sample(without_picture(cells), self._smoothing.values, ratios, dt_s, moves=moves)
+        due = self._gate.step(sample, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
             self._static.accept(cells)
         elif self._gate.closed and not ailing:
@@ -261,6 +315,7 @@ class Scorer:
                 else:
                     evidence.rest(dt_s=self._unlearnt_s)
             self._static.learn(sample.cells, dt_s=self._unlearnt_s)
+            self._highs.learn(sample.ratios, dt_s=self._unlearnt_s)
             self._unlearnt_s = 0.0
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
@@ -325,6 +380,7 @@ class Scorer:
 
     def _parts(self) -> list[tuple[str, Stateful]]:
         """Everything that holds calibration, with its name in the file."""
-        parts: list[tuple[str, Stateful]] = [("health", self._health)]
-        parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=True)]
+        parts: list[tuple[str, Stateful]] = [("health", self._health), ("highs", self._highs)]
+        parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=False)]
+        parts += [("objects", self._objects), ("control", self._control)]
         return [*parts, ("scale", self._scale)]

@@ -78,15 +78,14 @@ def rarity(body: State, value: float) -> float:
 
 
 @kernel
-def exponents(tails: Tails, values: State, dt_s: float) -> State:
-    """(K,) ``exponent`` of each stream's value, corrected for how many tails have peaks at all, never below 0."""
+def exponents(tails: Tails, values: State, shares: State, dt_s: float) -> State:
+    """(K,) ``exponent`` of each stream's value, given that the stream may use its share of all incidents, never below 0.
+
+    Weighted Bonferroni (Genovese, Roeder, Wasserman, "False discovery control with p-value weighting", Biometrika 2006).
+    """
     out = np.empty(values.size)
-    reached = 0
     for k in range(values.size):
-        reached += tails[k].peaks > 0
-    shared = math.log10(max(1, reached))
-    for k in range(values.size):
-        out[k] = max(0.0, exponent(tails, k, values[k], dt_s) - shared)
+        out[k] = max(0.0, exponent(tails, k, values[k], dt_s) + math.log10(shares[k]))
     return out
 
 

@@ -23,6 +23,7 @@ from vad.scoring.tuning import TailPrior
 
 MOST_PEAKS = 1024  # kept; the lowest make room and the tail then starts higher
 FEWEST_PEAKS = 32  # below that, after ageing, the tail starts anew from the ring
+LEAST_RATE = 1e-9  # a second: no tail is told to be empty
 FEW = 1024  # values that are sorted as a whole as soon as in part
 YOUNG_SHARE = 0.7  # of the ring is used while it fills: the first values were made by a scorer that knew less
 
@@ -171,12 +172,20 @@ class Spot:
         above = int(np.count_nonzero(values > start))
         shares = 1.0 - (max(1, above) / values.size) ** BODY
         span_s = max(streams.learnt_s - self._counted_from_s, 1.0)
-        tail["start_rate"] = (self._peaks.size + 0.5) / span_s
+        tail["start_rate"] = self._start_rate(span_s)
         tail["body"], tail["usual"], tail["shape"], tail["scale"] = fit_body_and_tail(
             in_order_at(values, shares), shares, start, self._peaks, prior.shape, prior.scale, prior.weight
         )
         tail["body"][-1] = start
         tail["fitted_at_s"] = streams.learnt_s
+
+    def _start_rate(self, span_s: float) -> float:
+        """Excursions above the start, per second, of the camera and of the prior (Gamma-Poisson)."""
+        prior = self.prior
+        if prior.rate_worth_s <= 0.0:
+            return (self._peaks.size + 0.5) / span_s
+        rate = prior.rate_per_hour / 3600.0 * survival(prior, self.start - prior.floor)
+        return max((self._peaks.size + rate * prior.rate_worth_s) / (span_s + prior.rate_worth_s), LEAST_RATE)
 
     def state(self) -> dict[str, State]:
         """Everything that the next value's judgement and learning rest on."""
@@ -206,6 +215,14 @@ class Spot:
         self._counted_from_s, tail["fitted_at_s"] = scalars[2:4]
         for name, value in zip(NUMBERS, scalars[4:], strict=True):
             tail[name] = value
+
+
+def survival(prior: TailPrior, over: float) -> float:
+    """Share of the prior's excursions that go ``over`` further than its floor."""
+    if abs(prior.shape) < 1e-9:
+        return math.exp(-over / prior.scale)
+    inside = max(0.0, 1.0 + prior.shape * over / prior.scale)
+    return math.pow(inside, -1.0 / prior.shape) if inside > 0.0 else 0.0
 
 
 NUMBERS = ("start", "shape", "scale", "start_rate", "mean", "mean_s", "open_peak", "open_s", "calm_s")

@@ -6,8 +6,19 @@ from dataclasses import dataclass
 
 from vad.types import Reason
 
-REASONS = (Reason.SPEED, Reason.DIRECTION, Reason.SIZE, Reason.APPEARANCE, Reason.STATIC_CHANGE)
-"""The evidences, in the order of every array whose first axis is evidence."""
+REASONS = (
+    Reason.SPEED,
+    Reason.DIRECTION,
+    Reason.SIZE,
+    Reason.APPEARANCE,
+    Reason.STATIC_CHANGE,
+    Reason.FALL,
+    Reason.AGITATION,
+)
+"""The cues, in the order of every array whose first axis is cues. Those of cells that move come first."""
+
+MOVING = 4
+"""How many of them are cues of cells that move."""
 
 DAY_S = 86400.0
 LONGEST_STEP_S = 1.0
@@ -16,12 +27,15 @@ LONGEST_STEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TailPrior:
-    """What an evidence's tail is taken to be before the camera has shown its own (units of the evidence)."""
+    """What a cue's tail is taken to be before the camera has shown its own (units of the cue)."""
 
     floor: float  # the tail never starts below this value
     scale: float  # mean excess of the pseudo-observations
     shape: float = -0.2  # shape of the generalised Pareto tail they suggest
     weight: float = 16.0  # how many peaks they are worth
+    rate_per_hour: float = 0.0  # excursions above the floor on a camera of which nothing is known yet
+    rate_worth_s: float = 0.0  # footage that this rate is worth; 0.0 = half an excursion in what was seen, as Jeffreys
+    share: float = 1.0  # of the camera's incidents that may be this cue's
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,9 @@ class Tuning:
     speed_quantile: float = 0.9
     speed_prior: float = 20.0  # px/s
     speed_prior_mass: float = 10.0
+
+    # what each cell has seen
+    high_half_life_s: float = 7 * 86400.0  # in which the distance of a cell's high from 1 halves
 
     # direction
     direction_place_mass: float = 0.3  # cell-seconds of the scene's habits that stand in for the place's own
@@ -98,25 +115,40 @@ class Tuning:
     static_hold_s: float = 1.0  # stood that long, it is kept out of the background while a flag is up
 
     # learning
-    learn_delay_s: float = 1.0  # a frame is learnt that long after it was judged
+    learn_delay_s: float = 4.0  # a frame is learnt that long after it was judged
     learn_every_s: float = 0.2  # frames nearer than that are nearly the same: the evidences learn one for all
-    unlearn_margin_s: float = 2.0  # nothing is learnt that long after a flag
+    unlearn_margin_s: float = 4.0  # nothing is learnt that long after a flag
+    learns_all_s: float = (
+        900.0  # learnt footage up to which flagged frames are learnt too: little is known of the place
+    )
+    flagged_share: float = 0.05  # of what is flagged nearly all the time is learnt: the world may change for good
     min_peaks: int = 3  # of all evidences together, before a camera is calibrated ...
     patience: float = 2.0  # ... or that many times calibrated_after_s: a calm camera may never show so many
     decluster_gap_s: float = 3.0
     accepted_after_s: float = 10.0  # of calm: what was flagged for too long is normal now, flags count again
     tail_after: float = 0.25  # share of warming_after_s before values enter the tails: the first are of no use
-    warming_margin: float = 3.0  # powers of ten added to the threshold at the start of warming
+    young_margin: float = 1.5  # powers of ten taken off a cue that must learn, of which nothing was learnt yet
+    young_margin_s: float = 180.0  # learnt footage after which nothing is taken off any more
+    young_s: float = 3600.0  # learnt footage in which most of the one incident beyond the budget may be raised
+    lift: float = 0.25  # powers of ten by which the first incident beyond what is allowed lifts the threshold, halved
+    most_lift: float = 8.0
     region_share: float = 0.7  # of the frame's score: cells above it belong to a region in any case
 
 
 TUNING = Tuning()
 
-# Units of an evidence; of static change, times ``scoring.left_behind_s``.
 TAILS = {
-    Reason.SPEED: TailPrior(floor=0.9, scale=0.06),
-    Reason.DIRECTION: TailPrior(floor=0.2, scale=0.05),
-    Reason.SIZE: TailPrior(floor=2.0, scale=0.2),
-    Reason.APPEARANCE: TailPrior(floor=1.3, scale=0.1),
-    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.25),
+    Reason.SPEED: TailPrior(floor=1.1, scale=0.22, shape=0.15, rate_per_hour=3.0, rate_worth_s=600.0, share=0.4),
+    Reason.DIRECTION: TailPrior(floor=0.3, scale=0.2, shape=-0.1, rate_per_hour=12.0, rate_worth_s=200.0, share=0.1),
+    Reason.SIZE: TailPrior(floor=1.8, scale=2.1, shape=-0.2, rate_per_hour=1.4, rate_worth_s=300.0, share=0.03),
+    Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.33, shape=-0.2, rate_per_hour=0.5, rate_worth_s=600.0, share=0.02),
+    Reason.STATIC_CHANGE: TailPrior(
+        floor=1.0, scale=1.5, shape=-0.1, rate_per_hour=10.0, rate_worth_s=360.0, share=0.1
+    ),
+    Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=4.0, rate_worth_s=600.0, share=0.3),
+    Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),
 }
+"""Units of each cue; of static change, times ``scoring.left_behind_s``. From ``python -m benchmarks.tails``."""
+
+NEEDS_NO_LEARNING = (Reason.FALL, Reason.AGITATION)
+"""Cues whose unit is the object itself: they mean the same on every camera from the first seconds on."""

@@ -45,6 +45,8 @@ REASONS = {
     Reason.SIZE: "Size",
     Reason.APPEARANCE: "Appearance",
     Reason.STATIC_CHANGE: "Came to rest",
+    Reason.FALL: "Fall",
+    Reason.AGITATION: "Agitation",
 }
 REASONS_MEAN = {
     Reason.SPEED: "moves faster than anything normal at this depth of the picture",
@@ -52,6 +54,8 @@ REASONS_MEAN = {
     Reason.SIZE: "more moving surface in one place than is normal at this depth",
     Reason.APPEARANCE: "the network cannot predict what it sees, activity taken into account",
     Reason.STATIC_CHANGE: "something came to rest that was not there",
+    Reason.FALL: "somebody came down where they stood",
+    Reason.AGITATION: "parts of somebody move violently against one another",
 }
 DROPS = {
     DropReason.ANALYSIS_RATE: "above the analysis rate",

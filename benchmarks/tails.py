@@ -1,0 +1,195 @@
+"""What the tails of the cues look like over many cameras: where ``vad.scoring.tuning.TAILS`` comes from.
+
+    python -m benchmarks.tails [--footage PATH...] [--worlds street:3 shop:4 ...] [--hours 1.5] [--cells DIR] [--keep F]
+
+Each camera is watched from cold, learning, on footage that shows nothing unusual: real footage, once, and simulated
+worlds of training seeds. Of each cue the excursions above its tail's floor are counted, ended by calm and sustained as
+an incident must be. Printed for each cue: their rate, and scale and shape of a generalised Pareto tail fitted by
+moments to their excesses, where all real footage weighs as much as all worlds; and the seconds of footage that the rate
+is worth (a Gamma prior whose spread is that between the cameras). The values of an unhealthy picture, and of the first
+seconds, are left out: they never enter a tail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.normal import CLIP_LENGTH, cameras, new_judge, played, read
+from benchmarks.scenes import LIVE_FPS
+from benchmarks.scenes_cells import KeptCells
+from vad.errors import VadError
+from vad.model.making import AnyRunner, make_runner
+from vad.model.weights import load_weights
+from vad.scoring.gpd import excursions
+from vad.scoring.tails import LONGEST_EXCURSION_S
+from vad.scoring.tuning import REASONS, TAILS, TUNING
+from vad.scoring.warming import warm_kernels
+from vad.types import CellMap, Clip, Frame, Geometry, WallSource
+from vad.video.luma import warm_luma
+from vad.video.worlds import TRAINING_SEEDS, WorldKind, open_world
+
+SUSTAIN_FRAMES = 3
+"""At 8 frames/s: what ``scoring.open_after_s`` asks of an incident."""
+
+LEARNT_FIRST_S = 180.0
+"""As ``scoring.calibrated_after_s``: before that cues that learn are held back, see ``Scale.exponents``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One camera's cue values, as its scorer smoothed them."""
+
+    name: str
+    is_world: bool
+    values: NDArray[np.float32]  # (F, K), in the order of REASONS; 0 where the picture was unhealthy
+    dt_s: NDArray[np.float32]  # (F,)
+    starts: NDArray[np.bool_]  # (F,) the first frame of a run
+    learnt_s: NDArray[np.float32]  # (F,) normal footage that the scorer had learnt
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One cue's tail over all cameras."""
+
+    rate_per_hour: float
+    worth_s: float
+    scale: float
+    shape: float
+    peaks: int
+    highest: float
+
+
+def watched(name: str, maps: Iterator[CellMap], *, is_world: bool) -> Watched:
+    """The values of one camera from cold on."""
+    judge = new_judge(name, analysis_fps=LIVE_FPS)
+    rows, run = [], None
+    for cells in maps:
+        score, _ = judge.step(cells)
+        values = judge.scorer.cue_values if score.health is None else np.zeros(len(REASONS))
+        rows.append((*values, cells.dt_s, score.frame.run != run, judge.scorer.learnt_s))
+        run = score.frame.run
+    table = np.array(rows, np.float32)
+    k = len(REASONS)
+    return Watched(name, is_world, table[:, :k], table[:, k], table[:, k + 1] > 0, table[:, k + 2])
+
+
+def peaks_of(camera: Watched, k: int, floor: float) -> tuple[NDArray[np.float64], float]:
+    """(peaks above the floor, seconds watched) of cue ``k``."""
+    late = camera.learnt_s >= LEARNT_FIRST_S
+    values = camera.values[late, k].astype(np.float64)
+    sustained = values.copy()
+    for back in range(1, SUSTAIN_FRAMES):
+        sustained[back:] = np.minimum(sustained[back:], values[:-back])
+    dt_s = camera.dt_s[late].astype(np.float64)
+    found, last, _, _ = excursions(
+        sustained, dt_s, camera.starts[late], floor, TUNING.decluster_gap_s, LONGEST_EXCURSION_S
+    )
+    return (np.append(found, last) if last > floor else found), float(dt_s.sum())
+
+
+def fit(pool: Sequence[Watched], k: int, floor: float) -> Fit:
+    """Real footage weighs as much as the worlds, however long either was watched."""
+    found = [(camera.is_world, *peaks_of(camera, k, floor)) for camera in pool]
+    watched_s = {kind: max(1.0, sum(s for is_world, _, s in found if is_world is kind)) for kind in (False, True)}
+    excess = np.concatenate([peaks - floor for _, peaks, _ in found])
+    weight = np.concatenate([np.full(peaks.size, 0.5 / watched_s[kind]) for kind, peaks, _ in found])
+    rate = float(weight.sum())
+    if excess.size < 2:
+        return Fit(rate * 3600.0, np.inf, 0.0, 0.0, excess.size, float(excess.max(initial=0.0) + floor))
+    mean = float(np.average(excess, weights=weight))
+    spread = float(np.average((excess - mean) ** 2, weights=weight))
+    shape = min(0.3, max(-0.2, 0.5 * (1.0 - mean**2 / max(spread, 1e-12))))
+    long = [(peaks.size / seconds, seconds) for _, peaks, seconds in found if seconds > 60.0]
+    rates = np.array([own for own, _ in long])
+    counted = float(np.mean([own / seconds for own, seconds in long]))  # variance that counting alone makes
+    between = max(float(rates.var()) - counted, 1e-12)
+    return Fit(
+        rate_per_hour=rate * 3600.0,
+        worth_s=float(rates.mean() / between),
+        scale=mean * (1.0 - shape),
+        shape=shape,
+        peaks=excess.size,
+        highest=float(excess.max() + floor),
+    )
+
+
+def world_maps(kind: WorldKind, seed: int, *, hours: float, runner: AnyRunner) -> Iterator[CellMap]:
+    """A world without planted events, from its first frame."""
+    world, name = open_world(kind, seed=seed, days=1.0, anomalies=False), f"{kind.value}-{seed}"
+    shape = Geometry(world.width, world.height, 1, world.width, world.height)
+    waiting: list[Frame] = []
+    for frame in world.frames(int(hours * 3600.0 * world.fps)):
+        at_s = frame.index / world.fps
+        waiting.append(Frame(name, 1, frame.index, at_s, at_s, WallSource.FILE, at_s, shape, frame.luma))
+        if len(waiting) == CLIP_LENGTH:
+            yield from runner([Clip(tuple(waiting))])[0]
+            waiting = []
+    runner.forget(name)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--footage", type=Path, nargs="*", default=[], metavar="PATH")
+    parser.add_argument("--worlds", nargs="*", default=[], metavar="KIND:SEED")
+    parser.add_argument("--hours", type=float, default=1.5, help="of each world")
+    parser.add_argument("--weights", default="base")
+    parser.add_argument("--cells", type=Path, help="folder that keeps what the network said of real footage")
+    parser.add_argument("--keep", type=Path, help="a file that keeps the values, to be read instead where it exists")
+    options = parser.parse_args(arguments)
+    try:
+        pool = _pool(options)
+    except VadError as error:
+        sys.exit(str(error))
+    print(f"{len(pool)} cameras, {sum(float(c.dt_s.sum()) for c in pool) / 3600:.1f} h")
+    print("cue             floor   an hour   worth s    scale   shape   peaks  highest")
+    for k, reason in enumerate(REASONS):
+        floor = TAILS[reason].floor
+        one = fit(pool, k, floor)
+        print(
+            f"{reason.value:15} {floor:5.2f} {one.rate_per_hour:9.2f} {one.worth_s:9.0f} {one.scale:8.3f} "
+            f"{one.shape:7.2f} {one.peaks:7d} {one.highest:8.2f}"
+        )
+
+
+def _pool(options: argparse.Namespace) -> list[Watched]:
+    if options.keep and options.keep.exists():
+        return list(pickle.loads(options.keep.read_bytes()))
+    warm_luma()
+    warm_kernels()
+    runner = make_runner(load_weights(options.weights), device="auto", max_batch=1)
+    kept = KeptCells(runner, options.cells) if options.cells else runner
+    pool = []
+    for camera in cameras(options.footage):
+        footage = read(camera, analysis_fps=LIVE_FPS)
+        once = played(camera, footage, kept, minutes=1e-3)
+        pool.append(watched(camera.name, once, is_world=False))
+    for spec in options.worlds:
+        kind, seed = _world(spec)
+        maps = world_maps(kind, seed, hours=options.hours, runner=runner)
+        pool.append(watched(spec, maps, is_world=True))
+        print(f"watched {spec}", file=sys.stderr)
+    if options.keep:
+        options.keep.write_bytes(pickle.dumps(pool))
+    return pool
+
+
+def _world(spec: str) -> tuple[WorldKind, int]:
+    kind, _, seed = spec.partition(":")
+    if kind not in list(WorldKind) or not seed.isdigit() or int(seed) not in TRAINING_SEEDS:
+        sys.exit(
+            f"{spec!r} is no world to learn from; allowed: KIND:SEED, KIND one of {', '.join(WorldKind)}, "
+            f"SEED from {TRAINING_SEEDS.start} to {TRAINING_SEEDS.stop - 1}"
+        )
+    return WorldKind(kind), int(seed)
+
+
+if __name__ == "__main__":
+    main()
