@@ -11,19 +11,32 @@ from vad.scoring.calibration import take
 from vad.scoring.kernels import Map, State
 from vad.scoring.objects import background as bg
 from vad.scoring.objects import blobs as bl
+from vad.scoring.objects import components as cc
 from vad.scoring.objects import cues as cu
 from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
 from vad.types import BLOCK_PX, CELL_PX, CellMap
 
 LEAST_ACTIVITY = 0.4
+"""Of a cell: above it the network is sure that something moves there."""
+
 CLEAN_LEAST = 5
+"""Of nine pixels: more than half."""
+
 LIGHT_BLOCK_SHARE = 0.2
+"""Blocks with more of an object in them say nothing of the light."""
+
 SLEW_PER_S = 40.0
+"""Levels a second by which the light changes quickly; automatic exposure changes by 10 to 36 in 0.5 to 1 s."""
+
 STEADY_S = 1.0
+"""No cue is given for that long after it did."""
+
 PROVES_S = 0.3
-PASS_OVER_S = 0.5
-SAME_LEVELS = 2.0
+"""Agreement after which a background from the run before counts as established again."""
+
+PASS_OVER_S, SAME_LEVELS = 0.5, 2.0
+"""For how long frames may be passed over, and how far their blocks may be off the one last looked at, levels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +135,8 @@ class ObjectLayer:
 
     def _follow_light(self, cells: CellMap, dt_s: float) -> bool:
         """Bring the background into the light of now. False while that changes quickly and for a while after."""
-        usable = bl.mean_of_blocks(self._mask, BLOCK_PX) < LIGHT_BLOCK_SHARE
-        levels = bl.mean_of_blocks(self._level, BLOCK_PX)
+        usable = cc.mean_of_blocks(self._mask, BLOCK_PX) < LIGHT_BLOCK_SHARE
+        levels = cc.mean_of_blocks(self._level, BLOCK_PX)
         gain, offset, shift = bg.light_of(levels, cells.luma, usable, bg.BACKGROUND)
         if (gain, offset) != (1.0, 0.0):
             bg.relight(self._level, gain, offset)
@@ -138,7 +151,7 @@ class ObjectLayer:
         self._resolve_still(luma, stands_s)
         bg.follow(luma, *background, self._quiet_s, self._flags, dt_s, t)
         bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
-        bl.clean(self._marked, CLEAN_LEAST, self._mask)
+        cc.clean(self._marked, CLEAN_LEAST, self._mask)
         geometry = cells.frame.geometry
         self._mask[geometry.valid_height :] = 0
         self._mask[:, geometry.valid_width :] = 0
@@ -147,13 +160,13 @@ class ObjectLayer:
         """Tell what stands still; take ghosts into the background and count for how long the rest has stood."""
         t, count = st.STILL, 0
         if st.still_parts(self._flags, self._marked) >= t.least_area:
-            bl.clean(self._marked, CLEAN_LEAST, self._still)
-            count = bl.components(self._still, t.least_area, self._labels)
+            cc.clean(self._marked, CLEAN_LEAST, self._still)
+            count = cc.components(self._still, t.least_area, self._labels)
         if count <= 1 and not self._stands:
             return
         if count <= 1:
             self._labels[:] = 0
-        edges, boxes = np.zeros((max(1, count), 6)), bl.boxes_of(self._labels, max(1, count))
+        edges, boxes = np.zeros((max(1, count), 6)), cc.boxes_of(self._labels, max(1, count))
         st.outline_edges(luma, self._level, self._flags, self._labels, edges)
         verdict, pace = st.verdicts(boxes, edges, self._seen_s, self._labels, self._flags, t)
         background = self._level, self._spread, self._seen_s
@@ -162,8 +175,8 @@ class ObjectLayer:
         self._stands = bool(self._stood_s.any())
 
     def _blobs(self, cells: CellMap) -> tuple[State, Map]:
-        count = bl.components(self._mask, 8, self._labels)
-        parts = bl.boxes_of(self._labels, count)
+        count = cc.components(self._mask, 8, self._labels)
+        parts = cc.boxes_of(self._labels, count)
         group = np.zeros(count, np.int32)
         count = bl.join(parts, bl.JOIN, group)
         geometry = cells.frame.geometry

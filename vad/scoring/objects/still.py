@@ -21,21 +21,21 @@ from vad.scoring.objects.background import FAR, RECENT, SHADOW, SURE, Flags, Lab
 
 
 class StillTuning(NamedTuple):
-    """Contrasts as ratios, areas in pixels or shares of the picture, media seconds."""
+    """Contrasts as ratios, areas in pixels or shares of the picture, media seconds. Chosen by what they mean."""
 
-    least_area: int = 12
+    least_area: int = 12  # 3 x 4 px: a bag beside a person of 25 px
     most_share: float = 0.05  # of the picture: larger things are light, not things
     gone: float = 0.7  # contrast in the picture over that in the background: below it, it is gone
     came: float = 1.3  # ... above it, it came
-    least_pairs: int = 8
+    least_pairs: int = 8  # of an outline's pixels: fewer tell nothing
     texture: float = 4.0  # steps from pixel to pixel in the background, levels, that are more than noise
     same_texture: float = 0.7  # correlation of steps: the same surface in another light
     old_s: float = 60.0  # background that has held that long was a thing of the scene: it has been taken away
     upright: float = 1.8  # height over width of somebody who stands
-    upright_pace: float = 0.25
+    upright_pace: float = 0.25  # people stand about for a minute where a bag says something after a quarter of it
     alive: float = 0.06  # share of what moves at it
-    alive_tau_s: float = 4.0
-    away_s: float = 0.5
+    alive_tau_s: float = 4.0  # who walks past for a second takes a fifth of it
+    away_s: float = 0.5  # once the background shows again
 
 
 STILL = StillTuning()
