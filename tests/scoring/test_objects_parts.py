@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -113,3 +116,29 @@ def test_a_still_picture_is_passed_over():
     frames = [layer.step(cells) for cells in film([[]] * 30, noise=0.0)]
     assert frames[-1] is frames[-2]
     assert frames[-1].peaks == (0.0, 0.0, 0.0)
+
+
+def test_warming_calls_every_kernel_of_the_layer():
+    code = """
+from vad.scoring.objects import background, blobs, components, cues, still, tracks
+from vad.scoring.objects.warming import warm_objects
+warm_objects()
+for module in (background, blobs, components, cues, still, tracks):
+    for name, value in vars(module).items():
+        if hasattr(value, "signatures") and value.__module__ == module.__name__ and not value.signatures:
+            print(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    called_by_others = {"find", "extents", "neighbour", "belong", "borders", "trimmed", "flow_of", "overlap_of"}
+    called_by_others |= {
+        "assign",
+        "note_mixing",
+        "begin",
+        "update",
+        "remember",
+        "ramp",
+        "sinking",
+        "drop_of",
+        "bare_share",
+    }
+    assert set(done.stdout.split()) <= called_by_others

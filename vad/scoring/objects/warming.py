@@ -1,0 +1,34 @@
+"""Runs every kernel of the object layer once, so that no stage ever waits for the compiler."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vad.scoring.objects.layer import ObjectLayer
+from vad.types import CELL_PX, CellMap, Frame, Geometry, WallSource
+
+SIDE = 8
+"""Cells."""
+
+
+def warm_objects() -> None:
+    """A scene that is learnt for eight seconds, then a thing that stands in it, then another light."""
+    layer = ObjectLayer(SIDE, SIDE)
+    size = SIDE * CELL_PX
+    geometry = Geometry(source_width=size, source_height=size, pool=1, width=size, height=size)
+    ground = np.random.default_rng(0).integers(60, 180, (SIDE, SIDE)).repeat(CELL_PX, axis=0).repeat(CELL_PX, axis=1)
+    for index in range(60):
+        picture = ground + 1.0 * (index % 2)
+        if index >= 40:
+            picture[20:40, 20:30] = 250
+        luma = (0.8 * picture + 15.0 if index >= 55 else picture).astype(np.uint8)
+        frame = Frame("warm", 0, index, index / 5.0, 0.0, WallSource.FILE, 0.0, geometry, luma)
+        layer.step(_cells(frame))
+
+
+def _cells(frame: Frame) -> CellMap:
+    rows = SIDE
+    blocks = frame.luma.reshape(2 * rows, 4, 2 * rows, 4).mean(axis=(1, 3)).astype(np.float32)
+    nothing, ones = np.zeros((rows, rows), np.float32), np.ones((rows, rows), np.float32)
+    flow = np.zeros((2, rows, rows), np.float32)
+    return CellMap(frame, 0.2 if frame.index else 0.0, flow, nothing, ones, ones[None], blocks)
