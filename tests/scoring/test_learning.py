@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.scoring.test_scorer import SETTINGS, make_scorer
-from tests.scoring.walkers import Body, World
+from tests.scoring.walkers import Body, World, lit
 from vad.config import Polygon
 from vad.scoring.evidence import Motion
 from vad.scoring.gate import Gate, Sample
@@ -38,7 +38,7 @@ def trained():
 
 def test_nothing_flagged_is_learnt_not_even_what_led_up_to_it(trained, tmp_path):
     scorer, world = trained
-    scorer._normal_s = TUNING.learns_all_s  # before, flagged frames are learnt too
+    scorer._normal_s = TUNING.young_s  # before, flagged frames are learnt too
     before = None
     world.bodies.append(replace(RUNNER))
     for cells in world.frames(10.0):
@@ -112,7 +112,7 @@ def test_after_a_light_jump_only_what_stood_before_is_a_static_change(trained, w
     rng = np.random.default_rng(5)
     look = rng.uniform(0.4, 0.6, cells.luma.shape).astype(np.float32)  # no single gain explains another lamp
     look[:, width:] = 1.0
-    scores = [scorer.step(replace(cells, luma=cells.luma * look)) for cells in world.frames(12.0)]
+    scores = [scorer.step(lit(cells, cells.luma * look)) for cells in world.frames(12.0)]
     assert HealthIssue.LIGHT_JUMP in {score.health for score in scores}
     places = {region.x0 > 0.6 for score in scores[20:] if score.is_anomalous for region in score.regions}
     assert places == {True}
@@ -125,7 +125,7 @@ def test_what_is_left_behind_a_cover_is_a_static_change(trained):
     for k, cells in enumerate(world.frames(30.0)):
         hidden = np.float32(min(1.0, k / 40.0, max(0.0, 3.0 - k / 40.0)))  # within 4 s, and so away again
         luma = (1.0 - hidden) * cells.luma + hidden * (60.0 + 0.01 * cells.luma)
-        scores.append(scorer.step(replace(cells, luma=luma)))
+        scores.append(scorer.step(lit(cells, luma)))
     assert HealthIssue.COVERED in {score.health for score in scores}
     assert HealthIssue.LIGHT_JUMP not in {score.health for score in scores}
     last = scores[-1]

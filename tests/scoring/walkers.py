@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -104,8 +104,9 @@ class World:
             )
         flow = momentum / np.maximum(activity, 1e-3)
         luma = np.clip(luma + self.rng.normal(0.0, self.noise, luma.shape), 0.0, 255.0)
-        return CellMap(
-            frame=make_frame(self.geometry, run=self.run, index=self.index, pts_s=self.now_s),
+        frame = make_frame(self.geometry, run=self.run, index=self.index, pts_s=self.now_s)
+        drawn = CellMap(
+            frame=frame,
             dt_s=0.0 if self.index == 0 else 1.0 / self.fps,
             flow=(flow if self.index else 0.0 * flow).astype(np.float32),
             activity=(activity if self.index else 0.0 * activity).astype(np.float32),
@@ -113,6 +114,14 @@ class World:
             latent=np.zeros((2, rows, columns), np.float32),
             luma=luma.astype(np.float32),
         )
+        return lit(drawn, luma)
+
+
+def lit(cells: CellMap, luma: np.ndarray) -> CellMap:
+    """The same frame with other block luma (2gh, 2gw), and a picture that shows it."""
+    picture = np.clip(np.round(luma), 0, 255).astype(np.uint8).repeat(BLOCK_PX, axis=0).repeat(BLOCK_PX, axis=1)
+    frame = replace(cells.frame, luma=np.ascontiguousarray(picture))
+    return replace(cells, frame=frame, luma=luma.astype(np.float32))
 
 
 def cover(box: tuple[float, float, float, float], rows: int, columns: int, side: float) -> np.ndarray:

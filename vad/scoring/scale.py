@@ -13,7 +13,6 @@ from vad.scoring.tails import Streams
 from vad.scoring.threshold import Spot, learn_in_step
 from vad.scoring.tuning import NEEDS_NO_LEARNING, REASONS, TAILS, TUNING
 
-
 LEARNS: State = np.array([float(reason not in NEEDS_NO_LEARNING) for reason in REASONS])
 SHARES: State = np.array([TAILS[reason].share for reason in REASONS])
 """(K,) of the budget, together 1."""

@@ -172,7 +172,7 @@ class Scorer:
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
-        self._static.score(cells, out=self._maps[STATIC])
+        self._static.score(cells, out=self._maps[STATIC])  # for what it learns; the object layer judges what was left
         self._see_objects(cells)
         peaks = kernels_frame.highest(self._maps, self._judged, TOPS, 0 if moves else MOVING)
         self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
@@ -187,6 +187,7 @@ class Scorer:
         """Advance the object layer; its cues into the maps."""
         seen = self._objects.step(cells)
         self._maps[FALL], self._maps[AGITATION] = seen.fall, seen.agitation
+        self._maps[STATIC] = seen.left / np.float32(self._settings.left_behind_s)
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over."""
@@ -293,7 +294,7 @@ class Scorer:
     def _learn(self, cells: CellMap, score: FrameScore, dt_s: float, moves: bool, ratios: Map) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
-        flagged = self._normal_s >= TUNING.learns_all_s and score.score > self._unusual_above(score.stage)
+        flagged = self._normal_s >= TUNING.young_s and score.score > self._unusual_above(score.stage)
         sample = Sample(without_picture(cells), self._smoothing.values, ratios, dt_s, moves=moves)
         due = self._gate.step(sample, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:

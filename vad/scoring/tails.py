@@ -79,9 +79,9 @@ def rarity(body: State, value: float) -> float:
 
 @kernel
 def exponents(tails: Tails, values: State, shares: State, dt_s: float) -> State:
-    """(K,) ``exponent`` of each stream's value, given that the stream may use its share of all incidents, never below 0.
+    """(K,) ``exponent`` of each stream's value, given that it may use its share of all incidents; never below 0.
 
-    Weighted Bonferroni (Genovese, Roeder, Wasserman, "False discovery control with p-value weighting", Biometrika 2006).
+    Weighted Bonferroni: Genovese, Roeder, Wasserman, "False discovery control with p-value weighting", Biometrika 2006.
     """
     out = np.empty(values.size)
     for k in range(values.size):

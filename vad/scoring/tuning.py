@@ -71,7 +71,8 @@ class Tuning:
     speed_prior_mass: float = 10.0
 
     # what each cell has seen
-    high_half_life_s: float = 7 * 86400.0  # in which the distance of a cell's high from 1 halves
+    high_half_life_s: float = 7 * 86400.0  # in which what a cell has counted halves
+    high_share: float = 0.05  # of the passages of a cell that reach what is usual there
 
     # direction
     direction_place_mass: float = 0.3  # cell-seconds of the scene's habits that stand in for the place's own
@@ -118,18 +119,17 @@ class Tuning:
     learn_delay_s: float = 4.0  # a frame is learnt that long after it was judged
     learn_every_s: float = 0.2  # frames nearer than that are nearly the same: the evidences learn one for all
     unlearn_margin_s: float = 4.0  # nothing is learnt that long after a flag
-    learns_all_s: float = (
-        900.0  # learnt footage up to which flagged frames are learnt too: little is known of the place
-    )
     flagged_share: float = 0.05  # of what is flagged nearly all the time is learnt: the world may change for good
     min_peaks: int = 3  # of all evidences together, before a camera is calibrated ...
     patience: float = 2.0  # ... or that many times calibrated_after_s: a calm camera may never show so many
     decluster_gap_s: float = 3.0
     accepted_after_s: float = 10.0  # of calm: what was flagged for too long is normal now, flags count again
     tail_after: float = 0.25  # share of warming_after_s before values enter the tails: the first are of no use
-    young_margin: float = 1.5  # powers of ten taken off a cue that must learn, of which nothing was learnt yet
+    young_margin: float = 0.75  # powers of ten taken off a cue that must learn, of which nothing was learnt yet
     young_margin_s: float = 180.0  # learnt footage after which nothing is taken off any more
-    young_s: float = 3600.0  # learnt footage in which most of the one incident beyond the budget may be raised
+    young_s: float = (
+        900.0  # learnt footage of a young camera: it learns flagged frames too, may raise one incident more
+    )
     lift: float = 0.25  # powers of ten by which the first incident beyond what is allowed lifts the threshold, halved
     most_lift: float = 8.0
     region_share: float = 0.7  # of the frame's score: cells above it belong to a region in any case
@@ -142,9 +142,7 @@ TAILS = {
     Reason.DIRECTION: TailPrior(floor=0.3, scale=0.2, shape=-0.1, rate_per_hour=12.0, rate_worth_s=200.0, share=0.1),
     Reason.SIZE: TailPrior(floor=1.8, scale=2.1, shape=-0.2, rate_per_hour=1.4, rate_worth_s=300.0, share=0.03),
     Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.33, shape=-0.2, rate_per_hour=0.5, rate_worth_s=600.0, share=0.02),
-    Reason.STATIC_CHANGE: TailPrior(
-        floor=1.0, scale=1.5, shape=-0.1, rate_per_hour=10.0, rate_worth_s=360.0, share=0.1
-    ),
+    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=1.0, shape=-0.1, rate_per_hour=2.0, rate_worth_s=360.0, share=0.1),
     Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=4.0, rate_worth_s=600.0, share=0.3),
     Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),
 }

@@ -6,6 +6,7 @@ import numpy as np
 
 from vad.config import ScoringSettings
 from vad.scoring.gpd import fit_tail
+from vad.scoring.objects.warming import warm_objects
 from vad.scoring.places import label_boxes
 from vad.scoring.scorer import Scorer
 from vad.scoring.threshold import Spot
@@ -40,3 +41,4 @@ def warm_kernels() -> None:
     label_boxes(np.ones((rows, columns), np.bool_), np.ones((rows, columns), np.float32))
     fit_tail(rng.exponential(1.0, 50), 0.0, 1.0, 8.0)
     Spot.alone(TailPrior(floor=0.0, scale=1.0), gap_s=1.0).go_on()
+    warm_objects()
