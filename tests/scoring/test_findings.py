@@ -10,9 +10,9 @@ from vad.scoring.scorer import Scorer
 from vad.types import Finding, FrameScore, Reason
 
 
-def watched(world: World, *, seconds: float) -> Scorer:
+def watched(world: World, *, seconds: float, budget: float = 5.0) -> Scorer:
     settings = ScoringSettings(warming_after_s=20.0, calibrated_after_s=60.0, left_behind_s=4.0)
-    scorer = Scorer("cam", settings=settings, false_alarms_per_day=5.0, analysis_fps=world.fps)
+    scorer = Scorer("cam", settings=settings, false_alarms_per_day=budget, analysis_fps=world.fps)
     for cells in world.frames(seconds):
         scorer.step(cells)
     return scorer
@@ -61,8 +61,8 @@ def test_direction_is_told_in_degrees_and_words() -> None:
 
 def test_size_is_told_as_a_share_of_the_picture() -> None:
     world = World(seed=3)
-    scorer = watched(world, seconds=120.0)
-    world.bodies.append(Body(x=40.0, y=80.0, vx=12.0, height=60.0, width=70.0))
+    scorer = watched(world, seconds=120.0, budget=1440.0)
+    world.bodies.append(Body(x=40.0, y=80.0, vx=12.0, height=60.0, width=90.0))
     _, finding = max(spoken(scorer, world, Reason.SIZE, seconds=6.0), key=lambda pair: pair[1].seen)
     assert 3.0 < finding.seen < 25.0
     assert finding.usual < finding.seen
@@ -70,9 +70,10 @@ def test_size_is_told_as_a_share_of_the_picture() -> None:
 
 
 def test_what_was_left_behind_is_told_in_seconds_and_grey_levels() -> None:
-    world = World(seed=3, people=2)
+    world = World(seed=3, people=0)
+    world.level_ground()
     scorer = watched(world, seconds=120.0)
-    world.bodies.append(Body(x=80.0, y=70.0, vx=0.0, vy=0.0, shade=10.0))
+    world.bodies.append(Body(x=80.0, y=70.0, vx=0.0, vy=0.0, height=16.0, width=14.0, shade=30.0, faded=9.0))
     _, finding = spoken(scorer, world, Reason.STATIC_CHANGE, seconds=20.0)[-1]
     assert finding.unit == "s"
     assert 4.0 <= finding.usual < finding.seen <= 24.0

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.scoring.test_scorer import SETTINGS, make_scorer
+from tests.scoring.test_scorer import make_scorer
 from tests.scoring.walkers import Body, World, lit
 from vad.config import Polygon
 from vad.scoring.evidence import Motion
@@ -61,23 +61,15 @@ def test_learning_goes_on_after_the_margin(trained, tmp_path):
     assert not same(before, learnt(scorer, tmp_path))
 
 
-def test_the_world_may_change_for_good():
-    settings = SETTINGS.model_copy(update={"longest_incident_s": 40.0})
-    scorer, world = make_scorer(settings=settings), World(seed=4)
+def test_what_was_left_stays_flagged():
+    scorer, world = make_scorer(), World(seed=4, people=0)
+    world.level_ground()
     for cells in world.frames(60.0):
         scorer.step(cells)
-    world.bodies.append(Body(x=80.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
-    scores = [scorer.step(cells) for cells in world.frames(120.0)]
-    assert any(Reason.STATIC_CHANGE in score.reasons for score in scores[:300])
-    assert not any(Reason.STATIC_CHANGE in score.reasons for score in scores[-300:])
-
-
-def test_a_left_object_stays_flagged_until_then(trained):
-    scorer, world = trained
-    world.bodies.append(Body(x=80.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
-    scores = [scorer.step(cells) for cells in world.frames(90.0)]
-    assert all(score.is_anomalous for score in scores[-500:])
-    assert np.all([score.regions for score in scores[-500:]])
+    world.bodies.append(Body(x=80.0, y=89.0, vx=0.0, vy=0.0, height=16.0, width=14.0, shade=30.0, faded=9.0))
+    scores = [scorer.step(cells) for cells in world.frames(60.0)]
+    assert np.mean([Reason.STATIC_CHANGE in score.reasons for score in scores[-300:]]) > 0.9
+    assert all(score.regions for score in scores[-300:] if score.is_anomalous)
 
 
 def test_drifting_light_is_no_static_change(trained):
@@ -104,7 +96,7 @@ def test_a_light_jump_is_named_and_neither_flagged_nor_learnt(trained, tmp_path)
 
 
 @pytest.mark.parametrize("width", [24, 40])  # half of the picture, and all of it
-def test_after_a_light_jump_only_what_stood_before_is_a_static_change(trained, width):
+def test_after_a_light_jump_nothing_is_called_left_behind(trained, width):
     scorer, world = trained
     world.bodies.append(Body(x=130.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
     for cells in world.frames(3.0):
@@ -114,8 +106,7 @@ def test_after_a_light_jump_only_what_stood_before_is_a_static_change(trained, w
     look[:, width:] = 1.0
     scores = [scorer.step(lit(cells, cells.luma * look)) for cells in world.frames(12.0)]
     assert HealthIssue.LIGHT_JUMP in {score.health for score in scores}
-    places = {region.x0 > 0.6 for score in scores[20:] if score.is_anomalous for region in score.regions}
-    assert places == {True}
+    assert not any(score.is_anomalous for score in scores[20:])
 
 
 def test_what_is_left_behind_a_cover_is_a_static_change(trained):

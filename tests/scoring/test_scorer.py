@@ -32,16 +32,17 @@ def test_stages_come_in_order_and_cold_never_judges():
         (Reason.SPEED, Body(x=5.0, y=70.0, vx=42.0, bounces=False)),
         (Reason.APPEARANCE, Body(x=10.0, y=75.0, vx=12.0, surprise=3.5, bounces=False)),
         (Reason.DIRECTION, Body(x=80.0, y=40.0, vx=0.0, vy=14.0, bounces=False)),
-        (Reason.SIZE, Body(x=10.0, y=82.0, vx=14.0, height=44.0, width=80.0, bounces=False)),
-        (Reason.STATIC_CHANGE, Body(x=80.0, y=89.0, vx=0.0, vy=0.0, height=10.0, width=8.0, shade=30.0, faded=9.0)),
+        (Reason.SIZE, Body(x=10.0, y=82.0, vx=14.0, height=60.0, width=90.0, bounces=False)),
+        (Reason.STATIC_CHANGE, Body(x=80.0, y=89.0, vx=0.0, vy=0.0, height=16.0, width=14.0, shade=30.0, faded=9.0)),
     ],
 )
-def test_each_evidence_speaks_for_its_own_kind_of_anomaly(reason, body):
-    scorer, world = make_scorer(), World(seed=1)
+def test_each_cue_speaks_for_its_own_kind_of_anomaly(reason, body):
+    scorer, world = make_scorer(false_alarms_per_day=1440.0), World(seed=1, people=2)
+    world.level_ground()
     for cells in world.frames(60.0):
         scorer.step(cells)
     world.bodies.append(body)
-    flagged = [score for score in map(scorer.step, world.frames(4.0)) if score.is_anomalous]
+    flagged = [score for score in map(scorer.step, world.frames(6.0)) if score.is_anomalous]
     assert flagged
     assert reason in {reason for score in flagged for reason in score.reasons}
 

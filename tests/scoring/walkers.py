@@ -60,6 +60,11 @@ class World:
                 )
             )
 
+    def level_ground(self) -> None:
+        """An even ground instead of a mosaic: outlines of things can be told on it."""
+        across, down = np.linspace(0.0, 3.0, self.picture.shape[1]), np.linspace(0.0, 20.0, self.picture.shape[0])
+        self.picture = 130.0 + 20.0 * np.sin(across)[None] + down[:, None]
+
     def new_run(self) -> None:
         self.run, self.index, self.now_s = self.run + 1, 0, 0.0
 

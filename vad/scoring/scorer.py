@@ -193,6 +193,7 @@ class Scorer:
         """The picture is well again: what the issue stirred up is over."""
         if self._health.new_look_s > 0.0:
             self._static.begin_look(cells, since_s=self._health.new_look_s)
+            self._objects = ObjectLayer(*cells.frame.geometry.cells)  # its background is of another light or view
         else:
             self._static.begin_run()  # the background was hidden, and holds: what is new stands from now on
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
