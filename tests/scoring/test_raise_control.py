@@ -8,6 +8,7 @@ from vad.scoring.raise_control import RaiseControl
 from vad.scoring.tuning import DAY_S, TUNING
 
 BUDGET_PER_S = 2.0 / DAY_S
+OLD_S = 10 * DAY_S
 
 
 def test_the_bar_is_down_until_something_is_raised_and_comes_down_as_the_budget_allows():
@@ -15,9 +16,9 @@ def test_the_bar_is_down_until_something_is_raised_and_comes_down_as_the_budget_
     assert control.lift == 0.0
     control.raised()
     assert control.lift == pytest.approx(0.5)
-    control.step(allowed_per_s=BUDGET_PER_S, dt_s=DAY_S / 4.0)
+    control.step(budget_per_s=BUDGET_PER_S, learnt_s=OLD_S, dt_s=DAY_S / 4.0)
     assert 0.0 < control.lift < 0.5
-    control.step(allowed_per_s=BUDGET_PER_S, dt_s=DAY_S / 4.0)
+    control.step(budget_per_s=BUDGET_PER_S, learnt_s=OLD_S, dt_s=DAY_S / 4.0)
     assert control.lift == 0.0
 
 
@@ -37,7 +38,7 @@ def test_what_recurs_all_day_is_raised_at_the_budget_and_at_least_daily(score):
     """An act of that score each 96 s, for a simulated week, against a threshold of 5.5."""
     control, raised_at_s = RaiseControl(), []
     for k in range(int(7 * DAY_S / 96.0)):
-        control.step(allowed_per_s=BUDGET_PER_S, dt_s=96.0)
+        control.step(budget_per_s=BUDGET_PER_S, learnt_s=OLD_S, dt_s=96.0)
         if score > 5.5 + control.lift:
             control.raised()
             raised_at_s.append(96.0 * k)
@@ -52,6 +53,18 @@ def test_little_knowledge_is_worth_one_incident_more_in_all():
     allowed = sum(RaiseControl.allowed_per_s(BUDGET_PER_S, learnt_s=s) * 10.0 for s in seconds)
     assert allowed == pytest.approx(20.0 + 1.0, abs=0.1)
     assert RaiseControl.allowed_per_s(BUDGET_PER_S, learnt_s=0.0) > 10.0 * BUDGET_PER_S
+
+
+def test_a_large_budget_is_not_cut_off_by_a_few_incidents():
+    lifts = {}
+    for budget in (2.0, 200.0):
+        control = RaiseControl()
+        control.step(budget_per_s=budget / DAY_S, learnt_s=OLD_S, dt_s=1.0)
+        for _ in range(3):
+            control.raised()
+        lifts[budget] = control.lift
+    assert lifts[2.0] == pytest.approx(3.0)
+    assert lifts[200.0] < 0.15
 
 
 def test_the_bar_survives_a_restart():

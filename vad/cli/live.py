@@ -32,7 +32,7 @@ def run(
 
 
 def demo(seed: Annotated[int, typer.Option(help="Another seed is another scene.")] = 6) -> None:
-    """Watch a synthetic camera for a minute and a half: learn, then catch five anomalies."""
+    """Watch a synthetic camera for a minute: five anomalies, and which were caught. Exit status 1 if none was."""
     from vad.log import configure_log
     from vad.service.demo import run_demo
 

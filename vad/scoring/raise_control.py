@@ -15,7 +15,7 @@ import numpy as np
 
 from vad.scoring.calibration import take
 from vad.scoring.kernels import State
-from vad.scoring.tuning import TUNING
+from vad.scoring.tuning import DAY_S, TUNING
 
 
 class RaiseControl:
@@ -23,6 +23,7 @@ class RaiseControl:
 
     def __init__(self) -> None:
         self._excess = 0.0  # incidents raised beyond what was allowed meanwhile
+        self._chance = 1.0  # how many of them are no surprise
 
     @staticmethod
     def allowed_per_s(budget_per_s: float, *, learnt_s: float) -> float:
@@ -31,12 +32,17 @@ class RaiseControl:
 
     @property
     def lift(self) -> float:
-        """Powers of ten: 0.0 while no more was raised than allowed, 0.5 one incident beyond that, then 1.5, 3, 5."""
-        return min(TUNING.most_lift, TUNING.lift * self._excess * (self._excess + 1.0))
+        """Powers of ten: 0.0 while no more was raised than allowed.
 
-    def step(self, *, allowed_per_s: float, dt_s: float) -> None:
+        At two a day 0.5 one incident beyond that, then 1.5, 3, 5; at larger budgets as much for more of them.
+        """
+        excess = self._excess / self._chance
+        return min(TUNING.most_lift, TUNING.lift * excess * (excess + 1.0))
+
+    def step(self, *, budget_per_s: float, learnt_s: float, dt_s: float) -> None:
         """``dt_s`` of judged footage went by."""
-        self._excess = max(0.0, self._excess - allowed_per_s * dt_s)
+        self._excess = max(0.0, self._excess - self.allowed_per_s(budget_per_s, learnt_s=learnt_s) * dt_s)
+        self._chance = max(1.0, math.sqrt(budget_per_s * DAY_S / TUNING.lift_budget))
 
     def raised(self) -> None:
         """An incident was opened, and nobody has called it right."""

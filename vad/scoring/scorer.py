@@ -178,7 +178,7 @@ class Scorer:
         self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
         score = self._judge(cells, issue)
         if score.stage is not Stage.COLD and issue is None:
-            self._control.step(allowed_per_s=self._allowed_per_s, dt_s=dt_s)
+            self._control.step(budget_per_s=self._budget_per_s, learnt_s=self._normal_s, dt_s=dt_s)
         if self.learning:
             self._learn(cells, score, dt_s, moves, ratios)
         return score

@@ -132,6 +132,7 @@ class Tuning:
     )
     lift: float = 0.25  # powers of ten by which the first incident beyond what is allowed lifts the threshold, halved
     most_lift: float = 8.0
+    lift_budget: float = 2.0  # a day: at larger ones the lift counts incidents against their root, as chance does
     region_share: float = 0.7  # of the frame's score: cells above it belong to a region in any case
 
 

@@ -31,9 +31,13 @@ class LabelledInterval:
     end_s: float
 
 
-def demo_scene(*, seed: int = 7, width: int = 640, height: int = 360) -> Scene:
-    """DEMO_SECONDS of a place with one-way lanes at DEMO_FPS: normal until 34 s, the last anomaly over by 71 s."""
-    return Scene(seed=seed, width=width, height=height, fps=DEMO_FPS, anomalies=_DEMO, layout=Layout.LANES)
+def demo_scene(*, seed: int = 7, width: int = 640, height: int = 360, anomalies: bool = True) -> Scene:
+    """DEMO_SECONDS of a place with one-way lanes at DEMO_FPS: normal until 34 s, the last anomaly over by 71 s.
+
+    Without ``anomalies`` the same camera shows normal life for ever.
+    """
+    staged = _DEMO if anomalies else ()
+    return Scene(seed=seed, width=width, height=height, fps=DEMO_FPS, anomalies=staged, layout=Layout.LANES)
 
 
 def ground_truth(scene: Scene) -> list[LabelledInterval]:

@@ -22,13 +22,16 @@ def encode(
     path: str | Path,
     *,
     seconds: float,
+    start_s: float = 0.0,
     codec: str = "libx264",
     preset: str = "veryfast",
     crf: int = 26,
     key_frame_s: float = 2.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Render and encode the first ``seconds`` into ``path`` (its suffix names the container); returns the frames.
+    """Render and encode ``seconds`` from ``start_s`` on into ``path`` (its suffix names the container).
+
+    Returns the number of frames.
 
     yuv420p in limited range with neutral chroma, no B-frames. ``progress(done, total)`` is called after each frame.
     Raises ValueError for a picture of odd size or nothing to encode, and PyAV's errors where the file cannot be made.
@@ -51,7 +54,7 @@ def encode(
         if codec == "libx264":
             stream.options = {"preset": preset, "crf": str(crf)}
         picture = np.full((scene.height * 3 // 2, scene.width), 128, np.uint8)
-        for done, rendered in enumerate(scene.frames(total, truth=False), start=1):
+        for done, rendered in enumerate(scene.frames(total, start=round(start_s * scene.fps), truth=False), start=1):
             container.mux(stream.encode(_frame(picture, rendered.luma, done - 1, 1 / rate)))
             if progress is not None:
                 progress(done, total)
