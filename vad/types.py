@@ -35,8 +35,8 @@ class Stage(StrEnum):
     """How much a camera's calibration knows."""
 
     COLD = "cold"  # learning only, nothing is judged
-    WARMING = "warming"  # judged by a threshold that is still widened for lack of data
-    CALIBRATED = "calibrated"  # the false-alarm budget holds
+    WARMING = "warming"  # judged, with little known of the camera yet
+    CALIBRATED = "calibrated"  # judged by what the camera has shown
 
 
 class Reason(StrEnum):

@@ -29,6 +29,9 @@ class Alarmed:
     def step(self, cell_map: Any) -> FrameScore:
         return FrameScore(cell_map.frame, 9.0, 4.0, 1e-9, Stage.CALIBRATED, (Reason.SPEED,), {Reason.SPEED: 9.0})
 
+    def incident_raised(self) -> None:
+        """Its threshold stays."""
+
 
 class Line:
     """The scoring stage with one camera: ``frames`` and ``leave`` are what comes to it, ``told`` what it raised."""

@@ -81,9 +81,11 @@ class Scorer:
     def adjust(self, *, false_alarms_per_day: float, zones: Sequence[Polygon]) -> None:
         """Judge by another budget and in other zones from the next frame on; what was learnt is kept.
 
+        What was raised under another budget is not held against this one.
         The tail was learnt in the zones before: with wider ones it takes some footage to promise the budget again.
         """
-        self._budget_per_s = false_alarms_per_day / DAY_S
+        if self._budget_per_s != false_alarms_per_day / DAY_S:
+            self._budget_per_s, self._control = false_alarms_per_day / DAY_S, RaiseControl()
         self._zones = tuple(zones)
         if self._geometry is not None:
             self._judged = judged_cells(self._geometry, self._zones)

@@ -142,7 +142,7 @@ TAILS = {
     Reason.SPEED: TailPrior(floor=1.1, scale=0.22, shape=0.15, rate_per_hour=3.0, rate_worth_s=600.0, share=0.4),
     Reason.DIRECTION: TailPrior(floor=0.3, scale=0.2, shape=-0.1, rate_per_hour=12.0, rate_worth_s=200.0, share=0.1),
     Reason.SIZE: TailPrior(floor=1.8, scale=2.1, shape=-0.2, rate_per_hour=1.4, rate_worth_s=300.0, share=0.03),
-    Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.33, shape=-0.2, rate_per_hour=0.5, rate_worth_s=600.0, share=0.02),
+    Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.46, shape=-0.2, rate_per_hour=3.5, rate_worth_s=600.0, share=0.02),
     Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=1.0, shape=-0.1, rate_per_hour=2.0, rate_worth_s=360.0, share=0.1),
     Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=4.0, rate_worth_s=600.0, share=0.3),
     Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),

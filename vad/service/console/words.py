@@ -36,7 +36,7 @@ CODES = {
 STAGES = {Stage.COLD: "Learning", Stage.WARMING: "Warming up", Stage.CALIBRATED: "Calibrated"}
 STAGES_MEAN = {
     Stage.COLD: "only learning what is normal here; nothing is judged yet",
-    Stage.WARMING: "judged, with a threshold still widened for lack of data",
+    Stage.WARMING: "judged, with little known of the camera yet",
     Stage.CALIBRATED: "the false-alarm budget holds",
 }
 REASONS = {
