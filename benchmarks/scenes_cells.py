@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +73,3 @@ def _code_of_the_model() -> str:
     for path in sorted(Path(vad.model.__path__[0]).glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def with_run(clip: Clip, run: int) -> Clip:
-    """The same frames as those of another run."""
-    return Clip(tuple(replace(frame, run=run) for frame in clip.frames))
