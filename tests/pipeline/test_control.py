@@ -226,7 +226,8 @@ def test_other_settings_take_effect_without_a_new_run_where_none_is_needed(tmp_p
         engine.replace_camera("cam", looping(footage, zones=[SQUARE], realtime=False, budget=1.44))
         wait_for(lambda: engine.status().cameras["cam"].threshold >= before.threshold + 0.9)
         after = engine.status().cameras["cam"]
-        assert after.threshold <= before.threshold + 3.1  # a thousandth of the budget, and what a young camera may raise
+        # a thousandth of the budget, and what a young camera may raise beside it
+        assert after.threshold <= before.threshold + 3.1
         assert after.stage is Stage.CALIBRATED
         assert after.false_alarms_per_day == 1.44
 

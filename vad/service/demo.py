@@ -166,12 +166,14 @@ def _site(path: Path, *, folder: Path) -> SiteConfig:
 def _introduce(engine: Engine, truth: list[LabelledInterval], *, console: Console) -> None:
     console.print(
         f"One camera plays in real time. vad has watched it for {LEARNT_S / 60.0:.0f} minutes of normal life; "
-        f"{len(truth)} things happen now that are not."
+        f"{len(truth)} things happen now that are not.",
+        soft_wrap=True,
     )
     console.print(
         f"budget: {BUDGET_PER_DAY:g} false alarms a day, as few as so little footage can promise · model on "
         f"{engine.device} · events on {engine.bus_address}",
         style="dim",
+        soft_wrap=True,
     )
 
 
