@@ -147,7 +147,11 @@ TAILS = {
     Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=4.0, rate_worth_s=600.0, share=0.3),
     Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),
 }
-"""Units of each cue; of static change, times ``scoring.left_behind_s``. From ``python -m benchmarks.tails``."""
+"""Units of each cue; of static change, times ``scoring.left_behind_s``.
+
+After ``python -m benchmarks.tails``, rounded, and set by hand where there were few peaks (fall, static change). The shares
+follow what each cue catches on real scenes (docs/detector.md).
+"""
 
 NEEDS_NO_LEARNING = (Reason.FALL, Reason.AGITATION)
 """Cues whose unit is the object itself: they mean the same on every camera from the first seconds on."""

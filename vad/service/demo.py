@@ -33,7 +33,7 @@ from vad.video.synthetic import DEMO_SECONDS, LabelledInterval, Scene, demo_scen
 CAMERA = "demo"
 ANALYSIS_FPS = 8.0
 BUDGET_PER_DAY = 200.0
-"""What three minutes of footage can promise; a camera that has been watched for hours is asked for two."""
+"""A generous one, since three minutes of footage promise little; a camera that is watched for days has two."""
 LEARNT_S = 180.0
 LEARNT_FROM_S = 120.0
 """Scene time of the footage that is learnt from: normal life, long after the anomalies' time."""
@@ -170,7 +170,7 @@ def _introduce(engine: Engine, truth: list[LabelledInterval], *, console: Consol
         soft_wrap=True,
     )
     console.print(
-        f"budget: {BUDGET_PER_DAY:g} false alarms a day, as few as so little footage can promise · model on "
+        f"budget: {BUDGET_PER_DAY:g} false alarms a day, a generous budget since three minutes say little · model on "
         f"{engine.device} · events on {engine.bus_address}",
         style="dim",
         soft_wrap=True,
