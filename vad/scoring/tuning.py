@@ -149,8 +149,8 @@ TAILS = {
 }
 """Units of each cue; of static change, times ``scoring.left_behind_s``.
 
-After ``python -m benchmarks.tails``, rounded, and set by hand where there were few peaks (fall, static change). The shares
-follow what each cue catches on real scenes (docs/detector.md).
+After ``python -m benchmarks.tails``, rounded, and set by hand where there were few peaks (fall, static change). The
+shares follow what each cue catches on real scenes (docs/detector.md).
 """
 
 NEEDS_NO_LEARNING = (Reason.FALL, Reason.AGITATION)
