@@ -43,10 +43,12 @@ class Reason(StrEnum):
     """Which evidence spoke. An event lists them, strongest first."""
 
     SPEED = "speed"  # moves faster than anything normal at this depth
-    DIRECTION = "direction"  # moves where, or in a direction in which, nothing normal moves here
-    SIZE = "size"  # more moving surface in one place than is normal at this depth
+    DIRECTION = "direction"  # goes a way that nothing of its size goes here
+    SIZE = "size"  # larger than what normally passes here
+    MOVEMENT = "movement"  # place, size, direction and speed together were hardly ever seen
     APPEARANCE = "appearance"  # the network cannot predict what it sees, activity taken into account
     STATIC_CHANGE = "static_change"  # something came to rest that was not here (left behind)
+    HOUR = "hour"  # something moves at a time of day at which hardly anything does
     FALL = "fall"  # somebody's head and body came down while the foot stayed where it was
     AGITATION = "agitation"  # the parts of somebody move against one another: a fight, flailing
 

@@ -1,6 +1,6 @@
 """The evidences of motion: each maps a frame to how unusual every place of it is, and learns from normal frames.
 
-A map is (gh, gw) float32, >= 0, about 1 (speed, size, appearance) or near 0 (direction) when all is as usual.
+A map is (gh, gw) float32, >= 0, about 1 when all is as usual.
 ``Motion.score`` changes nothing that ``learn`` has learnt; ``learn`` is given normal frames only.
 """
 
@@ -40,13 +40,6 @@ class Moving(Evidence, Protocol):
 
 
 PERSON = (TUNING.window_rows, TUNING.window_columns, TUNING.least_activity)
-DIRECTION = (
-    TUNING.direction_place_mass,
-    TUNING.direction_scene_mass,
-    TUNING.direction_least_speed,
-    TUNING.direction_cap,
-)
-SIZE = (TUNING.size_rows, TUNING.size_columns)
 APPEARANCE = (TUNING.row_groups, TUNING.activity_bins, TUNING.surprise_cap)
 """What ``kernels.moving_maps`` takes: the person-sized window, and what each evidence is tuned by."""
 
@@ -79,78 +72,6 @@ class Speed:
 
     def restore(self, arrays: Mapping[str, State]) -> None:
         self._fast.restore(arrays)
-
-
-class Direction:
-    """How unusual it is to move that way in that place, and, once enough was seen, to move there at all."""
-
-    def __init__(self, rows: int, columns: int, *, speed: Speed) -> None:
-        self._speed = speed
-        self._place: State = np.zeros((8, rows, columns))  # cell-seconds of activity by direction
-        self._scene: State = np.zeros(8)
-        self._learnt_s = 0.0
-
-    @property
-    def place(self) -> State:
-        """(8, gh, gw) cell-seconds of activity by direction."""
-        return self._place
-
-    @property
-    def scene(self) -> State:
-        """(8,) the same of the whole scene."""
-        return self._scene
-
-    @property
-    def rate_say(self) -> float:
-        """0..1 how much "nothing ever moves here" counts."""
-        return self._learnt_s / (self._learnt_s + TUNING.rate_half_s)
-
-    def habit(self, row: int, column: int) -> State:
-        """(8,) cell-seconds of movement seen there, by direction: node k points k * 45 degrees from right to down."""
-        return self._place[:, row, column]
-
-    def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        self.rest(dt_s=dt_s)
-        kernels.learn_direction(self._place, self._scene, cells.flow, cells.activity, self._speed.fast, dt_s)
-
-    def rest(self, *, dt_s: float) -> None:
-        self._learnt_s += dt_s
-        kernels.fade(self._place, self._scene, 0.5 ** (dt_s / TUNING.forget_half_life_s))
-
-    def state(self) -> dict[str, State]:
-        return {"place": self._place, "scene": self._scene, "learnt_s": np.array(self._learnt_s)}
-
-    def restore(self, arrays: Mapping[str, State]) -> None:
-        self._place = take(arrays, "place", self._place)
-        self._scene = take(arrays, "scene", self._scene)
-        self._learnt_s = float(take(arrays, "learnt_s", np.array(0.0)))
-
-
-class Size:
-    """Moving surface in a window larger than a person, over what is large at that depth; one-sided."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self._large = RowLine(
-            rows, columns, q=TUNING.size_quantile, prior=TUNING.size_prior, prior_mass=TUNING.size_prior_mass
-        )
-
-    @property
-    def large(self) -> State:
-        """(gh,) what is large in each row, cells."""
-        return self._large.line
-
-    def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        surface, weights = kernels.sizes(cells.activity, *SIZE, TUNING.size_least)
-        self._large.add(surface, weights, dt_s)
-
-    def rest(self, *, dt_s: float) -> None:
-        self._large.pass_time(dt_s)
-
-    def state(self) -> dict[str, State]:
-        return self._large.state()
-
-    def restore(self, arrays: Mapping[str, State]) -> None:
-        self._large.restore(arrays)
 
 
 class Appearance:
@@ -204,13 +125,12 @@ class Motion:
     """The evidences of motion, asked together: a call for each would cost as much as all their loops."""
 
     def __init__(self, rows: int, columns: int) -> None:
-        self.speed, self.size, self.appearance = Speed(rows, columns), Size(rows, columns), Appearance(rows, columns)
-        self.direction = Direction(rows, columns, speed=self.speed)
+        self.speed, self.appearance = Speed(rows, columns), Appearance(rows, columns)
 
     @property
     def evidences(self) -> list[Moving]:
         """In the order of REASONS."""
-        return [self.speed, self.direction, self.size, self.appearance]
+        return [self.speed, self.appearance]
 
     def score(self, cells: CellMap, *, surface: Map, out: Map) -> CellMap:
         """Their maps into the first of ``out`` (K, gh, gw), and the cells with the activity of what really moves.
@@ -224,14 +144,9 @@ class Motion:
             surface,
             cells.surprise,
             self.speed.fast,
-            self.size.large,
-            self.direction.place,
-            self.direction.scene,
             self.appearance.expected,
             TUNING.moving_slow,
             PERSON,
-            (*DIRECTION, self.direction.rate_say, TUNING.rate_mass),
-            SIZE,
             APPEARANCE,
         )
         return CellMap(cells.frame, cells.dt_s, cells.flow, share, cells.surprise, cells.latent, cells.luma)

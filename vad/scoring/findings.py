@@ -11,17 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vad.scoring.evidence import Direction, Evidence, Size, Speed
+from vad.scoring.evidence import Evidence, Speed
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.kernels import Map, Mask, State
-from vad.scoring.tuning import REASONS, TUNING
+from vad.scoring.objects.layer import TrackedObject
+from vad.scoring.objects.passages import Passages
+from vad.scoring.tuning import REASONS
 from vad.types import CELL_PX, CellMap, Finding, Geometry, Reason
 
 WAYS = ("up", "up and right", "right", "down and right", "down", "down and left", "left", "up and left")
 """Eighths of the circle, clockwise from up, as a direction in the picture."""
 
 
-OBJECT_CUES = (Reason.FALL, Reason.AGITATION)
+OBJECT_CUES = (Reason.HOUR, Reason.FALL, Reason.AGITATION)
+PASSAGE_CUES = (Reason.DIRECTION, Reason.SIZE, Reason.MOVEMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ def findings_of(
     judged: Mask,
     values: State,
     usual: Sequence[float],
+    objects: Sequence[TrackedObject],
+    passages: Passages,
 ) -> tuple[Finding, ...]:
     """One finding for each reason. ``evidences``, ``maps`` (K, gh, gw), ``values``, ``usual``: in REASONS' order."""
     found = []
@@ -57,13 +62,61 @@ def findings_of(
         at = int(np.argmax(np.where(judged, maps[k], -np.inf)))
         row, column = divmod(at, judged.shape[1])
         peak = Peak(cells, row, column, float(values[k]), usual[k])
-        found.append(_of_object(reason, peak) if reason in OBJECT_CUES else _tell(reason, evidences[k], peak))
+        if reason in PASSAGE_CUES:
+            found.append(_of_passage(reason, peak, _object_at(objects, peak), passages))
+        else:
+            found.append(_of_object(reason, peak) if reason in OBJECT_CUES else _tell(reason, evidences[k], peak))
     return tuple(found)
+
+
+def _object_at(objects: Sequence[TrackedObject], peak: Peak) -> TrackedObject | None:
+    """The object whose box the cell touches, the one that is seen now and best covers it first."""
+    y, x = (peak.row + 0.5) * CELL_PX, (peak.column + 0.5) * CELL_PX
+
+    def off(one: TrackedObject) -> float:
+        return max(one.top - y, y - one.bottom, 0.0) + max(one.left - x, x - one.right, 0.0)
+
+    near = [one for one in objects if off(one) <= CELL_PX]
+    return min(near, key=lambda one: (one.gap_s > 0.0, off(one)), default=None)
+
+
+def _of_passage(reason: Reason, peak: Peak, one: TrackedObject | None, passages: Passages) -> Finding:
+    """Of what is compared with the passages that were counted where its foot stands."""
+    if one is None:  # the smoothed value outlasts the object by a moment
+        text = f"what was here moved as about one in {10**peak.value:.0f} that pass here"
+        return Finding(reason, 10**peak.value, 10**peak.usual, "passages to one like it", text)
+    row, column = int((one.bottom - 0.5) / CELL_PX), int(0.5 * (one.left + one.right) / CELL_PX)
+    if reason is Reason.DIRECTION:
+        return _direction(one, passages.habit(row, column))
+    if reason is Reason.SIZE:
+        percent = 100.0 / (peak.geometry.valid_width * peak.geometry.valid_height)
+        seen, usual = one.area * percent, passages.usual_area_px(row, column) * percent
+        text = f"what moves here covers {seen:.1f} % of the picture; usually at most {usual:.1f} %"
+        return Finding(reason, seen, usual, "% of the picture", text)
+    passed = passages.passed(row, column)
+    if passed < 1.0:
+        text = "moves where hardly anything has passed before"
+    else:
+        text = f"moves here as hardly any of the {passed:.0f} that passed here: by its size, direction and speed"
+    return Finding(reason, 10**peak.value, 10**peak.usual, "passages to one like it", text)
+
+
+def _direction(one: TrackedObject, habit: State) -> Finding:
+    """``habit`` (8,) passages there by direction: the k-th goes k * 45 degrees from right to down."""
+    usual = float(45 * int(np.argmax(habit)) + 90) % 360.0
+    seen = (math.degrees(math.atan2(one.vy, one.vx)) + 90.0) % 360.0
+    way = WAYS[round(seen / 45.0) % 8]
+    ways = [WAYS[(k + 2) % 8] for k in np.argsort(-habit, kind="stable")[:2] if habit[k] > 0.2 * habit.sum()]
+    text = f"moves {way} here; usually it is {' or '.join(ways) if ways else 'any other way'}"
+    return Finding(Reason.DIRECTION, seen, usual, "degrees clockwise from up", text)
 
 
 def _of_object(reason: Reason, peak: Peak) -> Finding:
     """Of a cue of whole objects: in units that need no scale of the scene."""
     seen, usual = peak.value, peak.usual
+    if reason is Reason.HOUR:
+        text = f"something moves, which at this time of day it does in {100 * 10.0**-seen:.2g} % of the time"
+        return Finding(reason, 100 * 10.0**-seen, 100 * 10.0**-usual, "% of the time", text)
     if reason is Reason.FALL:
         text = f"somebody came down by {100 * seen:.0f} % of their height where they stood"
         return Finding(reason, 100.0 * seen, 100.0 * usual, "% of the height", text)
@@ -74,10 +127,6 @@ def _of_object(reason: Reason, peak: Peak) -> Finding:
 def _tell(reason: Reason, evidence: Evidence, peak: Peak) -> Finding:
     if isinstance(evidence, Speed):
         return _speed(evidence, peak)
-    if isinstance(evidence, Direction):
-        return _direction(evidence, peak)
-    if isinstance(evidence, Size):
-        return _size(evidence, peak)
     if isinstance(evidence, StaticChange):
         return _static_change(evidence, peak)
     seen, usual = peak.value, peak.usual
@@ -92,14 +141,6 @@ def _speed(evidence: Speed, peak: Peak) -> Finding:
     return Finding(Reason.SPEED, seen, usual, "picture widths/s", text)
 
 
-def _size(evidence: Size, peak: Peak) -> Finding:
-    picture_px = peak.geometry.valid_width * peak.geometry.valid_height
-    unit = float(evidence.large[peak.row]) * CELL_PX**2 / picture_px * 100.0
-    seen, usual = peak.value * unit, peak.usual * unit
-    text = f"what moves here covers {seen:.1f} % of the picture; usually at most {usual:.1f} %"
-    return Finding(Reason.SIZE, seen, usual, "% of the picture", text)
-
-
 def _static_change(evidence: StaticChange, peak: Peak) -> Finding:
     seen, usual = peak.value * evidence.left_behind_s, peak.usual * evidence.left_behind_s
     levels = evidence.difference(peak.cells, peak.row, peak.column)
@@ -108,27 +149,3 @@ def _static_change(evidence: StaticChange, peak: Peak) -> Finding:
         f"usually at most {usual:.0f} s"
     )
     return Finding(Reason.STATIC_CHANGE, seen, usual, "s", text)
-
-
-def _direction(evidence: Direction, peak: Peak) -> Finding:
-    x, y = _mean_flow(peak)
-    habit = evidence.habit(peak.row, peak.column)  # (8,)
-    usual = float(45 * int(np.argmax(habit)) + 90) % 360.0
-    seen = math.degrees(math.atan2(y, x)) % 360.0 + 90.0
-    seen = seen % 360.0
-    way = WAYS[round(seen / 45.0) % 8]
-    ways = [WAYS[(k + 2) % 8] for k in np.argsort(-habit, kind="stable")[:2] if habit[k] > 0.2 * habit.sum()]
-    if habit.sum() < TUNING.rate_mass:
-        text = f"moves {way}, where usually nothing moves"
-    else:
-        text = f"moves {way} here; usually it is {' or '.join(ways) if ways else 'any other way'}"
-    return Finding(Reason.DIRECTION, seen, usual, "degrees clockwise from up", text)
-
-
-def _mean_flow(peak: Peak) -> tuple[float, float]:
-    """Of what moves in the person-sized window there."""
-    rows = slice(max(0, peak.row - TUNING.window_rows // 2), peak.row + TUNING.window_rows // 2 + 1)
-    columns = slice(max(0, peak.column - TUNING.window_columns // 2), peak.column + TUNING.window_columns // 2 + 1)
-    activity = peak.cells.activity[rows, columns]
-    flow = (peak.cells.flow[:, rows, columns] * activity).sum(axis=(1, 2))
-    return float(flow[0]), float(flow[1])

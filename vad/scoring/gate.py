@@ -7,6 +7,7 @@ from collections import deque
 from typing import NamedTuple
 
 from vad.scoring.kernels import Map, State
+from vad.scoring.objects.passages import Visits
 from vad.scoring.tuning import TUNING
 from vad.types import CellMap
 
@@ -16,7 +17,8 @@ class Sample(NamedTuple):
 
     cells: CellMap
     values: State  # (K,) smoothed cues, as judged
-    ratios: Map  # (R, gh, gw) the cues of motion, before they were made relative to what each cell has seen
+    ratios: Map  # (R, gh, gw) the cues that are made relative to what each cell has seen, before they were
+    visits: Visits  # passages that ended in this frame
     dt_s: float
     seen_s: float = 0.0  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt

@@ -50,15 +50,6 @@ def add_windows(total: Any, values: Any, rows: int, columns: int) -> None:
 
 
 @kernel
-def window_sum(values: Map, rows: int, columns: int) -> Map:
-    """Sum over the window of rows x columns around each cell, clipped at the border."""
-    gh, gw = values.shape
-    total = np.zeros((gh, gw + columns - 1), np.float32)
-    add_windows(total, values, rows, columns)
-    return total[:, :gw].copy()
-
-
-@kernel
 def window_weight(activity: Map, rows: int, columns: int, least: float) -> State:
     """(gh, gw + columns - 1) activity in each window and ``least`` more, as ``add_windows`` gives it."""
     gh, gw = activity.shape
@@ -114,121 +105,6 @@ def moving_share(flow: Map, activity: Map, fast: State, slow: float) -> Map:
 
 
 @kernel
-def octant(x: float, y: float) -> int:
-    """Which eighth of the circle (x, y) points into, counted from +x towards +y; no atan2 needed."""
-    o = 0
-    if y < 0.0:
-        x, y, o = -x, -y, 4
-    if x < 0.0:
-        x, y, o = y, -x, o + 2
-    if y > x:
-        o += 1
-    return o
-
-
-@kernel
-def turned(x: float, y: float) -> tuple[int, float]:
-    """The octant whose centre is nearest and 0..1 how far the direction leans to the next one.
-
-    Directions are shared between two neighbouring octants, so that one walked along a border is no rarity.
-    """
-    o = octant(x, y)
-    ax, ay = abs(x), abs(y)
-    low, high = min(ax, ay), max(ax, ay)
-    lean = low / high if high > 0.0 else 0.0  # tan, near enough to the angle over 45 degrees
-    if o % 2 == 1:
-        lean = 1.0 - lean
-    return o, lean
-
-
-@kernel
-def direction_cells(
-    flow: Map,
-    fast: State,
-    place: State,
-    scene: State,
-    place_mass: float,
-    scene_mass: float,
-    least_speed: float,
-    cap: float,
-    rate_say: float,
-    rate_mass: float,
-) -> Map:
-    """How unusual each cell's direction is here: ``-log10`` of its probability over that of a uniform direction.
-
-    ``place`` (8, gh, gw) and ``scene`` (8,) are masses of activity by direction node (node k points to k * 45
-    degrees). A place with little mass backs off to the scene, the scene to uniform. ``rate_say`` 0..1 adds motion
-    where nothing ever moves: ``log10`` of how much rarer activity is here than in the scene's mean cell.
-    """
-    _, gh, gw = flow.shape
-    out = np.zeros((gh, gw), np.float32)
-    scene_total = scene.sum()
-    usual = scene_total / (gh * gw)
-    smooth = np.empty(8)
-    for k in range(8):
-        mass = 0.5 * scene[k] + 0.25 * (scene[(k + 7) % 8] + scene[(k + 1) % 8])
-        smooth[k] = (mass + scene_mass / 8.0) / (scene_total + scene_mass)
-    for i in range(gh):
-        for j in range(gw):
-            x, y = float(flow[0, i, j]), float(flow[1, i, j])
-            speed = math.sqrt(x * x + y * y) / fast[i]
-            if speed < 1e-3:
-                continue
-            o, lean = turned(x, y)
-            total, p = 0.0, 0.0
-            for k in range(8):
-                total += place[k, i, j]
-            for side in range(2):
-                k = (o + side) % 8
-                weight = lean if side == 1 else 1.0 - lean
-                mass = 0.5 * place[k, i, j] + 0.25 * (place[(k + 7) % 8, i, j] + place[(k + 1) % 8, i, j])
-                p += weight * (mass + place_mass * smooth[k]) / (total + place_mass)
-            unusual = min(cap, max(0.0, -math.log10(8.0 * p)))
-            rare = min(cap, max(0.0, math.log10((usual + rate_mass) / (total + rate_mass))))
-            out[i, j] = (unusual + rate_say * rare) * speed**2 / (speed**2 + least_speed**2)
-    return out
-
-
-@kernel
-def learn_direction(place: State, scene: State, flow: Map, activity: Map, fast: State, dt_s: float) -> None:
-    """Add one frame's directions, spread over each cell's neighbours: a path is wider than the feet that drew it."""
-    _, gh, gw = flow.shape
-    for i in range(gh):
-        for j in range(gw):
-            x, y = float(flow[0, i, j]), float(flow[1, i, j])
-            speed = math.sqrt(x * x + y * y)
-            if activity[i, j] < 0.02 or speed < 0.05 * fast[i]:
-                continue
-            o, lean = turned(x, y)
-            for side in range(2):
-                k = (o + side) % 8
-                mass = activity[i, j] * dt_s * (lean if side == 1 else 1.0 - lean)
-                scene[k] += mass
-                for dy in range(-1, 2):
-                    for dx in range(-1, 2):
-                        r, c = i + dy, j + dx
-                        if 0 <= r < gh and 0 <= c < gw:
-                            place[k, r, c] += mass * (0.5 if dy == 0 else 0.25) * (0.5 if dx == 0 else 0.25)
-
-
-@kernel
-def fade(place: State, scene: State, keep: float) -> None:
-    """Keep so much of the directions learnt."""
-    place *= keep
-    scene *= keep
-
-
-@kernel
-def over_rows(values: Map, line: State) -> Map:
-    """(gh, gw) ``values`` over what is usual in their row, ``line`` (gh,)."""
-    out = np.empty(values.shape, np.float32)
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            out[i, j] = values[i, j] / line[i]
-    return out
-
-
-@kernel
 def speeds(flow: Map) -> Map:
     """(gh, gw) length of each cell's flow, px/s."""
     _, gh, gw = flow.shape
@@ -238,18 +114,6 @@ def speeds(flow: Map) -> Map:
             x, y = float(flow[0, i, j]), float(flow[1, i, j])
             out[i, j] = math.sqrt(x * x + y * y)
     return out
-
-
-@kernel
-def sizes(activity: Map, rows: int, columns: int, least: float) -> tuple[Map, Map]:
-    """(gh, gw) activity in the window around each cell, and the cell's own, where that is above ``least`` (else 0)."""
-    total = window_sum(activity, rows, columns)
-    own = np.zeros_like(total)
-    for i in range(total.shape[0]):
-        for j in range(total.shape[1]):
-            if total[i, j] > np.float32(least):
-                own[i, j] = activity[i, j]
-    return total, own
 
 
 @kernel
@@ -282,31 +146,22 @@ def moving_maps(
     surface: Map,
     surprise: Map,
     fast: State,
-    large: State,
-    place: State,
-    scene: State,
     expected: State,
     slow: float,
     person: tuple[int, int, float],
-    direction: tuple[float, float, float, float, float, float],
-    size: tuple[int, int],
     appearance: tuple[int, int, float],
 ) -> Map:
-    """The maps of speed, direction, size and appearance into ``out`` (4 or more, gh, gw), in one call.
+    """The maps of speed and appearance into ``out`` (2 or more, gh, gw), in one call.
 
-    ``fast`` and ``large`` (gh,) are lines, ``place`` and ``scene`` those of ``direction_cells``, ``expected`` is that
-    of ``over_groups``. The tuples are what ``pool``, ``direction_cells``, ``window_sum``, and ``groups_of`` and
-    ``over_groups`` take. Speed is that of all ``surface``; the others look at what really moves, ``moving_share`` of
+    ``fast`` (gh,) is a line, ``expected`` that of ``over_groups``. The tuples are what ``pool``, and ``groups_of`` and
+    ``over_groups`` take. Speed is that of all ``surface``; appearance looks at what really moves, ``moving_share`` of
     the activity beyond ``slow``, which is returned.
     """
     rows, columns, least = person
     row_groups, bins, cap = appearance
     share = moving_share(flow, activity, fast, slow)
     out[0] = pool(speed_cells(flow, fast), surface, rows, columns, least)
-    out[2] = over_rows(window_sum(share, *size), large)
     weight = window_weight(share, rows, columns, least)
-    unusual = direction_cells(flow, fast, place, scene, *direction)
-    out[1] = window_mean(unusual, share, weight, rows, columns)
     ratio = over_groups(surprise, groups_of(share, row_groups, bins), expected, cap)
-    out[3] = window_mean(ratio, share, weight, rows, columns)
+    out[1] = window_mean(ratio, share, weight, rows, columns)
     return share

@@ -24,19 +24,35 @@ from vad.scoring.evidence_static import StaticChange
 from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
+from vad.scoring.hours import MOVES, Hours
 from vad.scoring.kernels import Map, State
 from vad.scoring.objects.layer import ObjectLayer
+from vad.scoring.objects.passages import Visits
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.raise_control import RaiseControl
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
-from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, MOVING, REASONS, TUNING
+from vad.scoring.tuning import DAY_S, HABITUAL, LONGEST_STEP_S, MOVING, REASONS, TUNING
 from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Stage
 
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
 
-STATIC, FALL, AGITATION = (REASONS.index(r) for r in (Reason.STATIC_CHANGE, Reason.FALL, Reason.AGITATION))
+STATIC, DIRECTION, SIZE, MOVEMENT, HOUR, FALL, AGITATION = (
+    REASONS.index(reason)
+    for reason in (
+        Reason.STATIC_CHANGE,
+        Reason.DIRECTION,
+        Reason.SIZE,
+        Reason.MOVEMENT,
+        Reason.HOUR,
+        Reason.FALL,
+        Reason.AGITATION,
+    )
+)
+
+UNSTEADY_MOST = np.float32(1.5)
+"""What is fast or odd and belongs to nothing that keeps its way (an insect before the lens) counts up to that."""
 
 NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float32)
 
@@ -97,7 +113,7 @@ class Scorer:
         rows, columns = self._geometry.cells
         self._static = self._new_static()
         self._evidences[STATIC] = self._static
-        self._objects = ObjectLayer(rows, columns)
+        self._objects.begin_look()
         self._health = Health(rows, columns)
         self._begin_run()
 
@@ -160,42 +176,47 @@ class Scorer:
         """Judge one frame, then learn what has waited long enough."""
         moves = self._enter(cells)
         dt_s = min(cells.dt_s, LONGEST_STEP_S)
-        ratios = self._nothing  # what is learnt of the cues of motion later
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
         issue = self._health.step(cells)
         if moves:
             cells = self._motion.score(cells, surface=self._static.surface(cells), out=self._maps)
-            ratios = self._maps[:MOVING].copy()
-            self._highs.apply(self._maps[:MOVING])
+            self._hours.paint(cells.activity, cells.frame.wall_s, self._maps[HOUR])
         elif self._moved:
-            self._maps[:MOVING] = 0.0
+            self._maps[:MOVING], self._maps[HOUR] = 0.0, 0.0
         self._moved = moves
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
         self._static.score(cells, out=self._maps[STATIC])  # for what it learns; the object layer judges what was left
-        self._see_objects(cells)
+        visits = self._see_objects(cells)
+        ratios = self._maps[:HABITUAL].copy() if self._maps[:HABITUAL].any() else self._nothing
+        if ratios is not self._nothing:
+            self._highs.apply(self._maps[:HABITUAL])
         peaks = kernels_frame.highest(self._maps, self._judged, TOPS, 0 if moves else MOVING)
         self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
         score = self._judge(cells, issue)
         if score.stage is not Stage.COLD and issue is None:
             self._control.step(budget_per_s=self._budget_per_s, learnt_s=self._normal_s, dt_s=dt_s)
         if self.learning:
-            self._learn(cells, score, dt_s, moves, ratios)
+            sample = Sample(without_picture(cells), self._smoothing.values, ratios, visits, dt_s, moves=moves)
+            self._learn(sample, cells, score)
         return score
 
-    def _see_objects(self, cells: CellMap) -> None:
-        """Advance the object layer; its cues into the maps."""
+    def _see_objects(self, cells: CellMap) -> Visits:
+        """Advance the object layer; its cues into the maps. The passages that have ended."""
         seen = self._objects.step(cells)
+        self._maps[DIRECTION], self._maps[SIZE], self._maps[MOVEMENT] = seen.direction, seen.size, seen.movement
         self._maps[FALL], self._maps[AGITATION] = seen.fall, seen.agitation
-        self._maps[STATIC] = seen.left / np.float32(self._settings.left_behind_s)
+        np.minimum(self._maps[:MOVING], UNSTEADY_MOST, out=self._maps[:MOVING], where=seen.steady == 0.0)
+        np.minimum(seen.left / np.float32(self._settings.left_behind_s), TUNING.static_most, out=self._maps[STATIC])
+        return seen.visits
 
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over."""
         if self._health.new_look_s > 0.0:
             self._static.begin_look(cells, since_s=self._health.new_look_s)
-            self._objects = ObjectLayer(*cells.frame.geometry.cells)  # its background is of another light or view
+            self._objects.begin_look()  # its background is of another light or view
         else:
             self._static.begin_run()  # the background was hidden, and holds: what is new stands from now on
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
@@ -222,8 +243,9 @@ class Scorer:
         self._motion = Motion(rows, columns)
         self._static = self._new_static()
         self._moving = self._motion.evidences
-        self._highs = CellHighs(MOVING, rows, columns)
-        self._nothing: Map = np.zeros((MOVING, rows, columns), np.float32)
+        self._hours = Hours()
+        self._highs = CellHighs(HABITUAL, rows, columns)
+        self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
         self._evidences: list[Evidence] = [*self._moving, self._static]  # that learn, in the order of REASONS
         self._objects = ObjectLayer(rows, columns)
         self._maps: Map = np.zeros((len(REASONS), rows, columns), np.float32)  # of the frame at hand, each evidence's
@@ -290,20 +312,21 @@ class Scorer:
             evidences=self._evidences,
             maps=self._maps,
             judged=self._judged,
+            passages=self._objects.passages,
             values=self._smoothing.values,
             usual=self._scale.usual,
+            objects=self._objects.tracks,
         )
 
-    def _learn(self, cells: CellMap, score: FrameScore, dt_s: float, moves: bool, ratios: Map) -> None:
+    def _learn(self, sample: Sample, cells: CellMap, score: FrameScore) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
         flagged = self._normal_s >= TUNING.young_s and score.score > self._unusual_above(score.stage)
-        sample = Sample(without_picture(cells), self._smoothing.values, ratios, dt_s, moves=moves)
         due = self._gate.step(sample, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
             self._static.accept(cells)
         elif self._gate.closed and not ailing:
-            self._static.learn_rest(cells, dt_s=dt_s)
+            self._static.learn_rest(cells, dt_s=sample.dt_s)
         for sample in due:
             self._learn_normal(sample)
         if self._health.camera_moved_for_good:
@@ -312,6 +335,9 @@ class Scorer:
     def _learn_normal(self, sample: Sample) -> None:
         self._normal_s += sample.dt_s
         self._unlearnt_s += sample.dt_s
+        self._objects.learn(sample.visits, dt_s=sample.dt_s)
+        busy = sample.moves and bool((sample.cells.activity >= MOVES).any())
+        self._hours.learn(sample.cells.frame.wall_s, moves=busy, dt_s=sample.dt_s)
         if self._unlearnt_s >= TUNING.learn_every_s - 1e-6:
             for evidence in self._moving:
                 if sample.moves:
@@ -384,7 +410,11 @@ class Scorer:
 
     def _parts(self) -> list[tuple[str, Stateful]]:
         """Everything that holds calibration, with its name in the file."""
-        parts: list[tuple[str, Stateful]] = [("health", self._health), ("highs", self._highs)]
+        parts: list[tuple[str, Stateful]] = [
+            ("health", self._health),
+            ("highs", self._highs),
+            ("hours", self._hours),
+        ]
         parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=False)]
         parts += [("objects", self._objects), ("control", self._control)]
         return [*parts, ("scale", self._scale)]

@@ -8,17 +8,22 @@ from vad.types import Reason
 
 REASONS = (
     Reason.SPEED,
-    Reason.DIRECTION,
-    Reason.SIZE,
     Reason.APPEARANCE,
     Reason.STATIC_CHANGE,
+    Reason.DIRECTION,
+    Reason.SIZE,
+    Reason.MOVEMENT,
+    Reason.HOUR,
     Reason.FALL,
     Reason.AGITATION,
 )
 """The cues, in the order of every array whose first axis is cues. Those of cells that move come first."""
 
-MOVING = 4
-"""How many of them are cues of cells that move."""
+MOVING = 2
+"""How many of them are cues of cells that move; the others are of objects."""
+
+HABITUAL = 3
+"""How many are made relative to what each cell is used to."""
 
 DAY_S = 86400.0
 LONGEST_STEP_S = 1.0
@@ -42,7 +47,7 @@ class TailPrior:
 class Tuning:
     """Grouped by who uses it. Rows and columns in cells, speeds in model px/s, masses in cell-seconds of activity."""
 
-    # person-sized window: what speed, direction and appearance are pooled over
+    # person-sized window: what speed and appearance are pooled over
     window_rows: int = 3
     window_columns: int = 2
     least_activity: float = 0.25  # cells' worth of activity that halves a window's say
@@ -73,22 +78,6 @@ class Tuning:
     # what each cell has seen
     high_half_life_s: float = 7 * 86400.0  # in which what a cell has counted halves
     high_share: float = 0.05  # of the passages of a cell that reach what is usual there
-
-    # direction
-    direction_place_mass: float = 0.3  # cell-seconds of the scene's habits that stand in for the place's own
-    direction_scene_mass: float = 8.0  # cell-seconds of uniform directions that stand in for the scene's own
-    direction_least_speed: float = 0.25  # share of what is fast here at which a direction gets half its say
-    direction_cap: float = 2.5  # powers of ten
-    rate_half_s: float = 1800.0  # learnt footage after which "nothing ever moves here" has half its say
-    rate_mass: float = 0.5  # cell-seconds
-
-    # size
-    size_rows: int = 5
-    size_columns: int = 5
-    size_quantile: float = 0.95
-    size_least: float = 0.3  # cells of activity below which a window is empty
-    size_prior: float = 4.0  # cells
-    size_prior_mass: float = 10.0
 
     # appearance
     surprise_quantile: float = 0.9
@@ -140,10 +129,12 @@ TUNING = Tuning()
 
 TAILS = {
     Reason.SPEED: TailPrior(floor=1.1, scale=0.22, shape=0.15, rate_per_hour=3.0, rate_worth_s=600.0, share=0.4),
-    Reason.DIRECTION: TailPrior(floor=0.3, scale=0.2, shape=-0.1, rate_per_hour=12.0, rate_worth_s=200.0, share=0.1),
-    Reason.SIZE: TailPrior(floor=1.8, scale=2.1, shape=-0.2, rate_per_hour=1.4, rate_worth_s=300.0, share=0.03),
     Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.46, shape=-0.2, rate_per_hour=3.5, rate_worth_s=600.0, share=0.02),
     Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=1.0, shape=-0.1, rate_per_hour=2.0, rate_worth_s=360.0, share=0.1),
+    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.3, shape=-0.1, rate_per_hour=3.0, rate_worth_s=600.0, share=0.1),
+    Reason.SIZE: TailPrior(floor=1.0, scale=0.3, shape=-0.1, rate_per_hour=3.0, rate_worth_s=600.0, share=0.03),
+    Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=3.0, rate_worth_s=600.0, share=0.1),
+    Reason.HOUR: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=1.0, rate_worth_s=3600.0, share=0.1),
     Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=4.0, rate_worth_s=600.0, share=0.3),
     Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),
 }

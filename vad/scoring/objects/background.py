@@ -32,6 +32,10 @@ class BackgroundTuning(NamedTuple):
 
     least: float = 14.0  # off the background: beyond coding noise and the grain of a night picture
     spreads: float = 4.0  # ... and so many of the pixel's own spread
+    weak_least: float = 8.0  # off it in the mean of 3x3 pixels, whose noise is a third: counts beside what is far off
+    weak_spreads: float = 3.5
+    weak_seeds: float = 0.15  # share of a connected part that must be far off, or move, for its weak pixels to count
+    weak_most: float = 0.35  # share of the picture that such a part may cover: beyond that it is the light
     follow: float = 6.0  # of what agrees with it: a quarter of an hour's dusk, or a sensor's warming up, is far slower
     absorb: float = 0.1  # of what does not: a contrast of 40 levels takes 7 minutes
     spread_rate: float = 0.5  # swaying leaves are learnt in some ten seconds
@@ -51,9 +55,9 @@ class BackgroundTuning(NamedTuple):
 
 BACKGROUND = BackgroundTuning()
 
-FAR, SHADOW, CHANGED, RECENT, SURE = 1, 2, 4, 8, 16
+FAR, SHADOW, CHANGED, RECENT, SURE, WEAK = 1, 2, 4, 8, 16, 32
 """Bits of a pixel: off the background; but only darker; changed since the frame before; changed within ``recent_s``;
-its background is established."""
+its background is established; off the background by little."""
 
 
 @kernel
@@ -108,27 +112,34 @@ def look(
     level: Map,
     spread: Map,
     seen_s: Map,
+    soft: Map,
     lately: Map,
     quiet_s: Map,
     flags: Flags,
     dt_s: float,
     t: BackgroundTuning,
 ) -> None:
-    """Set ``flags`` of every pixel and advance ``lately`` and ``quiet_s``, how long it has looked the same."""
+    """Set ``flags`` of every pixel, but for SHADOW; ``soft`` (H, W) is its mean difference over 3x3 pixels.
+
+    Advances ``lately`` and ``quiet_s``, how long it has looked the same.
+    """
     height, width = luma.shape
     dt = np.float32(dt_s)
     near = np.float32(min(1.0, t.quiet_rate * dt_s))
     least, spreads, quiet = np.float32(t.least), np.float32(t.spreads), np.float32(t.quiet)
     recent, sure = np.float32(t.recent_s), np.float32(t.established_s)
+    weak, share = np.float32(t.weak_least), np.float32(t.weak_spreads / t.spreads)
     zero, no, wide = np.float32(0.0), np.uint8(0), np.empty(width, np.float32)
     for i in range(height):  # one simple loop after the other, so that many pixels are done at once
         row, usual, late, calm, out = luma[i], level[i], lately[i], quiet_s[i], flags[i]
-        seen, around = seen_s[i], spread[i]
+        seen, around, little = seen_s[i], spread[i], soft[i]
         for j in range(width):
             wide[j] = spreads * around[j]
         for j in range(width):
             off = abs(np.float32(row[j]) - usual[j])
             out[j] = np.uint8(FAR) if off > max(least, wide[j]) else no
+        for j in range(width):
+            out[j] |= np.uint8(WEAK) if abs(little[j]) > max(weak, share * wide[j]) else no
         for j in range(width):
             step = np.float32(row[j]) - late[j]
             moved = abs(step) > max(quiet, wide[j])
@@ -138,6 +149,12 @@ def look(
         for j in range(width):
             out[j] |= np.uint8(RECENT) if calm[j] < recent else no
             out[j] |= np.uint8(SURE) if seen[j] >= sure else no
+
+
+@kernel
+def mark_shadows(luma: Luma, level: Map, flags: Flags, t: BackgroundTuning) -> None:
+    """Set SHADOW where what is off the background is the background, only darker."""
+    height, width = luma.shape
     for i in range(height - 1):
         for j in range(width - 1):
             if flags[i, j] & FAR:
@@ -149,6 +166,45 @@ def look(
                 below = np.float32(luma[i, j]) - np.float32(luma[i + 1, j]) - ratio * (level[i, j] - level[i + 1, j])
                 if abs(right) + abs(below) < t.shadow_texture:
                     flags[i, j] |= SHADOW
+
+
+@kernel
+def grow(
+    flags: Flags, activity: Map, cell: int, least_activity: float, labels: Labels, count: int, t: BackgroundTuning
+) -> None:
+    """Weak pixels become FAR where enough of their connected part is far off already, or the network sees it move.
+
+    Hysteresis (Canny, 1986): somebody in the colour of the floor is an outline and a head otherwise. ``labels`` are the
+    ``count - 1`` connected parts of what is weak or far off.
+    """
+    area, seeds = np.zeros(count, np.int32), np.zeros(count, np.int32)
+    for i in range(flags.shape[0]):
+        for j in range(flags.shape[1]):
+            k = labels[i, j]
+            if k:
+                area[k] += 1
+                seeds[k] += (flags[i, j] & FAR) != 0 or (
+                    flags[i, j] & RECENT != 0 and activity[i // cell, j // cell] > least_activity
+                )
+    for k in range(1, count):
+        counts = seeds[k] >= max(4.0, t.weak_seeds * area[k]) and area[k] <= t.weak_most * labels.size
+        area[k] = counts
+    for i in range(flags.shape[0]):
+        for j in range(flags.shape[1]):
+            k = labels[i, j]
+            if k and area[k]:
+                flags[i, j] |= FAR
+
+
+@kernel
+def marked(flags: Flags, bits: int, out: Flags) -> bool:
+    """Mark (1) the pixels that have any of the ``bits``; is any pixel FAR?"""
+    far = 0
+    for i in range(flags.shape[0]):
+        for j in range(flags.shape[1]):
+            out[i, j] = (flags[i, j] & bits) != 0
+            far |= flags[i, j] & FAR
+    return far != 0
 
 
 @kernel

@@ -180,6 +180,55 @@ def agitations(tracks: State, t: AgitationTuning) -> State:
     return out
 
 
+class SteadyTuning(NamedTuple):
+    """Media seconds, ratios. An insect before the lens is new in each frame, or turns all the time."""
+
+    least_age_s: float = 0.3
+    over_s: float = 1.2
+    winding: float = 1.6  # path over the way made good: beyond it somebody does not go anywhere
+    least_path: float = 1.0  # heights; shorter paths are those of who stands
+
+
+STEADY = SteadyTuning()
+
+
+@kernel
+def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTuning) -> None:
+    """1 on the cells that objects which keep their way touch, and on those around them, into ``out`` (gh, gw)."""
+    out[:] = 0.0
+    for k in range(len(tracks)):
+        track = tracks[k]
+        if track[Column.ID] == 0.0 or track[Column.AGE_S] < t.least_age_s:
+            continue
+        if track[Column.APART_S] > t.over_s and winds(history[k], t):
+            continue
+        top, bottom = max(0, int(track[Column.TOP]) // cell - 1), int(track[Column.BOTTOM]) // cell + 2
+        left, right = max(0, int(track[Column.LEFT]) // cell - 1), int(track[Column.RIGHT]) // cell + 2
+        for i in range(top, min(bottom, out.shape[0])):
+            for j in range(left, min(right, out.shape[1])):
+                out[i, j] = 1.0
+
+
+@kernel
+def winds(history: State, t: SteadyTuning) -> bool:
+    """Does the middle of its box go much further than it gets?"""
+    now = history[-1]
+    path, k = 0.0, len(history) - 1
+    while k > 0 and history[k - 1, Past.AGE_S] >= 0.0 and now[Past.AGE_S] - history[k - 1, Past.AGE_S] <= t.over_s:
+        a, b = history[k - 1], history[k]
+        path += 0.5 * np.hypot(
+            a[Past.LEFT] + a[Past.RIGHT] - b[Past.LEFT] - b[Past.RIGHT],
+            a[Past.TOP] + a[Past.BOTTOM] - b[Past.TOP] - b[Past.BOTTOM],
+        )
+        k -= 1
+    then = history[k]
+    made = 0.5 * np.hypot(
+        then[Past.LEFT] + then[Past.RIGHT] - now[Past.LEFT] - now[Past.RIGHT],
+        then[Past.TOP] + then[Past.BOTTOM] - now[Past.TOP] - now[Past.BOTTOM],
+    )
+    return bool(path > t.winding * made and path > t.least_path * (now[Past.BOTTOM] - now[Past.TOP]))
+
+
 @kernel
 def paint(tracks: State, values: State, cell: int, out: Map) -> float:
     """Each track's value on the cells that its box touches, into ``out`` (gh, gw); returns the highest."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from vad.scoring.calibration import take
@@ -15,6 +16,7 @@ from vad.scoring.objects import components as cc
 from vad.scoring.objects import cues as cu
 from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
+from vad.scoring.objects.passages import NO_VISITS, RARITIES, Passages, Visits
 from vad.types import BLOCK_PX, CELL_PX, CellMap
 
 LEAST_ACTIVITY = 0.4
@@ -50,6 +52,9 @@ class TrackedObject:
     right: float
     age_s: float
     gap_s: float  # since it was last seen
+    vx: float  # of its box's middle, px/s
+    vy: float
+    area: float  # px
     fall: float  # share of its own height by which it has come down
     agitation: float  # heights a second
 
@@ -62,7 +67,11 @@ class ObjectFrame:
     fall: Map
     agitation: Map
     left: Map
-    peaks: tuple[float, float, float]  # of fall, agitation, left
+    direction: Map
+    size: Map
+    movement: Map
+    steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason
+    visits: Visits  # (n, 5) passages that have ended, to be learnt; see ``passages.Visit``
 
 
 class ObjectLayer:
@@ -75,6 +84,13 @@ class ObjectLayer:
         self._spread: Map = np.full(self._shape, 3.0, np.float32)
         self._seen_s: Map = np.zeros(self._shape, np.float32)  # how long the picture has agreed with it
         self._known = False
+        self._passages = Passages(rows, columns, cell_px=CELL_PX)
+        self.begin_run()
+
+    def begin_look(self) -> None:
+        """The picture shows another light or other parts: the background begins anew; what passes where is kept."""
+        self._level[:], self._spread[:], self._seen_s[:] = 0.0, 3.0, 0.0
+        self._known = False
         self.begin_run()
 
     def begin_run(self) -> None:
@@ -86,13 +102,15 @@ class ObjectLayer:
         self._still = np.zeros(self._shape, np.uint8)
         self._mask = np.zeros(self._shape, np.uint8)
         self._stood_s: Map = np.zeros(self._shape, np.float32)
+        self._soft: Map = np.zeros(self._shape, np.float32)
         self._stands = False  # does anything stand?
         self._steady_s, self._passed_s = STEADY_S, 0.0
         self._blocks: Map = np.zeros(
             (2 * self._cells[0], 2 * self._cells[1]), np.float32
         )  # of the frame last looked at
         nothing = np.zeros(self._cells, np.float32)
-        self._last = ObjectFrame((), nothing, nothing, nothing, (0.0, 0.0, 0.0))
+        self._last = ObjectFrame((), nothing, nothing, nothing, nothing, nothing, nothing, nothing, NO_VISITS)
+        self._passages.begin_run()
         self._labels = np.zeros(self._shape, np.int32)
         self._tracks: State = np.zeros((tr.MOST_TRACKS, len(tr.Column)))
         self._history: State = np.full((tr.MOST_TRACKS, tr.SPAN, len(tr.Past)), -1.0)
@@ -111,6 +129,8 @@ class ObjectLayer:
             self._lately[:] = luma
         elif self._nothing_new(cells, dt_s):
             self._passed_s = dt_s
+            if len(self._last.visits):
+                self._last = replace(self._last, visits=NO_VISITS)
             return self._last
         self._passed_s, self._blocks = 0.0, cells.luma
         if not self._known:
@@ -122,9 +142,10 @@ class ObjectLayer:
         self._next_id = tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, self._next_id, tr.TRACKS)
         falls = cu.falls(self._tracks, self._history, self._held, self._flags, dt_s, cu.FALL)
         agitation = cu.agitations(self._tracks, cu.AGITATION)
+        visits = self._passages.step(self._tracks, self._history)
         if not steady:
-            falls[:], agitation[:] = 0.0, 0.0
-        self._last = self._frame(falls, agitation)
+            falls[:], agitation[:], self._passages.values[:] = 0.0, 0.0, 0.0
+        self._last = self._frame(falls, agitation, visits)
         return self._last
 
     def _nothing_new(self, cells: CellMap, dt_s: float) -> bool:
@@ -147,7 +168,15 @@ class ObjectLayer:
         """Foreground of this frame, into the mask. ``stands_s``: by how much what stands has stood longer."""
         luma, t = cells.frame.luma, bg.BACKGROUND
         background = self._level, self._spread, self._seen_s
-        bg.look(luma, *background, self._lately, self._quiet_s, self._flags, dt_s, t)
+        np.subtract(luma, self._level, out=self._soft)
+        cv2.blur(self._soft, (3, 3), dst=self._soft)
+        bg.look(luma, *background, self._soft, self._lately, self._quiet_s, self._flags, dt_s, t)
+        bg.marked(self._flags, bg.FAR | bg.WEAK, self._marked)
+        cc.clean(self._marked, CLEAN_LEAST, self._mask)
+        count = cc.components(self._mask, 4, self._labels)
+        if count > 1:
+            bg.grow(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._labels, count, t)
+        bg.mark_shadows(luma, self._level, self._flags, t)
         self._resolve_still(luma, stands_s)
         bg.follow(luma, *background, self._quiet_s, self._flags, dt_s, t)
         bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
@@ -186,11 +215,14 @@ class ObjectLayer:
         bl.measure(self._labels, group, count, cells.flow, self._flags, bg.CHANGED, CELL_PX, 0.03, size, table, cover)
         return table, cover
 
-    def _frame(self, falls: State, agitation: State) -> ObjectFrame:
-        maps: Map = np.zeros((3, *self._cells), np.float32)
-        fall = cu.paint(self._tracks, falls, CELL_PX, maps[0])
-        agitated = cu.paint(self._tracks, agitation, CELL_PX, maps[1])
-        left = st.stood_cells(self._stood_s, CELL_PX, 8, maps[2]) if self._stands else 0.0
+    def _frame(self, falls: State, agitation: State, visits: Visits) -> ObjectFrame:
+        maps: Map = np.zeros((4 + RARITIES, *self._cells), np.float32)
+        cu.paint(self._tracks, falls, CELL_PX, maps[0])
+        cu.paint(self._tracks, agitation, CELL_PX, maps[1])
+        if self._stands:
+            st.stood_cells(self._stood_s, CELL_PX, 8, maps[2])
+        for rarity in range(RARITIES):
+            cu.paint(self._tracks, self._passages.values[:, rarity], CELL_PX, maps[3 + rarity])
         objects = []
         for k in np.flatnonzero(self._tracks[:, tr.Column.ID]):
             track, column = self._tracks[k].tolist(), tr.Column
@@ -203,21 +235,41 @@ class ObjectLayer:
                     right=track[column.RIGHT],
                     age_s=track[column.AGE_S],
                     gap_s=track[column.GAP_S],
+                    vx=track[column.VX],
+                    vy=track[column.VY],
+                    area=track[column.AREA],
                     fall=float(falls[k]),
                     agitation=float(agitation[k]),
                 )
             )
-        return ObjectFrame(tuple(objects), maps[0], maps[1], maps[2], (fall, agitated, left))
+        cu.paint_steady(self._tracks, self._history, CELL_PX, maps[6], cu.STEADY)
+        return ObjectFrame(tuple(objects), maps[0], maps[1], maps[2], maps[3], maps[4], maps[5], maps[6], visits)
+
+    def learn(self, visits: Visits, *, dt_s: float) -> None:
+        """Learn the passages of a normal frame that stood for ``dt_s``."""
+        self._passages.learn(visits, dt_s=dt_s)
+
+    @property
+    def tracks(self) -> tuple[TrackedObject, ...]:
+        """The objects of the last frame."""
+        return self._last.tracks
+
+    @property
+    def passages(self) -> Passages:
+        """What passes where."""
+        return self._passages
 
     def state(self) -> dict[str, State]:
         """What is learnt: the background."""
         known = np.array([float(self._known)])
         maps = {"level": self._level, "spread": self._spread, "seen_s": self._seen_s}
-        return {**{name: value.astype(np.float64) for name, value in maps.items()}, "known": known}
+        background = {name: value.astype(np.float64) for name, value in maps.items()}
+        return {**background, "known": known, **self._passages.state()}
 
     def restore(self, arrays: Mapping[str, State]) -> None:
         self._level = take(arrays, "level", self._level)
         self._spread = take(arrays, "spread", self._spread)
         self._seen_s = take(arrays, "seen_s", self._seen_s)
         self._known = bool(take(arrays, "known", np.zeros(1))[0])
+        self._passages.restore(arrays)
         self.begin_run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vad.scoring.objects.layer import ObjectLayer
+from vad.scoring.objects.passages import Visit
 from vad.types import CELL_PX, CellMap, Frame, Geometry, WallSource
 
 SIDE = 8
@@ -24,6 +25,7 @@ def warm_objects() -> None:
         luma = (0.8 * picture + 15.0 if index >= 55 else picture).astype(np.uint8)
         frame = Frame("warm", 0, index, index / 5.0, 0.0, WallSource.FILE, 0.0, geometry, luma)
         layer.step(_cells(frame))
+    layer.learn(np.zeros((1, len(Visit)), np.int64), dt_s=0.2)
 
 
 def _cells(frame: Frame) -> CellMap:

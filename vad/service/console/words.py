@@ -43,17 +43,21 @@ REASONS = {
     Reason.SPEED: "Speed",
     Reason.DIRECTION: "Direction",
     Reason.SIZE: "Size",
+    Reason.MOVEMENT: "Movement",
     Reason.APPEARANCE: "Appearance",
     Reason.STATIC_CHANGE: "Came to rest",
+    Reason.HOUR: "Time of day",
     Reason.FALL: "Fall",
     Reason.AGITATION: "Agitation",
 }
 REASONS_MEAN = {
     Reason.SPEED: "moves faster than anything normal at this depth of the picture",
-    Reason.DIRECTION: "moves in a direction, or in a place, in which nothing normal moves",
-    Reason.SIZE: "more moving surface in one place than is normal at this depth",
+    Reason.DIRECTION: "goes a way that nothing of its size goes here",
+    Reason.SIZE: "larger than what normally passes here",
+    Reason.MOVEMENT: "moves here as hardly anything has: its place, size, direction and speed together",
     Reason.APPEARANCE: "the network cannot predict what it sees, activity taken into account",
     Reason.STATIC_CHANGE: "something came to rest that was not there",
+    Reason.HOUR: "something moves at a time of day at which hardly anything does",
     Reason.FALL: "somebody came down where they stood",
     Reason.AGITATION: "parts of somebody move violently against one another",
 }
