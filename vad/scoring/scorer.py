@@ -26,6 +26,7 @@ from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
 from vad.scoring.kernels import Map, State
 from vad.scoring.objects.layer import ObjectLayer
+from vad.scoring.person_height import PersonHeights
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.raise_control import RaiseControl
 from vad.scoring.scale import Scale
@@ -42,6 +43,13 @@ NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float
 
 ANY_CAMERA = "*"
 """The camera of a calibration that was made from footage and may be given to any camera."""
+
+
+def _is_another_grid(before: Geometry | None, now: Geometry) -> bool:
+    """Is it the same source, pooled otherwise?"""
+    if before is None or before.pool == now.pool:
+        return False
+    return (before.source_width, before.source_height) == (now.source_width, now.source_height)
 
 
 def without_picture(cells: CellMap) -> CellMap:
@@ -102,14 +110,29 @@ class Scorer:
         self._begin_run()
 
     def finish_calibration(self) -> None:
-        """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on."""
+        """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on.
+
+        The width was chosen for that footage, and is kept.
+        """
         self._end_run()
         self._settled = True
+        if self._geometry is not None:
+            self._people.settle()
 
     @property
     def geometry(self) -> Geometry | None:
         """What it has learnt about, or is about to judge; None before the first frame."""
         return self._geometry
+
+    @property
+    def wanted_width(self) -> int | None:
+        """The width at which the people of this camera are large enough; None: not known yet. May be read by anyone."""
+        return None if self._geometry is None else self._people.wanted_width(self._geometry)
+
+    @property
+    def person_px(self) -> float | None:
+        """A quarter of the people are lower than that, model pixels; None: not known yet. May be read by anyone."""
+        return None if self._geometry is None else self._people.height_px(self._geometry)
 
     @property
     def learnt_s(self) -> float:
@@ -186,8 +209,9 @@ class Scorer:
         return score
 
     def _see_objects(self, cells: CellMap) -> None:
-        """Advance the object layer; its cues into the maps."""
+        """Advance the object layer; its cues into the maps, its tracks to who measures people."""
         seen = self._objects.step(cells)
+        self._people.step(seen.tracks, cells.frame.geometry, dt_s=min(cells.dt_s, LONGEST_STEP_S))
         self._maps[FALL], self._maps[AGITATION] = seen.fall, seen.agitation
         self._maps[STATIC] = seen.left / np.float32(self._settings.left_behind_s)
 
@@ -214,8 +238,14 @@ class Scorer:
             self._begin_run()
         return moves
 
+    def begin_at(self, geometry: Geometry) -> None:
+        """The same view will come on another grid: nothing but how tall people are is kept."""
+        self._begin_cold(geometry)
+
     def _begin_cold(self, geometry: Geometry) -> None:
         rows, columns = geometry.cells
+        if not _is_another_grid(self._geometry, geometry):
+            self._people = PersonHeights()
         self._settled = self._settled and self._geometry is None  # said before the first frame
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
@@ -252,6 +282,7 @@ class Scorer:
         self._static.begin_run()
         self._highs.begin_run()
         self._health.begin_run()
+        self._people.end_run()
 
     def _judge(self, cells: CellMap, issue: HealthIssue | None) -> FrameScore:
         stage = self.stage
@@ -386,5 +417,5 @@ class Scorer:
         """Everything that holds calibration, with its name in the file."""
         parts: list[tuple[str, Stateful]] = [("health", self._health), ("highs", self._highs)]
         parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=False)]
-        parts += [("objects", self._objects), ("control", self._control)]
+        parts += [("objects", self._objects), ("people", self._people), ("control", self._control)]
         return [*parts, ("scale", self._scale)]
