@@ -1,6 +1,7 @@
 """How the detector does on many labelled scenes at once: the measure by which changes of it are decided.
 
     python -m benchmarks.scenes FOLDER... [--analysis-fps 8] [--json F] [--html F] [--cells DIR] [--weights W]
+        [--model-width P]
 
 Each FOLDER is a dataset (train/, test/, labels.json; docs/evaluation.md) or holds datasets. Live protocol: causal, one
 threshold for all scenes and clips, nothing learnt from what is judged; a dataset without train clips is learnt from
@@ -34,7 +35,7 @@ from benchmarks.scenes_figures import (
     scene_figures,
 )
 from benchmarks.scenes_report import report
-from vad.config import LogSettings, ModelSettings
+from vad.config import MODEL_WIDTHS, LogSettings, ModelSettings
 from vad.errors import VadError
 from vad.evaluation.evaluate import Request, evaluate
 from vad.evaluation.judged import JudgedClip
@@ -78,12 +79,13 @@ def run(options: argparse.Namespace) -> tuple[list[SceneFigures], list[JudgedCli
             calibrate_on="train" if Dataset.open(folder).train else "before",
             false_alarms_per_day=options.false_alarms_per_day,
             analysis_fps=options.analysis_fps,
+            model_width=options.model_width,
         )
         evaluation = evaluate(request, runner=runner)
         named = [named_after(folder.resolve().name, clip) for clip in evaluation.clips]
         scenes.append(scene_figures(folder.resolve().name, evaluation.calibrated_on, named))
         clips += named
-        print(f"judged {folder.name}", file=sys.stderr)
+        print(f"judged {folder.name}, about {evaluation.model_width} px wide", file=sys.stderr)
     return scenes, clips
 
 
@@ -165,6 +167,7 @@ def as_json(
         "weights": options.weights,
         "analysis_fps": options.analysis_fps,
         "false_alarms_per_day": options.false_alarms_per_day,
+        "model_width": options.model_width,
         "scenes": [asdict(scene) for scene in scenes],
         "equal_false_alarms": {key: [asdict(point) for point in points] for key, points in equal.items()},
         "harm": asdict(together) if together else None,
@@ -175,12 +178,19 @@ def shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _width(text: str) -> str | int:
+    if text not in ("auto", *map(str, MODEL_WIDTHS)):
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: auto, {', '.join(map(str, MODEL_WIDTHS))}")
+    return text if text == "auto" else int(text)
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--analysis-fps", type=float, default=LIVE_FPS, help="as a camera's; 60 analyses every frame")
     parser.add_argument("--false-alarms-per-day", type=float, default=2.0)
     parser.add_argument("--weights", default="base")
+    parser.add_argument("--model-width", type=_width, default="auto", help="auto, 160, 240 or 320 px")
     parser.add_argument("--cells", type=Path, help="folder that keeps what the network said")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--html", type=Path)

@@ -75,11 +75,12 @@ def test_example_is_accepted_and_matches_the_published_schema() -> None:
 def test_camera_inherits_defaults_and_overrides_them() -> None:
     site = make_config(
         {
-            "cameras": {"a": {"url": "a.mp4"}, "b": {"url": "b.mp4", "analysis_fps": 3}},
+            "cameras": {"a": {"url": "a.mp4"}, "b": {"url": "b.mp4", "analysis_fps": 3, "model_width": 320}},
             "defaults": {"analysis_fps": 5, "false_alarms_per_day": 7},
         },
         source="test",
     )
+    assert (site.cameras["a"].model_width, site.cameras["b"].model_width) == ("auto", 320)
     assert (site.cameras["a"].analysis_fps, site.cameras["b"].analysis_fps) == (5, 3)
     assert site.cameras["b"].false_alarms_per_day == 7
 
@@ -125,6 +126,8 @@ def test_password_comes_from_a_file_read_at_each_connection(tmp_path: Path) -> N
         ("cameras:\n\ta: {url: x.mp4}", "is not YAML: .* line 2, column 1"),
         (f"cameras: {{a: {{url: x.mp4, password_file: {'a' * 300}}}}}", "is not a file"),
         ("cameras: {a: {url: viewer:secret@camera/stream}}", "no scheme"),
+        ("cameras: {a: {url: x.mp4, model_width: 200}}", "model_width: .*'auto', 160, 240 or 320; got 200"),
+        ("cameras: {a: {url: x.mp4, model_width: on}}", "model_width: got true"),
         ("readers: {processes: lots}", "readers.processes: should be auto or a whole number of processes; got 'lots'"),
         ("readers: {processes: 257}", "got 257; allowed: auto, 0 to 256"),
     ],

@@ -114,6 +114,11 @@ class Geometry:
         return self.height // CELL_PX, self.width // CELL_PX
 
 
+def pool_for(source_width: int, source_height: int, *, model_width: int) -> int:
+    """By which whole number a source of that size is pooled for a model grid about ``model_width`` wide."""
+    return max(1, min(round(source_width / model_width), source_width, source_height))
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One analysed frame of one run, pooled and masked.

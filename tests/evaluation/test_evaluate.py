@@ -126,6 +126,21 @@ def test_nothing_but_the_labels_are_taken_from_the_labels(copied: Path, evaluati
     assert scores_of(unlabelled, "vehicle").tolist() == scores_of(evaluation, "vehicle").tolist()
 
 
+def test_the_width_is_that_given_or_the_calibration_s_or_one_that_suits_the_people(
+    small_dataset: Path, copied: Path, calibration: Path, evaluation: Evaluation
+) -> None:
+    fixed = evaluate(Request(small_dataset, MODEL, calibrate_on="none", model_width=320))
+    assert fixed.model_width == Figures.of(fixed).as_json(fixed)["model_width"] == 320
+    assert {heat.shape for clip in fixed.clips for heat in clip.heats if heat is not None} == {(23, 40)}
+    learnt, _ = storage.load(calibration)
+    assert evaluation.model_width == evaluate(Request(small_dataset, MODEL, calibration=calibration)).model_width
+    other = 320 if learnt["geometry"]["pool"] == 2 else 160
+    with pytest.raises(DatasetError, match=r"analysed [0-9]+ px wide, unlike what .*; allowed: the width of it"):
+        evaluate(Request(small_dataset, MODEL, calibration=calibration, model_width=other))
+    shutil.rmtree(copied / "train")
+    assert evaluate(Request(copied, MODEL, calibrate_on="before")).model_width in (160, 240)  # by what comes before
+
+
 def test_calibrating_on_nothing_judges_by_priors(small_dataset: Path, evaluation: Evaluation) -> None:
     priors = evaluate(Request(small_dataset, MODEL, calibrate_on="none"))
     assert priors.calibrated_on == "nothing: priors alone"

@@ -26,6 +26,11 @@ def test_a_camera_analysed_more_often_costs_more() -> None:
     assert often.cores_per_camera > rarely.cores_per_camera
 
 
+def test_a_camera_analysed_wider_costs_more() -> None:
+    wide, narrow = (measure_capacity(ModelSettings(), analysis_fps=25.0, model_width=width) for width in (320, 160))
+    assert wide.cores_per_camera > narrow.cores_per_camera
+
+
 def test_few_cameras_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capacity, "measure_capacity", pytest.fail)
     assert too_many(site(capacity.SURE_PER_CORE)) is None
@@ -36,7 +41,7 @@ def test_a_thousand_cameras_are_too_many_for_one_core(monkeypatch: pytest.Monkey
     warning = too_many(site(1_000, analysis_fps=8.0))
     assert warning is not None
     assert "1000 cameras; got room for about " in warning
-    assert "analysed at 8 " in warning
+    assert "analysed at 8 and 160 px wide " in warning
 
 
 def test_recordings_read_as_fast_as_they_can_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,7 @@ def test_a_camera_tells_how_it_fares_and_what_it_raised_last(api: httpx.Client) 
     one = api.get("cameras/cam1").json()
     assert (one["state"], one["is_armed"], one["is_paused"]) == ("up", True, False)
     assert one["frames"]["received"] > 0
+    assert (one["model_width"], one["analysed_width"]) == ("auto", 160)
 
 
 def test_numbers_that_are_not_finite_are_null(service: Service, api: httpx.Client) -> None:
@@ -105,8 +106,9 @@ def test_a_camera_is_added_found_changed_and_removed(service: Service, api: http
     assert added.status_code == 201
     assert added.headers["location"] == "/api/v1/cameras/gate"
     assert added.json()["false_alarms_per_day"] == 1440.0  # as the site's defaults say
-    changed = api.patch("cameras/gate", json={"zones": [CORNER], "analysis_fps": 4})
+    changed = api.patch("cameras/gate", json={"zones": [CORNER], "analysis_fps": 4, "model_width": 240})
     assert changed.json()["zones"] == [CORNER]
+    assert (changed.json()["model_width"], changed.json()["analysed_width"]) == (240, None)
     config = service.engine.cameras()["gate"]
     assert (config.analysis_fps, config.username) == (4.0, "u")
     assert config.password is not None

@@ -131,6 +131,8 @@ def test_parameters_that_do_not_fit(api: httpx.Client, query: str) -> None:
         {"masks": [{"points": [[0, 0], [0, 0], [0, 0]]}]},
         {"masks": [{"points": [[0, 0], [1, 0], [1, 1]], "colour": "red"}]},
         {"transport": "pigeon"},
+        {"model_width": 200},
+        {"model_width": "160"},
         {"backoff_min_s": 30, "backoff_max_s": 1},
         {"password_file": "/etc/passwd"},
         {"calibration": "/etc/passwd"},

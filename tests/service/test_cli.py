@@ -268,6 +268,7 @@ def test_probe_says_what_a_file_is_and_why_another_is_not(tmp_path: Path, video_
     assert good.returncode == 0, good.stderr
     assert "h264" in good.stdout
     assert "640" in good.stdout
+    assert "width       160 px: no people were seen to walk by" in good.stdout
     assert bad.returncode == 1
     assert "Traceback" not in bad.stderr
 

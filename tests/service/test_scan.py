@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -16,8 +17,8 @@ from vad.service.scan import FileResult, print_results, scan_files
 from vad.video.recording import pictures_at
 
 
-def scanned(path: Path) -> FileResult:
-    camera = CameraConfig(url="x", analysis_fps=25.0)
+def scanned(path: Path, **settings: Any) -> FileResult:
+    camera = CameraConfig(url="x", analysis_fps=25.0, **settings)
     (result,) = scan_files([str(path)], camera=camera, model=ModelSettings(), console=Console(file=io.StringIO()))
     return result
 
@@ -38,6 +39,16 @@ def test_a_recording_with_a_gap_has_one_time_line(jumping: Path) -> None:
     assert times == sorted(times)
     assert times[-1] == pytest.approx(2.0, abs=0.15)
     assert len(result.run_starts_s) == 2
+
+
+def test_the_width_is_said_that_was_fixed_and_that_nobody_was_seen_to_choose(clip_h264: Path, tmp_path: Path) -> None:
+    results = [scanned(clip_h264, model_width=240), scanned(clip_h264)]
+    assert [result.as_json()["model_width"] for result in results] == [240, 160]
+    console = Console(file=io.StringIO(), width=200)
+    print_results(results[:1], console=console)
+    assert "analysed, about 240 px wide" in console.file.getvalue()  # type: ignore[attr-defined]
+    write_report(tmp_path / "report.html", results[:1])
+    assert "about 240 px wide" in (tmp_path / "report.html").read_text()
 
 
 def test_pictures_are_found_behind_a_gap(jumping: Path) -> None:

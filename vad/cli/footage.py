@@ -13,6 +13,14 @@ from vad.atomic import check_writable
 from vad.cli.terminal import Json, given, refuse, site_of, stderr, stdout
 from vad.config import LogSettings, make_config
 
+WIDTH_HELP = "Of the picture analysed: auto, 160, 240 or 320 px"
+Width = Annotated[str, typer.Option(help=f"{WIDTH_HELP}.")]
+
+
+def width_of(text: str) -> int | str:
+    """``--model-width`` as the settings have it, where what is wrong with it is said."""
+    return int(text) if text.isdecimal() else text
+
 
 def scan(
     files: Annotated[list[str], typer.Argument(help="Video files or folders of frames.")],
@@ -22,6 +30,7 @@ def scan(
     false_alarms_per_day: Annotated[float, typer.Option(help="The false-alarm budget.")] = 2.0,
     weights: Annotated[str, typer.Option(help="A bundled name or a .safetensors file.")] = "base",
     calibration: Annotated[Path | None, typer.Option(help="What vad calibrate wrote for this camera.")] = None,
+    model_width: Width = "auto",
 ) -> None:
     """Scan recorded footage as fast as the machine can and print the incidents."""
     from vad.log import configure_log
@@ -30,6 +39,7 @@ def scan(
 
     configure_log(LogSettings(level="error"))
     camera: dict[str, Any] = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
+    camera["model_width"] = width_of(model_width)
     camera |= {"calibration": calibration} if calibration is not None else {}
     cameras = {f"file{number}": {"url": file, **camera} for number, file in enumerate(files, start=1)}
     site = make_config({"cameras": cameras, "model": {"weights": weights}}, source="scan")
@@ -53,6 +63,7 @@ def evaluate(
     calibrate_on: Annotated[str | None, typer.Option(help="train (where there are train clips) or none.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="What vad calibrate wrote, instead.")] = None,
     false_alarms_per_day: Annotated[float, typer.Option(help="The false-alarm budget.")] = 2.0,
+    model_width: Width = "auto",
     fps: Annotated[float, typer.Option(min=0.01, max=60.0, help="Rate of clips that are folders of frames.")] = 10.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report, one file.")] = None,
@@ -62,7 +73,7 @@ def evaluate(
         refuse(f"evaluate: --calibrate-on {calibrate_on}; allowed: train, none")
     if calibrate_on is not None and calibration is not None:
         refuse("evaluate: give --calibrate-on or --calibration, not both")
-    camera = {"url": "clips", "false_alarms_per_day": false_alarms_per_day}
+    camera = {"url": "clips", "false_alarms_per_day": false_alarms_per_day, "model_width": width_of(model_width)}
     site = make_config({"cameras": {"evaluate": camera}, "model": {"weights": weights}}, source="evaluate")
     for path in (json_file, report):
         if path is not None:
@@ -77,6 +88,7 @@ def evaluate(
         calibration=calibration,
         false_alarms_per_day=false_alarms_per_day,
         folder_fps=fps,
+        model_width=site.cameras["evaluate"].model_width,
     )
     run_evaluation(request, json_file=json_file, report=report, console=stdout, progress_on=stderr)
 
@@ -146,6 +158,7 @@ def calibrate(
     analysis_fps: Annotated[float | None, typer.Option(help="Frames analysed per second [8].")] = None,
     false_alarms_per_day: Annotated[float | None, typer.Option(help="The false-alarm budget [2].")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [auto].")] = None,
+    model_width: Annotated[str | None, typer.Option(help=f"{WIDTH_HELP} [auto].")] = None,
     config: Annotated[str | None, typer.Option(help="A site file: settings and masks are those of --camera.")] = None,
     camera: Annotated[str | None, typer.Option(help="The camera's name in that site file.")] = None,
 ) -> None:
@@ -163,7 +176,8 @@ def calibrate(
         if camera not in site.cameras:
             refuse(f"calibrate: {config} has no camera {camera!r}; allowed: {', '.join(site.cameras)}")
         settings, model = site.cameras[camera].model_dump(), site.model.model_dump()
-    settings |= given(analysis_fps=analysis_fps, false_alarms_per_day=false_alarms_per_day)
+    width = None if model_width is None else width_of(model_width)
+    settings |= given(analysis_fps=analysis_fps, false_alarms_per_day=false_alarms_per_day, model_width=width)
     model |= given(weights=weights, device=device)
     site = make_config({"cameras": {"footage": settings}, "model": model}, source="calibrate")
     run_calibration(videos, out=out, camera=site.cameras["footage"], model=site.model, console=stderr)

@@ -61,12 +61,13 @@ def probe(
     seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="How long to measure.")] = 5.0,
     transport: Annotated[str, typer.Option(help="tcp or udp.")] = "tcp",
 ) -> None:
-    """Say what a stream is, or why it cannot be read."""
-    from vad.video.probe import probe as probe_stream
+    """Say what a stream is and how wide it would be analysed, or why it cannot be read."""
+    from vad.log import configure_log
+    from vad.service.probe import probe_lines
 
+    configure_log(LogSettings(level="error"))
     site = make_config({"cameras": {"probe": {"url": url, "transport": transport}}}, source="probe")
-    for line in probe_stream(site.cameras["probe"], duration_s=seconds).lines():
-        typer.echo(line)
+    print_lines(probe_lines(site.cameras["probe"], duration_s=seconds))
 
 
 def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from vad.config.bridges import BridgeSettings, MqttBridge, NatsBridge, WebhookBridge, bridge_name
 from vad.config.bus import DEFAULT_BUS, BusSettings, KeySettings
-from vad.config.camera import CAMERA_ID, SCHEMES, CameraConfig, CameraId, CameraSettings, Polygon, redact_url
+from vad.config.camera import (
+    CAMERA_ID,
+    MODEL_WIDTHS,
+    SCHEMES,
+    CameraConfig,
+    CameraId,
+    CameraSettings,
+    ModelWidth,
+    Polygon,
+    redact_url,
+)
 from vad.config.engine import ModelSettings, ScoringSettings
 from vad.config.evidence import EvidenceSettings
 from vad.config.readers import ReaderSettings
@@ -18,6 +28,7 @@ from vad.config.site import SiteConfig, load_config, make_config
 __all__ = [
     "CAMERA_ID",
     "DEFAULT_BUS",
+    "MODEL_WIDTHS",
     "SCHEMES",
     "BridgeSettings",
     "BusSettings",
@@ -29,6 +40,7 @@ __all__ = [
     "KeySettings",
     "LogSettings",
     "ModelSettings",
+    "ModelWidth",
     "MqttBridge",
     "NatsBridge",
     "Polygon",

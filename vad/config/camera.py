@@ -33,6 +33,13 @@ Coordinate = Annotated[float, Strict()]
 Point = Annotated[tuple[Coordinate, Coordinate], Field(description="x, y as fractions of the picture, origin top left")]
 
 
+MODEL_WIDTHS = (160, 240, 320)
+"""Widths of the picture that is analysed, about as many px: the source is pooled by a whole number."""
+
+ModelWidth = Literal["auto", 160, 240, 320]
+"""``auto`` begins at the weights' own width and goes to that at which the people seen are large enough."""
+
+
 class Polygon(Section):
     """An area of the picture: at least three corners, each in fractions of width and height."""
 
@@ -55,6 +62,11 @@ class CameraSettings(Section):
     """What may be set once under ``defaults`` and again for each camera."""
 
     analysis_fps: float = Field(default=8.0, gt=0.0, le=60.0, description="frames analysed per second")
+    model_width: ModelWidth = Field(
+        default="auto",
+        description="about how many px wide the picture is analysed: a wider one shows smaller people and costs more; "
+        "auto begins at 160 and goes, once people were seen, to the width at which they are large enough",
+    )
     read_timeout_s: float = Field(default=10.0, ge=0.5, le=300.0, description="silence after which a stream is stalled")
     false_alarms_per_day: float = Field(default=2.0, gt=0.0, le=1440.0, description="the false-alarm budget")
     priority: int = Field(

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.config import CameraConfig, ModelSettings, ScoringSettings
+from vad.config import CameraConfig, ModelSettings, ModelWidth, ScoringSettings
 from vad.errors import DatasetError, StreamError
 from vad.evaluation.judged import Incident, JudgedClip
 from vad.evaluation.measures import Flags, Values
@@ -28,6 +28,7 @@ from vad.evaluation.reporting import reported_regions
 from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.calibrate import calibrate
+from vad.pipeline.choose_width import Look, begin_width, width_for
 from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
 from vad.scoring import storage
@@ -61,6 +62,9 @@ class Request:
 
     ``analysis_fps`` None analyses every frame. With a rate, a frame that is not analysed has the score of the last one
     that was.
+
+    ``model_width`` "auto" is the width of ``calibration``, or that which suits the people in the train clips, or where
+    there are none in what the test clips show before their first abnormal frame.
     """
 
     dataset: Path
@@ -70,6 +74,7 @@ class Request:
     false_alarms_per_day: float = 2.0
     folder_fps: float = FOLDER_FPS
     analysis_fps: float | None = None
+    model_width: ModelWidth = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Evaluation:
     calibrated_on: str  # in words
     stage: Stage  # of the judge that met the test clips
     frames_per_second: float  # test frames over the time they took: decoding, network and scoring
+    model_width: int  # at which the pictures were analysed
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class _Normal:
 
     scorer: Scorer
     words: str  # where it knows it from
+    model_width: int
     learns_before: bool = False  # it knows nothing yet, and learns up to each clip's first abnormal frame
 
 
@@ -139,7 +146,7 @@ def evaluate(
         measured.append(_measure(dataset, source))
     runner = runner or _new_runner(request.model)
     fps = min(measured[0].fps, request.analysis_fps or MOST_FPS)
-    normal = _calibrated(request, dataset, runner, fps=fps, progress=progress)
+    normal = _calibrated(request, dataset, measured, runner, fps=fps, progress=progress)
     began_s = time.perf_counter()
     judged = _judge_all(measured, runner, normal, analysis_fps=request.analysis_fps or MOST_FPS, progress=progress)
     took_s = time.perf_counter() - began_s
@@ -152,6 +159,7 @@ def evaluate(
         calibrated_on=normal.words,
         stage=normal.scorer.stage,
         frames_per_second=frames / max(took_s, 1e-9),
+        model_width=normal.model_width,
     )
 
 
@@ -169,7 +177,7 @@ def _judge_all(
         scores = []
         scorer = copy.deepcopy(normal.scorer)
         scorer.learning = normal.learns_before
-        for score in _scan(clip.source, runner, scorer, analysis_fps=analysis_fps):
+        for score in _scan(clip.source, runner, scorer, analysis_fps=analysis_fps, model_width=normal.model_width):
             if scorer.learning and score.pts_s >= clip.first_abnormal_s - BEFORE_MARGIN_S:
                 scorer.finish_calibration()
                 scorer.learning = False
@@ -188,11 +196,11 @@ def _check_same_picture(clip: ClipSource, scores: Sequence[FrameScore], normal: 
         and normal.scorer.stage is not Stage.COLD
         and any(score.stage is Stage.COLD for score in scores)
     ):
-        grid = scores[-1].frame.geometry
-        raise DatasetError(
-            f"{clip.path}: {grid.source_width}x{grid.source_height}, unlike what it is judged by ({normal.words}); "
-            "allowed: clips of one picture size"
-        )
+        grid, known = scores[-1].frame.geometry, normal.scorer.geometry
+        size, what = f"{grid.source_width}x{grid.source_height}", "clips of one picture size"
+        if known is not None and (known.source_width, known.source_height) == (grid.source_width, grid.source_height):
+            size, what = f"{size} analysed {grid.valid_width} px wide", f"the width of it, {known.valid_width} px"
+        raise DatasetError(f"{clip.path}: {size}, unlike what it is judged by ({normal.words}); allowed: {what}")
 
 
 def _measure(dataset: Dataset, clip: ClipSource) -> _Measured:
@@ -221,13 +229,36 @@ def _frame_times_s(clip: ClipSource) -> tuple[list[float], float]:
     return times_s, fps
 
 
-def _scan(clip: ClipSource, runner: AnyRunner, scorer: Scorer, *, analysis_fps: float) -> Scan:
+def _scan(clip: ClipSource, runner: AnyRunner, scorer: Scorer, *, analysis_fps: float, model_width: int) -> Scan:
     camera = CameraConfig(url=clip.url, analysis_fps=analysis_fps)
     judge = Judge(CAMERA, scorer, Incidents(CAMERA, settings=ScoringSettings()))
-    return Scan(clip.url, camera=camera, name=CAMERA, runner=runner, judge=judge, first_run=FIRST_RUN)
+    return Scan(
+        clip.url, camera=camera, name=CAMERA, runner=runner, judge=judge, first_run=FIRST_RUN, model_width=model_width
+    )
 
 
-def _calibrated(request: Request, dataset: Dataset, runner: AnyRunner, *, fps: float, progress: Progress) -> _Normal:
+def _width(request: Request, dataset: Dataset, clips: Sequence[_Measured], runner: AnyRunner) -> int:
+    """Without train clips by what the test clips show before their first abnormal frame."""
+    fps = request.analysis_fps or MOST_FPS
+    if dataset.train:
+        looks = [Look(CameraConfig(url=clip.url, analysis_fps=fps)) for clip in dataset.train]
+    else:
+        looks = [
+            Look(CameraConfig(url=clip.source.url, analysis_fps=fps), clip.first_abnormal_s - BEFORE_MARGIN_S)
+            for clip in clips
+        ]
+    return width_for(request.model_width, looks, runner=runner)
+
+
+def _calibrated(
+    request: Request,
+    dataset: Dataset,
+    clips: Sequence[_Measured],
+    runner: AnyRunner,
+    *,
+    fps: float,
+    progress: Progress,
+) -> _Normal:
     settings = ScoringSettings()
     if request.calibration is not None:
         meta, _ = storage.load(request.calibration)
@@ -239,7 +270,10 @@ def _calibrated(request: Request, dataset: Dataset, runner: AnyRunner, *, fps: f
             analysis_fps=fps,
             weights_sha256=runner.card.sha256,
         )
-        return _Normal(scorer, f"the calibration {request.calibration}")
+        own = runner.card.input_width
+        width = begin_width(request.model_width, learnt=scorer.geometry, own=own)
+        return _Normal(scorer, f"the calibration {request.calibration}", width)
+    width = _width(request, dataset, clips, runner)
     if request.calibrate_on == "before":
         scorer = Scorer(
             CAMERA,
@@ -247,21 +281,23 @@ def _calibrated(request: Request, dataset: Dataset, runner: AnyRunner, *, fps: f
             false_alarms_per_day=request.false_alarms_per_day,
             analysis_fps=fps,
         )
-        return _Normal(scorer, "what each clip shows before its first abnormal frame", learns_before=True)
+        return _Normal(scorer, "what each clip shows before its first abnormal frame", width, learns_before=True)
     if request.calibrate_on == "none" or not dataset.train:
         scorer = Scorer(CAMERA, settings=settings, false_alarms_per_day=request.false_alarms_per_day, analysis_fps=fps)
         scorer.finish_calibration()
-        return _Normal(scorer, "nothing: priors alone")
+        return _Normal(scorer, "nothing: priors alone", width)
     camera = CameraConfig(url=CAMERA, analysis_fps=fps, false_alarms_per_day=request.false_alarms_per_day)
     learnt = calibrate(
         [clip.url for clip in dataset.train],
         camera=camera,
         runner=runner,
         tell=lambda done_s, total_s: progress("calibrating", done_s, total_s),
+        model_width=width,
     )
     return _Normal(
         learnt.scorer,
         f"{len(dataset.train)} train clip{'s' * (len(dataset.train) != 1)}, {learnt.seconds:.0f} s of normal footage",
+        width,
     )
 
 

@@ -68,6 +68,7 @@ class Figures:
             "dataset": str(request.dataset),
             "weights": {"name": evaluation.weights, "sha256": evaluation.weights_sha256},
             "calibrated_on": evaluation.calibrated_on,
+            "model_width": evaluation.model_width,
             "false_alarms_per_day": request.false_alarms_per_day,
             "frames": sum(len(clip.scores) for clip in evaluation.clips),
             "abnormal_frames": sum(int(clip.labels.sum()) for clip in evaluation.clips),

@@ -69,8 +69,8 @@ def _head(evaluation: Evaluation, figures: Figures) -> str:
         f"<p>{clips} test clip{'s' * (clips != 1)}, {frames} frames, {abnormal} of them abnormal "
         f"({abnormal / frames:.0%}). Weights {html.escape(evaluation.weights)} "
         f"(<span class='quiet'>{evaluation.weights_sha256[:12]}</span>), calibrated on "
-        f"{html.escape(evaluation.calibrated_on)}. {evaluation.frames_per_second:.0f} frames a second, decoding "
-        "included.</p>"
+        f"{html.escape(evaluation.calibrated_on)}, analysed about {evaluation.model_width} px wide. "
+        f"{evaluation.frames_per_second:.0f} frames a second, decoding included.</p>"
     )
 
 

@@ -14,6 +14,7 @@ from vad.clock import SystemClock
 from vad.config import CameraConfig, ScoringSettings, redact_url
 from vad.errors import CalibrationError, StreamCode, StreamError
 from vad.model.making import AnyRunner
+from vad.pipeline.choose_width import Look, width_for
 from vad.pipeline.judge import Judge
 from vad.pipeline.scan import Scan
 from vad.scoring.incidents import Incidents
@@ -34,6 +35,7 @@ class Calibration:
     scorer: Scorer
     seconds: float  # media time it was learnt from
     frames: int  # analysed
+    model_width: int  # at which the picture was analysed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,20 @@ def calibrate(
     camera: CameraConfig,
     runner: AnyRunner,
     tell: Callable[[float, float], None] = lambda done_s, total_s: None,
+    model_width: int | None = None,
 ) -> Calibration:
     """Learn from the videos, each of them a run of its own of the same camera.
 
-    ``camera`` gives analysis rate, masks and zones; its URL is not used. ``tell`` hears (media seconds done, of all).
+    ``camera`` gives analysis rate, width, masks and zones; its URL is not used. ``tell`` hears (media seconds done, of
+    all). ``model_width`` is the width where that was chosen already.
     Raises StreamError for a video that cannot be read to its end, CalibrationError when their picture sizes differ or
     one holds no frame; that is looked at before any of them is learnt from.
     """
     looked_into = [_look_into(video, camera=camera, model_width=runner.card.input_width) for video in videos]
     for video in looked_into:
         _require_same(looked_into[0], video.geometry, video)
+    looks = [Look(video.camera) for video in looked_into]
+    width = model_width or width_for(camera.model_width, looks, runner=runner)
     total_s = sum(video.length_s or 0.0 for video in looked_into)
     settings = _settings(total_s)
     scorer = Scorer(
@@ -77,14 +83,22 @@ def calibrate(
     judge = Judge(NAME, scorer, Incidents(NAME, settings=settings))
     run, seconds, frames = 0, 0.0, 0
     for video in looked_into:
-        scan = Scan(video.camera.url, camera=video.camera, name=NAME, runner=runner, judge=judge, first_run=run + 1)
+        scan = Scan(
+            video.camera.url,
+            camera=video.camera,
+            name=NAME,
+            runner=runner,
+            judge=judge,
+            first_run=run + 1,
+            model_width=width,
+        )
         for score in scan:
             run, frames = score.frame.run, frames + 1
             _require_same(looked_into[0], score.frame.geometry, video)
             tell(seconds + scan.duration_s, max(total_s, seconds + scan.duration_s))
         seconds += scan.duration_s
     scorer.finish_calibration()
-    return Calibration(scorer, seconds, frames)
+    return Calibration(scorer, seconds, frames, width)
 
 
 def _settings(total_s: float) -> ScoringSettings:
@@ -125,7 +139,7 @@ def _geometry(config: CameraConfig, *, model_width: int) -> Geometry:
 
 def _require_same(first: _Video, got: Geometry, video: _Video) -> None:
     allowed = first.geometry
-    if got != allowed:
+    if (got.source_width, got.source_height) != (allowed.source_width, allowed.source_height):
         raise CalibrationError(
             f"{video.shown}: {got.source_width}x{got.source_height}, but {first.shown} is "
             f"{allowed.source_width}x{allowed.source_height}; allowed: footage of one camera, of one size"

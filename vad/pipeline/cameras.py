@@ -18,6 +18,7 @@ from vad.clock import Clock
 from vad.config import CAMERA_ID, CameraConfig, SiteConfig
 from vad.config.overlay import Overlay, write_overlay
 from vad.errors import CameraExists, CameraNotFound, CommandRefused, ConfigError, Fault, OverlayError
+from vad.pipeline.choose_width import begin_width, is_wider
 from vad.pipeline.evidence import Evidence
 from vad.pipeline.history import ScoreHistory
 from vad.pipeline.judge import Judge, restore
@@ -30,6 +31,7 @@ from vad.pipeline.status import CameraStatus
 from vad.pipeline.stream import CameraStream
 from vad.scoring.scorer import Scorer
 from vad.types import AnomalyEvent, CameraEvent, CameraState, DropReason
+from vad.video.luma import geometry
 
 log = structlog.get_logger(__name__)
 
@@ -173,7 +175,8 @@ class Cameras:
                 return
             given = self._given_calibration(name, config) if "calibration" in changed else None
             self._keep(self._overlay.with_camera(name, config, site=self._site), undo)
-            reopens = not (member.is_paused or changed <= WITHOUT_REOPENING)
+            width = self._width(config, given or member.watch.judge.scorer)
+            reopens = not (member.is_paused or (changed <= WITHOUT_REOPENING and width == member.stream.model_width))
             if reopens:
                 self._halt(name, member.stream, CameraState.CONNECTING)
             judge, masks_changed = member.watch.judge, "masks" in changed
@@ -181,7 +184,7 @@ class Cameras:
             self._put(name, dataclasses.replace(member, config=config))
             undo.pop_all()
             if reopens:
-                self._restart(name, member.stream, config)
+                self._restart(name, member.stream, config, model_width=width)
             else:
                 member.stream.config = config
         log.info("camera.changed", camera=name, settings=",".join(sorted(changed)))
@@ -199,7 +202,8 @@ class Cameras:
             self._put(name, dataclasses.replace(member, is_paused=paused))
             undo.pop_all()
             if not paused:
-                self._restart(name, member.stream, member.config)
+                width = self._width(member.config, member.watch.judge.scorer)
+                self._restart(name, member.stream, member.config, model_width=width)
         log.info("camera.paused" if paused else "camera.resumed", camera=name)
 
     def set_armed(self, name: str, armed: bool) -> None:
@@ -212,6 +216,45 @@ class Cameras:
             self._scoring.ask(lambda: member.watch.judge.set_armed(armed))
             self._put(name, dataclasses.replace(member, is_armed=armed))
         log.info("camera.armed" if armed else "camera.disarmed", camera=name)
+
+    def widen(self) -> None:
+        """Reopen those cameras whose people are too small at the width that they have. One command after the other."""
+        for name in self._members:
+            if self._wider(name) is None:
+                continue
+            try:
+                self._widen(name)
+            except CommandRefused as exc:
+                log.warning("camera.not_widened", camera=name, detail=str(exc))
+
+    def _wider(self, name: str) -> int | None:
+        """The width that the camera shall have; None where it keeps its own, or is no more.
+
+        A recording that is played once keeps its own: opened anew it would be judged from its beginning again.
+        """
+        member = self._members.get(name)
+        if member is None or member.is_paused or member.config.model_width != "auto":
+            return None
+        if member.config.is_file and not member.config.loop:
+            return None
+        scorer = member.watch.judge.scorer
+        wanted, grid = scorer.wanted_width, scorer.geometry
+        if wanted is None or grid is None or not is_wider(grid, wanted, than=member.stream.model_width):
+            return None
+        return wanted
+
+    def _widen(self, name: str) -> None:
+        with self._command():
+            width = self._wider(name)
+            if width is None:  # somebody was quicker
+                return
+            member = self.member(name)
+            scorer = member.watch.judge.scorer
+            person_px = scorer.person_px
+            self._halt(name, member.stream, CameraState.CONNECTING)
+            self._scoring.ask(lambda: _begin_at(scorer, width))
+            self._restart(name, member.stream, member.config, model_width=width)
+        log.info("camera.width_chosen", camera=name, width=width, person_px=person_px and round(person_px, 1))
 
     @contextmanager
     def _command(self) -> Iterator[ExitStack]:
@@ -247,7 +290,7 @@ class Cameras:
         stream = CameraStream(
             name,
             config=config,
-            model_width=self._model_width,
+            model_width=self._width(config, judge.scorer),
             clip_length=self._site.model.clip_length,
             clips=self._clips,
             ledger=self._ledger,
@@ -257,6 +300,10 @@ class Cameras:
             make_reader=self._readers.reader,
         )
         return Member(config, stream, Watch(judge, ScoreHistory(settings)), is_paused, is_armed)
+
+    def _width(self, config: CameraConfig, scorer: Scorer) -> int:
+        """At which its picture is analysed, to begin with: what was learnt at another width would be of no use."""
+        return begin_width(config.model_width, learnt=scorer.geometry, own=self._model_width)
 
     def _given_calibration(self, name: str, config: CameraConfig) -> Scorer | None:
         """What the settings name to begin from, read. Raises CalibrationError."""
@@ -302,10 +349,18 @@ class Cameras:
         for clip in self._clips.remove(name):
             self._ledger.dropped(name, DropReason.RUN_ENDED, len(clip.frames))
 
-    def _restart(self, name: str, stream: CameraStream, config: CameraConfig) -> None:
+    def _restart(self, name: str, stream: CameraStream, config: CameraConfig, *, model_width: int) -> None:
         try:
-            stream.restart(config)
+            stream.restart(config, model_width=model_width)
         except RuntimeError as exc:
             raise CommandRefused(
                 f"camera {name} was changed and waits for a thread, which is tried again and again; got: {exc}"
             ) from None
+
+
+def _begin_at(scorer: Scorer, width: int) -> list[AnomalyEvent]:
+    """What was learnt at another width is of no use; that it is forgotten is no surprise to anybody then."""
+    known = scorer.geometry
+    if known is not None:
+        scorer.begin_at(geometry(known.source_width, known.source_height, model_width=width))
+    return []

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from vad.config import CameraConfig, ModelSettings, SiteConfig
+from vad.config import MODEL_WIDTHS, CameraConfig, ModelSettings, SiteConfig
 from vad.config.overlay import read_overlay
 from vad.model.making import make_runner
 from vad.model.weights import load_weights
@@ -41,7 +41,7 @@ class Capacity:
         return max(1, int(USABLE * self.cores / self.cores_per_camera))
 
 
-def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
+def measure_capacity(model: ModelSettings, *, analysis_fps: float, model_width: int = MODEL_WIDTHS[0]) -> Capacity:
     """Takes about two seconds of a machine that is not busy otherwise; nothing else of this process may run meanwhile.
 
     Raises WeightsError and EngineError as the engine itself does.
@@ -55,7 +55,7 @@ def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
         cost_s = []
         for _ in range(2):  # the first run loads and compiles
             before_s = time.process_time()
-            for _score in Scan(sample, camera=camera, runner=runner):
+            for _score in Scan(sample, camera=camera, runner=runner, model_width=model_width):
                 pass
             cost_s.append(time.process_time() - before_s)
     return Capacity(cost_s[-1] / SAMPLE_S, usable_cores())
@@ -64,7 +64,8 @@ def measure_capacity(model: ModelSettings, *, analysis_fps: float) -> Capacity:
 def too_many(site: SiteConfig) -> str | None:
     """What to tell whoever configured more cameras than the machine holds; None when it holds them.
 
-    Those added and removed at run time count as they are. Measures only where there are enough cameras to make it
+    Those added and removed at run time count as they are, and at the narrowest width where people shall choose it.
+    Measures only where there are enough cameras to make it
     doubtful (``measure_capacity`` says what it raises).
     """
     cameras = read_overlay(site.storage.cameras_file).cameras_of(site).values()
@@ -72,11 +73,13 @@ def too_many(site: SiteConfig) -> str | None:
     if len(paced) <= SURE_PER_CORE * usable_cores():
         return None
     analysis_fps = sum(camera.analysis_fps for camera in paced) / len(paced)
-    capacity = measure_capacity(site.model, analysis_fps=analysis_fps)
+    widths = [MODEL_WIDTHS[0] if camera.model_width == "auto" else camera.model_width for camera in paced]
+    width = round(sum(widths) / len(widths))
+    capacity = measure_capacity(site.model, analysis_fps=analysis_fps, model_width=width)
     if len(paced) <= capacity.cameras:
         return None
     return (
         f"{len(paced)} cameras; got room for about {capacity.cameras} of 640x360 at {SAMPLE_FPS} frames/s, analysed at "
-        f"{analysis_fps:.3g} ({capacity.cores_per_camera:.3f} of a core each, {capacity.cores:.3g} cores); what does "
-        "not fit will be analysed at a lower rate"
+        f"{analysis_fps:.3g} and {width} px wide ({capacity.cores_per_camera:.3f} of a core each, "
+        f"{capacity.cores:.3g} cores); what does not fit will be analysed at a lower rate"
     )

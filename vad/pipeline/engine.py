@@ -55,6 +55,7 @@ from vad.video.luma import warm_luma
 log = structlog.get_logger(__name__)
 
 WATCHDOG_PERIOD_S = 0.25
+WIDEN_PERIOD_S = 1.0
 STOP_GRACE_S = 2.0
 """Beyond a camera's read_timeout_s: how long a stop waits for its thread before it abandons it."""
 MAPS_CAPACITY = 64
@@ -340,8 +341,13 @@ class Engine(CameraControl):
                     log.info("engine.all_sources_ended")
                     self._stopping.set()
 
+        def widen() -> None:
+            while not self._clock.wait(self._stopping, timeout_s=WIDEN_PERIOD_S):
+                cameras.widen()
+
         stages = {"inference": inference, "scoring": score, **delivery.stages, "evidence": self._evidence.run}
         stages["watchdog"] = watch
+        stages["widths"] = widen  # apart from the watchdog: it waits for a camera's last frames
         try:
             self._stages.start(stages)
             cameras.start()

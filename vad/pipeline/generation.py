@@ -15,10 +15,12 @@ class Generation:
     """Whatever its thread does once it is abandoned touches nothing: ``lock`` is for what looks at ``abandoned`` first,
     as all must that goes into ``window``.
 
-    ``config`` is as it was when the thread was started: what takes effect later concerns no reader.
+    ``config`` and ``model_width`` are as they were when the thread was started: what takes effect later concerns no
+    reader.
     """
 
     config: CameraConfig
+    model_width: int
     window: ClipWindow
     thinning: Thinning
     stop: threading.Event = field(default_factory=threading.Event)

@@ -37,7 +37,6 @@ class Intake:
         self,
         camera: str,
         *,
-        model_width: int,
         clip_length: int,
         clips: ClipMailbox,
         ledger: Ledger,
@@ -48,7 +47,6 @@ class Intake:
         ratio: Callable[[], float],
     ) -> None:
         self._camera = camera
-        self._model_width = model_width
         self._clip_length = clip_length
         self._clips = clips
         self._ledger = ledger
@@ -109,7 +107,7 @@ class Intake:
             self._camera,
             config=generation.config,
             run=self._status.run,
-            model_width=self._model_width,
+            model_width=generation.model_width,
             clock=self._clock,
             stop=generation.stop,
             continues=continues,

@@ -72,9 +72,14 @@ class Judge:
         known, here = self.scorer.geometry, cell_map.frame.geometry
         if known is None or known == here:
             return ""
+        size, known_size = (f"{grid.source_width}x{grid.source_height}" for grid in (here, known))
+        if size == known_size:
+            return (
+                f"camera {self.camera}: the picture of {size} is analysed {here.valid_width} px wide, its calibration "
+                f"is for {known.valid_width} px; allowed: the same width"
+            )
         return (
-            f"camera {self.camera}: the picture is {here.source_width}x{here.source_height}, its calibration is for "
-            f"{known.source_width}x{known.source_height}; allowed: the same size"
+            f"camera {self.camera}: the picture is {size}, its calibration is for {known_size}; allowed: the same size"
         )
 
     def step(self, cell_map: CellMap) -> tuple[FrameScore, list[CameraEvent]]:

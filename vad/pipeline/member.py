@@ -57,6 +57,7 @@ class Member:
             last_score_wall_s=score.frame.wall_s if score else None,
             analysis_ratio=self.stream.analysis_ratio,
             frames_unfiltered=stream.frames_unfiltered,
+            analysed_width=score.frame.geometry.valid_width if score else None,
         )
 
     def preview(self, false_alarms_per_day: float, *, seconds: float) -> Preview:

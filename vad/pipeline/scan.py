@@ -16,6 +16,7 @@ from vad.errors import CalibrationError, StreamCode, VadError
 from vad.log import use_standard_logging
 from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
+from vad.pipeline.choose_width import Look, begin_width, width_for
 from vad.pipeline.judge import Judge
 from vad.pipeline.ledger import Account, Ledger
 from vad.pipeline.mailbox import ClipMailbox
@@ -38,6 +39,10 @@ class Scan:
 
     Without one, ``camera.calibration`` is what is known, if it is set; CalibrationError when it is of no use.
 
+    ``model_width`` is the width at which the picture is analysed. By default it is what ``camera.model_width`` says:
+    for ``auto`` that of what is known, else the one that suits the people in the recording's first minute. The
+    attribute holds it once the iteration has begun.
+
     After the iteration ``frames`` is the ledger's account and ``duration_s`` the media time covered.
     """
 
@@ -53,6 +58,7 @@ class Scan:
         runner: AnyRunner | None = None,
         judge: Judge | None = None,
         first_run: int = 1,
+        model_width: int | None = None,
     ) -> None:
         use_standard_logging()
         model = model or ModelSettings()
@@ -74,6 +80,7 @@ class Scan:
         self._clips = ClipMailbox()
         self._notices: list[CameraEvent] = []
         self._judge = judge or self._new_judge(scoring or ScoringSettings())
+        self.model_width = model_width
         self._stream = CameraStream(
             name,
             config=self.config,
@@ -107,7 +114,8 @@ class Scan:
         self._begun = True
         warm_luma()
         warm_kernels()
-        self._stream.start()
+        self.model_width = self.model_width or self._chosen_width()
+        self._stream.start(model_width=self.model_width)
         try:
             yield from self._with_last_closing(self._scores())
         finally:
@@ -117,6 +125,12 @@ class Scan:
             self._runner.forget(self.name)
         if self._stream.failure is not None and self._stream.failure.code is not StreamCode.ENDED:
             raise self._stream.failure
+
+    def _chosen_width(self) -> int:
+        setting, learnt = self.config.model_width, self._judge.scorer.geometry
+        if learnt is None:
+            return width_for(setting, [Look(self.config)], runner=self._runner)
+        return begin_width(setting, learnt=learnt, own=self._runner.card.input_width)
 
     def _scores(self) -> Iterator[FrameScore]:
         while (clips := self._clips.take(1, timeout_s=POLL_S)) or self._stream.is_alive or self._clips.has_any:
@@ -143,6 +157,6 @@ class Scan:
 def scan(source: str | Path, *, camera: CameraConfig | None = None, scoring: ScoringSettings | None = None) -> Scan:
     """Scores of a recording: ``for score in vad.scan("walk.mp4"): print(score.pts_s, score.score, score.events)``.
 
-    ``camera`` gives analysis rate, budget, masks and zones; its URL is replaced by ``source``.
+    ``camera`` gives analysis rate, budget, width, masks and zones; its URL is replaced by ``source``.
     """
     return Scan(source, camera=camera, scoring=scoring)

@@ -38,6 +38,7 @@ class CameraStatus(NamedTuple):
     received that nothing refers to and the analysis rate leaves out, so that they were never decoded,
     ``frames_unfiltered`` those decoded without the loop filter, since the machine was overloaded. Disarmed it is scored
     and learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
+    ``analysed_width`` is how many px wide that frame was analysed.
     ``analysis_ratio`` is the share of its own rate at which it is analysed: below 1 while the machine is overloaded.
     """
 
@@ -67,6 +68,7 @@ class CameraStatus(NamedTuple):
     last_score_wall_s: float | None = None
     analysis_ratio: float = 1.0
     frames_unfiltered: int = 0
+    analysed_width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class CameraStream:
     ) -> None:
         self.camera = camera
         self.config = config
+        self.model_width = model_width  # of what is read next
         self.failure: StreamError | None = None  # the last one
         self._states = States(camera, notify=notify, clock=clock, witness=witness)
         self.status = self._states.status
@@ -82,7 +83,6 @@ class CameraStream:
         self._state_at_rest, self._why_at_rest = CameraState.STOPPED, ""
         self._intake = Intake(
             camera,
-            model_width=model_width,
             clip_length=clip_length,
             clips=clips,
             ledger=ledger,
@@ -94,8 +94,10 @@ class CameraStream:
         )
         ledger.open(camera)
 
-    def start(self) -> None:
-        """Raises RuntimeError when there is no thread to be had."""
+    def start(self, *, model_width: int | None = None) -> None:
+        """``model_width``: another than was said before. Raises RuntimeError when there is no thread to be had."""
+        if model_width is not None:
+            self.model_width = self._generation.model_width = model_width
         self._start(self._generation)
 
     def stop(self, state: CameraState = CameraState.STOPPED, *, why: str = "") -> None:
@@ -105,13 +107,16 @@ class CameraStream:
             self._state_at_rest, self._why_at_rest = state, why
             self._generation.stop.set()
 
-    def restart(self, config: CameraConfig) -> None:
+    def restart(self, config: CameraConfig, *, model_width: int | None = None) -> None:
         """After ``stop`` and ``join``: go on, as a new run, with these settings. What was counted goes on too.
+
+        ``model_width``: another than before.
 
         Raises RuntimeError when there is no thread to be had; ``check`` then tries again.
         """
         with self._lock:
             self.config, self._stopped = config, False
+            self.model_width = model_width or self.model_width
             self._begin_generation()
 
     def rest(self) -> None:
@@ -182,7 +187,7 @@ class CameraStream:
             raise
 
     def _new_generation(self) -> Generation:
-        return Generation(self.config, ClipWindow(self._clip_length), Thinning(self._clip_length))
+        return Generation(self.config, self.model_width, ClipWindow(self._clip_length), Thinning(self._clip_length))
 
     def _start(self, generation: Generation) -> None:
         name = f"vad-stream-{self.camera}"

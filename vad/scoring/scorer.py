@@ -28,6 +28,7 @@ from vad.scoring.hours import MOVES, Hours
 from vad.scoring.kernels import Map, State
 from vad.scoring.objects.layer import ObjectLayer
 from vad.scoring.objects.passages import Visits
+from vad.scoring.person_height import PersonHeights
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.raise_control import RaiseControl
 from vad.scoring.scale import Scale
@@ -58,6 +59,13 @@ NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float
 
 ANY_CAMERA = "*"
 """The camera of a calibration that was made from footage and may be given to any camera."""
+
+
+def _is_another_grid(before: Geometry | None, now: Geometry) -> bool:
+    """Is it the same source, pooled otherwise?"""
+    if before is None or before.pool == now.pool:
+        return False
+    return (before.source_width, before.source_height) == (now.source_width, now.source_height)
 
 
 def without_picture(cells: CellMap) -> CellMap:
@@ -118,14 +126,29 @@ class Scorer:
         self._begin_run()
 
     def finish_calibration(self) -> None:
-        """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on."""
+        """There is no more normal footage to come: what was learnt (or else the priors) is judged by from now on.
+
+        The width was chosen for that footage, and is kept.
+        """
         self._end_run()
         self._settled = True
+        if self._geometry is not None:
+            self._people.settle()
 
     @property
     def geometry(self) -> Geometry | None:
         """What it has learnt about, or is about to judge; None before the first frame."""
         return self._geometry
+
+    @property
+    def wanted_width(self) -> int | None:
+        """The width at which the people of this camera are large enough; None: not known yet. May be read by anyone."""
+        return None if self._geometry is None else self._people.wanted_width(self._geometry)
+
+    @property
+    def person_px(self) -> float | None:
+        """A quarter of the people are lower than that, model pixels; None: not known yet. May be read by anyone."""
+        return None if self._geometry is None else self._people.height_px(self._geometry)
 
     @property
     def learnt_s(self) -> float:
@@ -204,8 +227,12 @@ class Scorer:
         return score
 
     def _see_objects(self, cells: CellMap) -> Visits:
-        """Advance the object layer; its cues into the maps. The passages that have ended."""
+        """Advance the object layer; its cues into the maps, its tracks to who measures people.
+
+        Returns the passages that have ended.
+        """
         seen = self._objects.step(cells)
+        self._people.step(seen.tracks, cells.frame.geometry, dt_s=min(cells.dt_s, LONGEST_STEP_S))
         self._maps[DIRECTION], self._maps[SIZE], self._maps[MOVEMENT] = seen.direction, seen.size, seen.movement
         self._maps[FALL], self._maps[AGITATION] = seen.fall, seen.agitation
         np.minimum(self._maps[:MOVING], UNSTEADY_MOST, out=self._maps[:MOVING], where=seen.steady == 0.0)
@@ -235,8 +262,14 @@ class Scorer:
             self._begin_run()
         return moves
 
+    def begin_at(self, geometry: Geometry) -> None:
+        """The same view will come on another grid: nothing but how tall people are is kept."""
+        self._begin_cold(geometry)
+
     def _begin_cold(self, geometry: Geometry) -> None:
         rows, columns = geometry.cells
+        if not _is_another_grid(self._geometry, geometry):
+            self._people = PersonHeights()
         self._settled = self._settled and self._geometry is None  # said before the first frame
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
@@ -274,6 +307,7 @@ class Scorer:
         self._static.begin_run()
         self._highs.begin_run()
         self._health.begin_run()
+        self._people.end_run()
 
     def _judge(self, cells: CellMap, issue: HealthIssue | None) -> FrameScore:
         stage = self.stage
@@ -416,5 +450,5 @@ class Scorer:
             ("hours", self._hours),
         ]
         parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=False)]
-        parts += [("objects", self._objects), ("control", self._control)]
+        parts += [("objects", self._objects), ("people", self._people), ("control", self._control)]
         return [*parts, ("scale", self._scale)]

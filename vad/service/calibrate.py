@@ -40,7 +40,7 @@ def run_calibration(
     plural = "s" * (len(videos) != 1)
     say = [
         f"{out}: {calibration.frames} frames of {len(videos)} video{plural}, {minutes:.1f} min of footage in "
-        f"{took_s:.1f} s ({took_s / max(minutes, 1e-6):.1f} s a minute)"
+        f"{took_s:.1f} s ({took_s / max(minutes, 1e-6):.1f} s a minute), about {calibration.model_width} px wide"
     ]
     if calibration.seconds < ENOUGH_S:
         say.append(f"less than {ENOUGH_S:.0f} s of footage: what is rare here is not known yet")

@@ -67,7 +67,8 @@ def print_figures(evaluation: Evaluation, figures: Figures, *, console: Console)
     clips = len(evaluation.clips)
     console.print(
         f"{clips} test clip{'s' * (clips != 1)}, {frames} frames; weights {evaluation.weights}; "
-        f"calibrated on {evaluation.calibrated_on}; {evaluation.frames_per_second:.0f} frames/s",
+        f"calibrated on {evaluation.calibrated_on}; about {evaluation.model_width} px wide; "
+        f"{evaluation.frames_per_second:.0f} frames/s",
         highlight=False,
         markup=False,
         soft_wrap=True,

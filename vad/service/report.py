@@ -41,8 +41,8 @@ def _file_section(result: FileResult) -> str:
     if result.curve:
         count = len(result.incidents)
         parts.append(
-            f"<p>{result.duration_s:.1f} s of video, {result.frames.scored} frames analysed, {count} "
-            f"incident{'s' * (count != 1)}.</p>{_curve(result)}"
+            f"<p>{result.duration_s:.1f} s of video, {result.frames.scored} frames analysed, about "
+            f"{result.model_width} px wide, {count} incident{'s' * (count != 1)}.</p>{_curve(result)}"
         )
         pictures = pictures_at(result.file, at_s=[i.peak_s for i in result.incidents], width=PICTURE_WIDTH)
         figures = (_figure(*pair) for pair in zip(result.incidents, pictures, strict=True))

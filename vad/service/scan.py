@@ -70,6 +70,7 @@ class FileResult:
     duration_s: float = 0.0
     took_s: float = 0.0
     judged_from_s: float | None = None
+    model_width: int | None = None  # about how many px wide it was analysed
     curve: list[tuple[float, float, float]] = field(default_factory=list)
     run_starts_s: dict[int, float] = field(default_factory=dict)
     incidents: list[Incident] = field(default_factory=list)
@@ -81,6 +82,7 @@ class FileResult:
             "error": self.error or None,
             "duration_s": round(self.duration_s, 3),
             "judged_from_s": self.judged_from_s,
+            "model_width": self.model_width,
             "frames": {
                 "received": self.frames.received,
                 "scored": self.frames.scored,
@@ -120,7 +122,7 @@ def _scan_file(file: str, *, camera: CameraConfig, runner: AnyRunner, progress: 
                 speed = scan.duration_s / max(1e-6, time.perf_counter() - started_s)
                 progress.update(task, completed=scan.duration_s, speed=f"{speed:.0f}x real time")
         finally:
-            result.frames, result.duration_s = scan.frames, scan.duration_s
+            result.frames, result.duration_s, result.model_width = scan.frames, scan.duration_s, scan.model_width
     except StreamError as exc:
         result.error = f"{exc.code.value}: {exc}"
     result.took_s = time.perf_counter() - started_s
@@ -171,7 +173,8 @@ def _print_file(result: FileResult, *, console: Console) -> None:
     speed = result.duration_s / max(result.took_s, 1e-6)
     console.print(
         f"  {result.duration_s:.1f} s of video in {result.took_s:.1f} s ({speed:.0f}x real time), "
-        f"{result.frames.scored} frames analysed, judged from {result.judged_from_s or 0.0:.1f} s on",
+        f"{result.frames.scored} frames analysed, about {result.model_width} px wide, judged from "
+        f"{result.judged_from_s or 0.0:.1f} s on",
         highlight=False,
         soft_wrap=True,
     )

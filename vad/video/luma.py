@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vad.config import Polygon
-from vad.types import CELL_PX, Geometry
+from vad.types import CELL_PX, Geometry, pool_for
 
 _PLANAR = frozenset({"gray", "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21"})
 _FULL_RANGE_BY_NAME = frozenset({"gray", "yuvj420p", "yuvj422p", "yuvj444p"})
@@ -35,7 +35,7 @@ def geometry(source_width: int, source_height: int, *, model_width: int) -> Geom
         raise ValueError(
             f"picture of {source_width}x{source_height} for a model {model_width} wide; allowed: positive sides"
         )
-    pool = max(1, min(round(source_width / model_width), source_width, source_height))
+    pool = pool_for(source_width, source_height, model_width=model_width)
     return Geometry(
         source_width=source_width,
         source_height=source_height,

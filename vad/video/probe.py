@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from urllib.parse import urlsplit
@@ -88,17 +89,19 @@ def probe(
     model_width: int = MODEL_WIDTH,
     camera: str = "probe",
     clock: Clock | None = None,
+    see: Callable[[VideoFrame, float], None] = lambda picture, at_s: None,
 ) -> ProbeReport:
     """Open the camera's stream, decode ``duration_s`` of it and describe it.
 
-    Takes about that long on a live stream. Raises StreamError (see ``Reader``), also when no frame could be decoded.
+    Takes about that long on a live stream. ``see`` is shown each good frame and its media time. Raises StreamError (see
+    ``Reader``), also when no frame could be decoded.
     """
     clock, source = clock or SystemClock(), resolve(config)
     feed = open_feed(source, camera=camera, parallel=False)
     try:
         round_trip_s = _round_trip_s(config)
         with translate_av_errors(camera, source.shown):
-            seen = _watch(feed, duration_s=duration_s, clock=clock)
+            seen = _watch(feed, duration_s=duration_s, clock=clock, see=see)
     finally:
         feed.close()
     first = seen.first
@@ -146,7 +149,7 @@ class _Seen:
         return [b - a for a, b in pairs], [self.media_s[b] - self.media_s[a] for a, b in pairs]
 
 
-def _watch(feed: Feed, *, duration_s: float, clock: Clock) -> _Seen:
+def _watch(feed: Feed, *, duration_s: float, clock: Clock, see: Callable[[VideoFrame, float], None]) -> _Seen:
     """Decode until that much media time has passed (or, where nothing decodes, twice that by the clock)."""
     seen, media = _Seen(), MediaClock(live=feed.live, announced_fps=feed.announced_fps)
     began_s = clock.monotonic_s()
@@ -164,6 +167,7 @@ def _watch(feed: Feed, *, duration_s: float, clock: Clock) -> _Seen:
             if frame.key_frame:
                 seen.key_frames.append(len(seen.media_s))
             seen.media_s.append(media.accept(step_s, stamp_s, arrived_s=arrived_s))
+            see(frame, seen.media_s[-1])
         if media.pts_s >= duration_s or arrived_s - began_s > 2 * duration_s:
             break
     return seen

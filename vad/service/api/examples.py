@@ -66,6 +66,8 @@ CAMERA: dict[str, Any] = {
     "incidents_opened": 1,
     "judged_s": 86_380.2,
     "analysis_fps": 8.0,
+    "model_width": "auto",
+    "analysed_width": 160,
     "transport": "tcp",
     "frames": _FRAMES,
     "frames_spared": 864_000,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from vad.config import CameraConfig, Polygon, redact_url
+from vad.config import CameraConfig, ModelWidth, Polygon, redact_url
 from vad.errors import StreamCode
 from vad.events import archive
 from vad.pipeline.ledger import Account
@@ -209,6 +209,10 @@ class Camera(Model):
     incidents_opened: int
     judged_s: float
     analysis_fps: float
+    model_width: ModelWidth
+    """The width that is set, about as many pixels; `auto` is chosen by the people seen."""
+    analysed_width: int | None
+    """Pixels of the picture that was analysed last; null before the first one."""
     transport: Literal["tcp", "udp"]
     frames: FrameCounts
     frames_spared: int
@@ -243,6 +247,8 @@ class Camera(Model):
             incidents_opened=status.incidents_opened,
             judged_s=status.judged_s,
             analysis_fps=config.analysis_fps,
+            model_width=config.model_width,
+            analysed_width=status.analysed_width,
             transport=config.transport,
             frames=FrameCounts.of(status.frames),
             frames_spared=status.frames_spared,

@@ -15,7 +15,8 @@ function wanted() {
   const values = {};
   for (const [name, value] of new FormData(form)) {
     if (value.trim() === "") continue;
-    values[name] = form.elements[name].type === "number" ? Number(value) : value.trim();
+    const isNumber = form.elements[name].type === "number" || (name === "model_width" && value !== "auto");
+    values[name] = isNumber ? Number(value) : value.trim();
   }
   return values;
 }

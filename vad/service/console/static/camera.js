@@ -135,7 +135,8 @@ function fill({ card, camera: now, pulse }) {
   by("stage-words").textContent = `${card.stage_label}: ${card.stage_means}`;
   by("score").textContent = `${score(now.score)} of ${score(now.threshold)}`;
   by("now").textContent = now.threshold === null ? card.stage_label : `${score(now.score)} of ${score(now.threshold)}`;
-  by("fps").textContent = now.fps ? `${now.fps.toFixed(1)} frames a second, ${now.analysis_fps} of them analysed` : "no frames";
+  const width = now.analysed_width ? `, ${now.analysed_width} px wide` : "";
+  by("fps").textContent = `${now.fps ? `${now.fps.toFixed(1)} frames a second, ${now.analysis_fps} of them analysed` : "no frames"}${width}`;
   const raised = now.judged_s ? `${now.incidents_opened} raised in ${span(now.judged_s)} judged` : "nothing judged yet";
   by("budget").textContent = `${perDay(now.false_alarms_per_day)} a day; ${raised}`;
   if (by("arm")) by("arm").textContent = now.is_armed ? "Disarm" : "Arm";
