@@ -48,7 +48,8 @@ class Reason(StrEnum):
     MOVEMENT = "movement"  # place, size, direction and speed together were hardly ever seen
     APPEARANCE = "appearance"  # the network cannot predict what it sees, activity taken into account
     STATIC_CHANGE = "static_change"  # something came to rest that was not here (left behind)
-    HOUR = "hour"  # something moves at a time of day at which hardly anything does
+    HOUR = "hour"  # something moves, or nothing, at a time of day at which that hardly happens
+    ABSENCE = "absence"  # what always moves here has slowed down or turned round
     FALL = "fall"  # somebody's head and body came down while the foot stayed where it was
     AGITATION = "agitation"  # the parts of somebody move against one another: a fight, flailing
 

@@ -16,6 +16,7 @@ from vad.scoring.evidence_static import StaticChange
 from vad.scoring.kernels import Map, Mask, State
 from vad.scoring.objects.layer import TrackedObject
 from vad.scoring.objects.passages import Passages
+from vad.scoring.rhythm import RHYTHM
 from vad.scoring.tuning import REASONS
 from vad.types import CELL_PX, CellMap, Finding, Geometry, Reason
 
@@ -23,7 +24,7 @@ WAYS = ("up", "up and right", "right", "down and right", "down", "down and left"
 """Eighths of the circle, clockwise from up, as a direction in the picture."""
 
 
-OBJECT_CUES = (Reason.HOUR, Reason.FALL, Reason.AGITATION)
+OBJECT_CUES = (Reason.HOUR, Reason.ABSENCE, Reason.FALL, Reason.AGITATION)
 PASSAGE_CUES = (Reason.DIRECTION, Reason.SIZE, Reason.MOVEMENT)
 
 
@@ -115,8 +116,12 @@ def _of_object(reason: Reason, peak: Peak) -> Finding:
     """Of a cue of whole objects: in units that need no scale of the scene."""
     seen, usual = peak.value, peak.usual
     if reason is Reason.HOUR:
-        text = f"something moves, which at this time of day it does in {100 * 10.0**-seen:.2g} % of the time"
+        what = "something moves" if peak.cells.activity.any() else "nothing moves"
+        text = f"{what}, as in {100 * 10.0**-seen:.2g} % of the time at this time of day"
         return Finding(reason, 100 * 10.0**-seen, 100 * 10.0**-usual, "% of the time", text)
+    if reason is Reason.ABSENCE:
+        text = f"what always moves here has neither moved as always nor rested for {seen * RHYTHM.odd_s:.0f} s"
+        return Finding(reason, seen * RHYTHM.odd_s, usual * RHYTHM.odd_s, "s", text)
     if reason is Reason.FALL:
         text = f"somebody came down by {100 * seen:.0f} % of their height where they stood"
         return Finding(reason, 100.0 * seen, 100.0 * usual, "% of the height", text)

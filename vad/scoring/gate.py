@@ -23,6 +23,7 @@ class Sample(NamedTuple):
     seen_s: float = 0.0  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt
     moves: bool = True  # False: nothing in it moves at all
+    quiet: bool = False  # nothing has moved for long
 
 
 class Gate:

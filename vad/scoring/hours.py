@@ -1,8 +1,9 @@
 """At what time of day something moves: who comes when nobody ever comes is unusual wherever he goes.
 
-The day has 48 bins. Of each it is counted for how long it was watched and for how long something moved. The value of a
-frame in which something moves is ``-log10`` of the share of that time of day in which something did: 3 means one second
-in a thousand. A time of day counts once it was watched on a day before, so that a camera's first day says nothing.
+The day has 48 bins. Of each it is counted for how long it was watched, for how long something moved, and for how long
+nothing had moved for ``QUIET_S``. The value of a frame in which something moves is ``-log10`` of the share of that time
+of day in which something did: 3 means one second in a thousand; that of a quiet one likewise. A time of day counts once
+it was watched on a day before, so that a camera's first day says nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ LEAST_WATCHED_S = 1800.0
 """On days before, in a bin and its two neighbours, before it says anything."""
 
 PRIOR_S = 1.0
-"""Of movement that is taken to have been seen at any time of day."""
+"""Of movement, and of quiet, that is taken to have been seen at any time of day."""
+
+QUIET_S = 20.0
+"""Without any movement: shorter pauses are no quiet."""
 
 MOVES = 0.25
 """Share of a cell that must move for something to move there."""
@@ -29,37 +33,55 @@ HALF_LIFE_DAYS = 14.0
 
 
 class Hours:
-    """Of one camera. ``value`` judges and changes nothing; ``learn`` is given normal frames only."""
+    """Of one camera. ``step`` judges, ``learn`` is given normal frames only."""
 
     def __init__(self) -> None:
-        self._before: State = np.zeros((2, BINS))  # seconds watched, seconds with movement, on days before
-        self._lately: State = np.zeros((2, BINS))  # ... in the last half day
+        self._before: State = np.zeros((3, BINS))  # seconds watched, with movement, quiet, on days before
+        self._lately: State = np.zeros((3, BINS))  # ... in the last half day
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Nobody knows for how long nothing has moved."""
+        self._still_s = 0.0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Has nothing moved for ``QUIET_S``?"""
+        return self._still_s >= QUIET_S
 
     @staticmethod
     def bin_of(wall_s: float) -> int:
         """The bin of a time, UTC."""
         return int(wall_s % DAY_S / DAY_S * BINS) % BINS
 
-    def value(self, wall_s: float) -> float:
-        """``-log10`` of the share of this time of day in which something moves; 0.0 while that is not known."""
+    def step(self, activity: Map | None, wall_s: float, *, dt_s: float, out: Map) -> None:
+        """Into ``out`` (gh, gw) the value where something moves, or everywhere when nothing has for long; 0 elsewhere.
+
+        ``activity`` (gh, gw) is of what really moves; None when nothing does.
+        """
+        moving = activity is not None and bool((activity >= MOVES).any())
+        self._still_s = 0.0 if moving else self._still_s + dt_s
+        if activity is not None and moving:
+            np.multiply(activity >= MOVES, np.float32(self.value(wall_s, quiet=False)), out=out)
+        else:
+            out[:] = self.value(wall_s, quiet=True) if self.is_quiet else 0.0
+
+    def value(self, wall_s: float, *, quiet: bool) -> float:
+        """``-log10`` of the share of this time of day that is quiet, or not; 0.0 while that is not known."""
         now = self.bin_of(wall_s)
-        watched_s, moved_s = self._before[:, [now - 1, now, (now + 1) % BINS]].sum(axis=1).tolist()
+        watched_s, moved_s, quiet_s = self._before[:, [now - 1, now, (now + 1) % BINS]].sum(axis=1).tolist()
         if watched_s < LEAST_WATCHED_S:
             return 0.0
-        return float(-np.log10(min(1.0, (moved_s + PRIOR_S) / (watched_s + PRIOR_S))))
+        return float(-np.log10(min(1.0, ((quiet_s if quiet else moved_s) + PRIOR_S) / (watched_s + PRIOR_S))))
 
-    def paint(self, activity: Map, wall_s: float, out: Map) -> None:
-        """The value where something moves, 0 elsewhere, into ``out`` (gh, gw); ``activity`` is of what really moves."""
-        np.multiply(activity >= MOVES, np.float32(self.value(wall_s)), out=out)
-
-    def learn(self, wall_s: float, *, moves: bool, dt_s: float) -> None:
-        """``dt_s`` of a normal picture in which something moved or not."""
+    def learn(self, wall_s: float, *, moves: bool, quiet: bool, dt_s: float) -> None:
+        """``dt_s`` of a normal picture in which something moved, or nothing had for long."""
         now = self.bin_of(wall_s)
         over = (now + BINS // 2) % BINS  # what was counted there is half a day old
         if self._lately[0, over]:
             self._before[:, over] = self._before[:, over] * 0.5 ** (1.0 / HALF_LIFE_DAYS) + self._lately[:, over]
             self._lately[:, over] = 0.0
-        self._lately[:, now] += dt_s, dt_s * moves
+        self._lately[:, now] += dt_s, dt_s * moves, dt_s * quiet
 
     def state(self) -> dict[str, State]:
         return {"before": self._before, "lately": self._lately}

@@ -1,6 +1,7 @@
 """How tall people are in a camera's picture, and so how wide the picture must be for them to be seen.
 
-A fall, say, shows from some 20 px of height on. Somebody smaller at 160 px of width is large enough at 240 or 320.
+Somebody lower than 10 px at 160 px of width is hardly more than a cell, and nothing can be told of him. Where people
+are larger, a wider picture costs more and does worse (docs/detector.md): motion is looked at over fixed windows.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from vad.scoring.kernels import State
 from vad.scoring.objects.layer import TrackedObject
 from vad.types import Geometry, pool_for
 
-LARGE_ENOUGH_PX = 20.0
-"""Height of a person, in the picture that is analysed, from which on a fall is told."""
+LARGE_ENOUGH_PX = 10.0
+"""Height of a person in the picture that is analysed: below it, the picture must be wider."""
 
 LEAST_PEOPLE, LEAST_S = 8, 60.0
 """What a camera must have shown before its width is chosen."""

@@ -31,6 +31,7 @@ from vad.scoring.objects.passages import Visits
 from vad.scoring.person_height import PersonHeights
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.raise_control import RaiseControl
+from vad.scoring.rhythm import Rhythm
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
 from vad.scoring.tuning import DAY_S, HABITUAL, LONGEST_STEP_S, MOVING, REASONS, TUNING
@@ -39,7 +40,7 @@ from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reaso
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
 
-STATIC, DIRECTION, SIZE, MOVEMENT, HOUR, FALL, AGITATION = (
+STATIC, DIRECTION, SIZE, MOVEMENT, HOUR, ABSENCE, FALL, AGITATION = (
     REASONS.index(reason)
     for reason in (
         Reason.STATIC_CHANGE,
@@ -47,6 +48,7 @@ STATIC, DIRECTION, SIZE, MOVEMENT, HOUR, FALL, AGITATION = (
         Reason.SIZE,
         Reason.MOVEMENT,
         Reason.HOUR,
+        Reason.ABSENCE,
         Reason.FALL,
         Reason.AGITATION,
     )
@@ -201,13 +203,14 @@ class Scorer:
         dt_s = min(cells.dt_s, LONGEST_STEP_S)
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
-        issue = self._health.step(cells)
+        issue, raw = self._health.step(cells), cells
         if moves:
             cells = self._motion.score(cells, surface=self._static.surface(cells), out=self._maps)
-            self._hours.paint(cells.activity, cells.frame.wall_s, self._maps[HOUR])
         elif self._moved:
-            self._maps[:MOVING], self._maps[HOUR] = 0.0, 0.0
+            self._maps[:MOVING] = 0.0
         self._moved = moves
+        self._hours.step(cells.activity if moves else None, cells.frame.wall_s, dt_s=dt_s, out=self._maps[HOUR])
+        self._rhythm.step(raw.flow, raw.activity, dt_s=dt_s, out=self._maps[ABSENCE])
         if self._ailing and issue is None:
             self._recover(cells)
         self._ailing = issue is not None
@@ -223,6 +226,7 @@ class Scorer:
             self._control.step(budget_per_s=self._budget_per_s, learnt_s=self._normal_s, dt_s=dt_s)
         if self.learning:
             sample = Sample(without_picture(cells), self._smoothing.values, ratios, visits, dt_s, moves=moves)
+            sample = sample._replace(quiet=self._hours.is_quiet)
             self._learn(sample, cells, score)
         return score
 
@@ -277,6 +281,7 @@ class Scorer:
         self._static = self._new_static()
         self._moving = self._motion.evidences
         self._hours = Hours()
+        self._rhythm = Rhythm(rows, columns)
         self._highs = CellHighs(HABITUAL, rows, columns)
         self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
         self._evidences: list[Evidence] = [*self._moving, self._static]  # that learn, in the order of REASONS
@@ -306,6 +311,8 @@ class Scorer:
         self._ailing = False
         self._static.begin_run()
         self._highs.begin_run()
+        self._hours.begin_run()
+        self._rhythm.begin_run()
         self._health.begin_run()
         self._people.end_run()
 
@@ -371,7 +378,7 @@ class Scorer:
         self._unlearnt_s += sample.dt_s
         self._objects.learn(sample.visits, dt_s=sample.dt_s)
         busy = sample.moves and bool((sample.cells.activity >= MOVES).any())
-        self._hours.learn(sample.cells.frame.wall_s, moves=busy, dt_s=sample.dt_s)
+        self._hours.learn(sample.cells.frame.wall_s, moves=busy, quiet=sample.quiet, dt_s=sample.dt_s)
         if self._unlearnt_s >= TUNING.learn_every_s - 1e-6:
             for evidence in self._moving:
                 if sample.moves:
@@ -380,6 +387,7 @@ class Scorer:
                     evidence.rest(dt_s=self._unlearnt_s)
             self._static.learn(sample.cells, dt_s=self._unlearnt_s)
             self._highs.learn(sample.ratios, dt_s=self._unlearnt_s)
+            self._rhythm.learn(dt_s=self._unlearnt_s)
             self._unlearnt_s = 0.0
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
@@ -448,6 +456,7 @@ class Scorer:
             ("health", self._health),
             ("highs", self._highs),
             ("hours", self._hours),
+            ("rhythm", self._rhythm),
         ]
         parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=False)]
         parts += [("objects", self._objects), ("people", self._people), ("control", self._control)]

@@ -14,6 +14,7 @@ REASONS = (
     Reason.SIZE,
     Reason.MOVEMENT,
     Reason.HOUR,
+    Reason.ABSENCE,
     Reason.FALL,
     Reason.AGITATION,
 )
@@ -128,20 +129,21 @@ class Tuning:
 TUNING = Tuning()
 
 TAILS = {
-    Reason.SPEED: TailPrior(floor=1.1, scale=0.22, shape=0.15, rate_per_hour=3.0, rate_worth_s=600.0, share=0.4),
-    Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.46, shape=-0.2, rate_per_hour=3.5, rate_worth_s=600.0, share=0.02),
-    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=1.0, shape=-0.1, rate_per_hour=2.0, rate_worth_s=360.0, share=0.1),
-    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.3, shape=-0.1, rate_per_hour=3.0, rate_worth_s=600.0, share=0.1),
-    Reason.SIZE: TailPrior(floor=1.0, scale=0.3, shape=-0.1, rate_per_hour=3.0, rate_worth_s=600.0, share=0.03),
-    Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=3.0, rate_worth_s=600.0, share=0.1),
-    Reason.HOUR: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=1.0, rate_worth_s=3600.0, share=0.1),
-    Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=4.0, rate_worth_s=600.0, share=0.3),
+    Reason.SPEED: TailPrior(floor=1.1, scale=0.13, shape=0.15, rate_per_hour=3.0, rate_worth_s=800.0, share=0.3),
+    Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.3, shape=-0.2, rate_per_hour=1.0, rate_worth_s=600.0, share=0.01),
+    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.5, shape=0.1, rate_per_hour=6.0, rate_worth_s=500.0, share=0.09),
+    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.15, shape=-0.1, rate_per_hour=8.0, rate_worth_s=1000.0, share=0.1),
+    Reason.SIZE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=15.0, rate_worth_s=600.0, share=0.05),
+    Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.25, shape=-0.1, rate_per_hour=3.0, rate_worth_s=900.0, share=0.1),
+    Reason.HOUR: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=1.0, rate_worth_s=3600.0, share=0.05),
+    Reason.ABSENCE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=0.5, rate_worth_s=1800.0, share=0.05),
+    Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=3.0, rate_worth_s=900.0, share=0.2),
     Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),
 }
 """Units of each cue; of static change, times ``scoring.left_behind_s``.
 
-After ``python -m benchmarks.tails``, rounded, and set by hand where there were few peaks (fall, static change). The
-shares follow what each cue catches on real scenes (docs/detector.md).
+After ``python -m benchmarks.tails``, rounded, and set by hand where there were few peaks (static change, movement,
+hour, absence, fall). The shares follow what each cue catches on real scenes and in worlds (docs/detector.md).
 """
 
 NEEDS_NO_LEARNING = (Reason.FALL, Reason.AGITATION)

@@ -47,6 +47,7 @@ REASONS = {
     Reason.APPEARANCE: "Appearance",
     Reason.STATIC_CHANGE: "Came to rest",
     Reason.HOUR: "Time of day",
+    Reason.ABSENCE: "Absence",
     Reason.FALL: "Fall",
     Reason.AGITATION: "Agitation",
 }
@@ -57,7 +58,8 @@ REASONS_MEAN = {
     Reason.MOVEMENT: "moves here as hardly anything has: its place, size, direction and speed together",
     Reason.APPEARANCE: "the network cannot predict what it sees, activity taken into account",
     Reason.STATIC_CHANGE: "something came to rest that was not there",
-    Reason.HOUR: "something moves at a time of day at which hardly anything does",
+    Reason.HOUR: "something moves, or nothing, at a time of day at which that hardly happens",
+    Reason.ABSENCE: "what always moves here has slowed down or turned round",
     Reason.FALL: "somebody came down where they stood",
     Reason.AGITATION: "parts of somebody move violently against one another",
 }
