@@ -10,7 +10,7 @@ NOW = (
     word("State", "What the stream does.", {"{{state}}": f"vad_stream_state{{{CAMERAS}}} == 1"}),
     word(
         "Stage",
-        "cold: learns only; warming: a wider threshold; calibrated: the budget holds.",
+        "cold: learns only; warming: judged, with little known of it; calibrated: judged by what it has shown.",
         {"{{stage}}": f"vad_calibration_stage{{{CAMERAS}}}"},
     ),
     word(
@@ -43,16 +43,22 @@ SCORE = (
     states("Incident", "1 while one is open.", {"open": f"vad_incidents_open{{{CAMERAS}}}"}),
     states("Stage", "How much the calibration knows.", {"{{stage}}": f"vad_calibration_stage{{{CAMERAS}}}"}),
     lines(
+        "Alarms allowed a day",
+        "More than the budget while little was learnt; near it once the camera keeps what it promises.",
+        {
+            "allowed now": f"vad_allowed_alarms_per_day{{{CAMERAS}}}",
+            "budget": f"vad_false_alarm_budget_per_day{{{CAMERAS}}}",
+        },
+    ),
+    lines(
         "Judged, hours in a day",
         "Video in which an incident could have been raised: nothing is while it learns, ails, or is away.",
         {"judged": f"increase(vad_judged_seconds_total{{{CAMERAS}}}[1d]) / 3600"},
-        width=12,
     ),
     lines(
         "Verdicts",
         "What was said of its incidents since the engine started; expected: unusual, but known.",
         {"{{verdict}}": f"sum by (verdict) (vad_verdicts_total{{{CAMERAS}}})"},
-        width=12,
     ),
 )
 

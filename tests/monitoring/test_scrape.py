@@ -27,6 +27,7 @@ CONTRACT = (
     "vad_batch_size_bucket",
     "vad_anomaly_score",
     "vad_score_threshold",
+    "vad_allowed_alarms_per_day",
     "vad_false_alarm_budget_ratio",
     "vad_events_total",
     "vad_event_last_sequence",

@@ -155,6 +155,13 @@ def test_every_family_says_what_it_is_and_holds_no_address() -> None:
     assert 'vad_camera_issue{camera="cam1",issue="frozen"} 1' in page
 
 
+def test_what_a_young_camera_may_raise_is_told_beside_its_budget() -> None:
+    cameras = {"cam1": camera(allowed_per_day=39.712, promised_after_s=4_800.0)}
+    page = encode(registry_of(lambda: EngineStatus(cameras=cameras)), "")[0].decode()
+    assert 'vad_allowed_alarms_per_day{camera="cam1"} 39.71\n' in page
+    assert 'vad_false_alarm_budget_per_day{camera="cam1"} 2.0\n' in page
+
+
 def test_what_is_not_known_is_left_out() -> None:
     cameras = {"cam1": camera(fps=None, threshold=float("inf"), budget_ratio=None)}
     names = {

@@ -55,6 +55,19 @@ def test_little_knowledge_is_worth_one_incident_more_in_all():
     assert RaiseControl.allowed_per_s(BUDGET_PER_S, learnt_s=0.0) > 10.0 * BUDGET_PER_S
 
 
+@pytest.mark.parametrize("budget", [0.01, 1.0, 2.0, 50.0])
+def test_what_is_promised_is_allowed_from_the_moment_that_is_said(budget):
+    after_s = RaiseControl.promised_after_s(budget / DAY_S, learnt_s=0.0)
+    then = RaiseControl.allowed_per_s(budget / DAY_S, learnt_s=after_s) * DAY_S
+    assert then == pytest.approx(1.5 * budget)
+    assert RaiseControl.promised_after_s(budget / DAY_S, learnt_s=0.25 * after_s) == pytest.approx(0.75 * after_s)
+    assert RaiseControl.promised_after_s(budget / DAY_S, learnt_s=after_s + 1.0) == 0.0
+
+
+def test_a_large_budget_is_kept_from_the_start():
+    assert RaiseControl.promised_after_s(1440.0 / DAY_S, learnt_s=0.0) == 0.0
+
+
 def test_a_large_budget_is_not_cut_off_by_a_few_incidents():
     lifts = {}
     for budget in (2.0, 200.0):

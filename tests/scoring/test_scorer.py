@@ -59,3 +59,16 @@ def test_where_nothing_moves_the_score_is_the_same_without_the_work():
         one, other = scorers[0].step(still), scorers[1].step(whole)
         assert one.evidence == pytest.approx(other.evidence)
         assert one.score == pytest.approx(other.score)
+
+
+def test_a_camera_says_from_the_start_how_long_until_its_budget_is_kept():
+    scorer, world = make_scorer(), World(seed=1)
+    first_s = scorer.promised_after_s
+    assert 3600.0 < first_s < 2 * 3600.0
+    assert scorer.allowed_per_day > 90.0
+    for cells in world.frames(30.0):
+        scorer.step(cells)
+    assert 0.0 < scorer.learnt_s <= 30.0
+    assert scorer.promised_after_s == pytest.approx(first_s - scorer.learnt_s)
+    scorer.adjust(false_alarms_per_day=1440.0, zones=())
+    assert scorer.promised_after_s == 0.0

@@ -94,6 +94,17 @@ def test_a_camera_tells_how_it_fares_and_what_it_raised_last(api: httpx.Client) 
     assert (one["model_width"], one["analysed_width"]) == ("auto", 160)
 
 
+def test_a_camera_says_what_it_promises(api: httpx.Client) -> None:
+    api.post("cameras", json={"id": "young", "url": "rtsp://127.0.0.1:9/none", "false_alarms_per_day": 2})
+    young = api.get("cameras/young").json()
+    api.delete("cameras/young")
+    assert young["allowed_per_day"] == pytest.approx(98.0)
+    assert young["promised_after_s"] == pytest.approx(4108.0, abs=1.0)
+    assert young["promise"] == ("Raises nothing yet; 2 a day are promised after 1 h 9 min more of normal footage.")
+    large = api.get("cameras/cam1").json()
+    assert (large["promised_after_s"], large["promise"]) == (0.0, "Keeps to 1440 false alarms a day.")
+
+
 def test_numbers_that_are_not_finite_are_null(service: Service, api: httpx.Client) -> None:
     added = api.post("cameras", json={"id": "cold", "url": "rtsp://127.0.0.1:9/none"})
     assert added.json()["threshold"] is None

@@ -28,7 +28,7 @@ class Member:
 
     def status(self, account: Account) -> CameraStatus:
         stream, watch = self.stream.status, self.watch
-        score, opened, judged_s = watch.last_score, watch.opened, watch.judged_s
+        scorer, score, opened, judged_s = watch.judge.scorer, watch.last_score, watch.opened, watch.judged_s
         allowed = self.config.false_alarms_per_day * judged_s / DAY_S
         return CameraStatus(
             state=stream.state,
@@ -58,6 +58,8 @@ class Member:
             analysis_ratio=self.stream.analysis_ratio,
             frames_unfiltered=stream.frames_unfiltered,
             analysed_width=score.frame.geometry.valid_width if score else None,
+            allowed_per_day=scorer.allowed_per_day,
+            promised_after_s=scorer.promised_after_s,
         )
 
     def preview(self, false_alarms_per_day: float, *, seconds: float) -> Preview:

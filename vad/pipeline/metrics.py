@@ -92,6 +92,13 @@ PER_CAMERA: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], float | No
     ),
     (
         "gauge",
+        "vad_allowed_alarms_per_day",
+        ".4g",
+        "Incidents that the camera may raise in a day at present: the budget, and more while little was learnt.",
+        lambda c: c.allowed_per_day,
+    ),
+    (
+        "gauge",
         "vad_false_alarm_budget_ratio",
         ".4f",
         "Incidents opened a day over false_alarms_per_day.",

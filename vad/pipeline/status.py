@@ -32,7 +32,9 @@ class StreamStatus:
 class CameraStatus(NamedTuple):
     """One camera: a tuple, made five times faster than a frozen dataclass, for each camera at every scrape.
 
-    ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged.
+    ``budget_ratio`` is incidents opened a day over the budget, None before anything was judged. ``allowed_per_day``
+    incidents may be raised at present: more than the budget until ``promised_after_s`` seconds more of normal footage
+    were learnt, 0.0 once they were.
 
     ``judged_s`` counts the seconds of video in which an incident could have been raised, ``frames_spared`` the frames
     received that nothing refers to and the analysis rate leaves out, so that they were never decoded,
@@ -69,6 +71,8 @@ class CameraStatus(NamedTuple):
     analysis_ratio: float = 1.0
     frames_unfiltered: int = 0
     analysed_width: int | None = None
+    allowed_per_day: float = 0.0
+    promised_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from vad.scoring.calibration import take
 from vad.scoring.kernels import State
 from vad.scoring.tuning import DAY_S, TUNING
 
+PROMISED = 1.5
+"""Times the budget: a camera that may raise no more than that keeps what it promises."""
+
 
 class RaiseControl:
     """``allowed_per_s`` incidents may be raised; ``lift`` is added to the threshold. One camera, one owner."""
@@ -29,6 +32,12 @@ class RaiseControl:
     def allowed_per_s(budget_per_s: float, *, learnt_s: float) -> float:
         """The budget and, while little was learnt, one incident more in all, most of it in the first hour."""
         return budget_per_s + math.exp(-learnt_s / TUNING.young_s) / TUNING.young_s
+
+    @staticmethod
+    def promised_after_s(budget_per_s: float, *, learnt_s: float) -> float:
+        """Normal footage still to be learnt until ``PROMISED`` times the budget is allowed; 0.0 from then on."""
+        beyond = (PROMISED - 1.0) * budget_per_s
+        return max(0.0, -TUNING.young_s * math.log(beyond * TUNING.young_s) - learnt_s)
 
     @property
     def lift(self) -> float:

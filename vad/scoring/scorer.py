@@ -98,6 +98,7 @@ class Scorer:
         self._budget_per_s = false_alarms_per_day / DAY_S
         self._frame_s = 1.0 / analysis_fps  # measured interval between frames
         self._geometry: Geometry | None = None
+        self._normal_s = 0.0  # normal footage seen, media seconds
         self._run: int | None = None
         self._ailing = False
         self._moved = False  # are the maps of motion anything but zeros?
@@ -154,8 +155,8 @@ class Scorer:
 
     @property
     def learnt_s(self) -> float:
-        """Normal footage that it has learnt, media seconds."""
-        return self._normal_s if self._geometry is not None else 0.0
+        """Normal footage that it has learnt, media seconds. May be read by anyone."""
+        return self._normal_s
 
     @property
     def cue_values(self) -> State:
@@ -180,8 +181,16 @@ class Scorer:
 
     @property
     def allowed_per_day(self) -> float:
-        """Incidents a day that may be raised at present: the budget, and more while little was learnt."""
+        """Incidents a day that may be raised at present: the budget, and more while little was learnt.
+
+        May be read by anyone.
+        """
         return self._allowed_per_s * DAY_S
+
+    @property
+    def promised_after_s(self) -> float:
+        """Normal footage still to be learnt until that is near the budget; 0.0 once it is. May be read by anyone."""
+        return RaiseControl.promised_after_s(self._budget_per_s, learnt_s=self.learnt_s)
 
     @property
     def _allowed_per_s(self) -> float:
@@ -291,7 +300,7 @@ class Scorer:
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
         self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
-        self._normal_s = 0.0  # normal footage seen, media seconds
+        self._normal_s = 0.0
         self._begin_run()
 
     def _new_static(self) -> StaticChange:

@@ -7,6 +7,7 @@ import math
 from rich.table import Table
 from rich.text import Text
 
+from vad.pipeline.promise import about
 from vad.pipeline.status import CameraStatus, EngineStatus
 from vad.types import CameraState, Stage
 
@@ -37,7 +38,7 @@ def camera_table(status: EngineStatus) -> Table:
             "-" if camera.fps is None else f"{camera.fps:.1f}",
             score_bar(camera.score, camera.threshold),
             "-" if math.isinf(camera.threshold) else f"{camera.threshold:.1f}",
-            f"{camera.incidents_opened} of {camera.false_alarms_per_day:g} a day",
+            _budget(camera),
             str(camera.frames.scored),
             str(camera.frames.lost),
         )
@@ -50,6 +51,12 @@ def score_bar(score: float, threshold: float) -> Text:
     filled = round(share * BAR_CELLS)
     bar = Text("█" * filled + "░" * (BAR_CELLS - filled), style="red" if share >= 1.0 else "green")
     return Text.assemble(bar, f" {score:4.1f}")
+
+
+def _budget(camera: CameraStatus) -> str:
+    """Incidents against the budget, and what a young camera may raise instead."""
+    young = f", about {about(camera.allowed_per_day)} now" if camera.promised_after_s > 0.0 else ""
+    return f"{camera.incidents_opened} of {camera.false_alarms_per_day:g} a day{young}"
 
 
 def _state(camera: CameraStatus) -> Text:

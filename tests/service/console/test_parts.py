@@ -82,6 +82,16 @@ def test_a_card_says_in_words_what_matters_most(changes: dict[str, Any], tone: s
     assert (card["tone"], card["label"]) == (tone, label)
 
 
+def test_a_card_says_what_the_camera_promises() -> None:
+    young = status(stage=Stage.WARMING, allowed_per_day=39.7, promised_after_s=4_800.0)
+    card = camera_card("cam", young, None)
+    html = rendering._ENVIRONMENT.get_template("card.html").render(card={**card, "spark": ""})
+    assert (
+        ">May raise about 40 alarms a day now; 2 a day are promised after 1 h 20 min more of normal footage.<" in html
+    )
+    assert camera_card("cam", status(), None)["promise"] == "Keeps to 2 false alarms a day."
+
+
 def test_a_thousand_cameras_come_in_pages_with_incidents_first() -> None:
     cameras = {f"cam{n}": status(incidents_open=int(n == 777)) for n in range(1_000)}
 

@@ -12,6 +12,7 @@ from vad.config import CameraConfig, ModelWidth, Polygon, redact_url
 from vad.errors import StreamCode
 from vad.events import archive
 from vad.pipeline.ledger import Account
+from vad.pipeline.promise import promise_of
 from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
 from vad.types import CameraState, DropReason, HealthIssue, Stage
 
@@ -205,6 +206,12 @@ class Camera(Model):
     false_alarms_per_day: float
     budget_ratio: Finite
     """Incidents opened a day over `false_alarms_per_day`; null before anything was judged."""
+    allowed_per_day: float
+    """Incidents a day that may be raised at present: `false_alarms_per_day`, and more while little was learnt."""
+    promised_after_s: float
+    """Normal footage still to be learnt until that is at most 1.5 times `false_alarms_per_day`; 0 once it is."""
+    promise: str
+    """Both in one sentence, for people."""
     incidents_open: int
     incidents_opened: int
     judged_s: float
@@ -243,6 +250,9 @@ class Camera(Model):
             is_paused=status.is_paused,
             false_alarms_per_day=config.false_alarms_per_day,
             budget_ratio=status.budget_ratio,
+            allowed_per_day=status.allowed_per_day,
+            promised_after_s=status.promised_after_s,
+            promise=promise_of(status),
             incidents_open=status.incidents_open,
             incidents_opened=status.incidents_opened,
             judged_s=status.judged_s,

@@ -13,6 +13,7 @@ import numpy as np
 from vad.errors import VadError
 from vad.events.archive import Archive, Incident
 from vad.pipeline.engine import Engine
+from vad.pipeline.promise import promise_of
 from vad.pipeline.status import CameraStatus, EngineStatus
 from vad.service.console.words import ISSUES, STAGES, STAGES_MEAN, STATES, word
 from vad.types import CameraState, Stage
@@ -129,6 +130,7 @@ def camera_card(name: str, camera: CameraStatus, last: Incident | None) -> Card:
         "threshold": _finite(camera.threshold),
         "stage_label": STAGES[camera.stage],
         "stage_means": STAGES_MEAN[camera.stage],
+        "promise": promise_of(camera),
         "last": last
         and {
             "id": last.incident,

@@ -37,7 +37,7 @@ STAGES = {Stage.COLD: "Learning", Stage.WARMING: "Warming up", Stage.CALIBRATED:
 STAGES_MEAN = {
     Stage.COLD: "only learning what is normal here; nothing is judged yet",
     Stage.WARMING: "judged, with little known of the camera yet",
-    Stage.CALIBRATED: "the false-alarm budget holds",
+    Stage.CALIBRATED: "judged by what the camera has shown",
 }
 REASONS = {
     Reason.SPEED: "Speed",

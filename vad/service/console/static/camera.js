@@ -139,6 +139,7 @@ function fill({ card, camera: now, pulse }) {
   by("fps").textContent = `${now.fps ? `${now.fps.toFixed(1)} frames a second, ${now.analysis_fps} of them analysed` : "no frames"}${width}`;
   const raised = now.judged_s ? `${now.incidents_opened} raised in ${span(now.judged_s)} judged` : "nothing judged yet";
   by("budget").textContent = `${perDay(now.false_alarms_per_day)} a day; ${raised}`;
+  by("promise").textContent = card.promise;
   if (by("arm")) by("arm").textContent = now.is_armed ? "Disarm" : "Arm";
   if (by("pause")) by("pause").textContent = now.is_paused ? "Resume" : "Pause";
   if (changed) watch();

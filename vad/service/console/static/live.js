@@ -94,6 +94,7 @@ function fill(card, now) {
   const stage = card.querySelector('[data-field="stage"]');
   stage.textContent = now.stage_label;
   stage.title = now.stage_means;
+  card.querySelector('[data-field="promise"]').textContent = now.promise;
   card.querySelector("polyline").setAttribute("points", now.spark);
   card.querySelector(".limit").setAttribute("visibility", now.threshold === null ? "hidden" : "visible");
   card.querySelector(".picture").classList.toggle("stale", !now.is_live);
