@@ -176,13 +176,18 @@ class CellMap:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A box in fractions of the source picture, origin top left, half-open, with the peak score inside it."""
+    """A box in fractions of the source picture, origin top left, half-open, with the peak score inside it.
+
+    ``track`` is the number of the object that covers it, the same for as long as that is followed in one run of the
+    camera, and without meaning in any other; None where no object does.
+    """
 
     x0: float
     y0: float
     x1: float
     y1: float
     score: float
+    track: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
@@ -119,6 +120,34 @@ def test_a_durable_event_carries_epoch_sequence_and_an_id_made_of_both() -> None
     assert body["type"] == "io.vad.anomaly.opened"
     assert body["data"]["reasons"] == ["speed", "direction"]
     assert body["data"]["regions"] == [{"x0": 0.1, "y0": 0.2, "x1": 0.3, "y1": 0.4, "score": 6.0}]
+
+
+def test_a_region_tells_its_track_where_it_has_one() -> None:
+    regions = (Region(0.1, 0.2, 0.3, 0.4, 6.0, 17), Region(0.5, 0.2, 0.6, 0.4, 5.0))
+    message = durable_message(anomaly(regions=regions), epoch=EPOCH, sequence=1)
+    body = json.loads(encode(message))
+    jsonschema.validate(body, json_schema())
+    told = body["data"]["regions"]
+    assert (told[0]["track"], "track" in told[1]) == (17, False)
+    assert decode(encode(message)) == message
+
+
+def test_a_reader_that_knows_no_tracks_and_an_event_without_any_are_read() -> None:
+    class OldRegion(msgspec.Struct):
+        x0: float
+        y0: float
+        x1: float
+        y1: float
+        score: float
+
+    new = encode(durable_message(anomaly(regions=(Region(0.1, 0.2, 0.3, 0.4, 6.0, 17),)), epoch=EPOCH, sequence=1))
+    told = json.dumps(json.loads(new)["data"]["regions"])
+    assert msgspec.json.decode(told, type=list[OldRegion])[0].score == 6.0
+    before = decode(new.replace(b',"track":17', b""))
+    assert isinstance(before, AnomalyMessage)
+    assert [region.track for region in before.data.regions] == [None]
+    null = decode(new.replace(b'"track":17', b'"track":null'))
+    assert null == before
 
 
 def test_topics_end_in_a_slash_and_name_the_camera() -> None:

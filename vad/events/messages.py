@@ -232,6 +232,7 @@ def _strongest(regions: tuple[Region, ...]) -> list[RegionData]:
             x1=_finite("x1", r.x1),
             y1=_finite("y1", r.y1),
             score=_score("region score", r.score),
+            track=None if r.track is None else int(r.track),
         )
         for r in kept
     ]

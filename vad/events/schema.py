@@ -42,14 +42,18 @@ Sequence: TypeAlias = Annotated[int, Meta(ge=1, description="contiguous from 1 i
 StageWord: TypeAlias = Annotated[str, Meta(examples=list(Stage))]
 
 
-class RegionData(msgspec.Struct, frozen=True, kw_only=True):
-    """A box in fractions of the source picture, origin top left, half-open, with the peak score inside it."""
+class RegionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A box in fractions of the source picture, origin top left, half-open, with the peak score inside it.
+
+    ``track`` is the object that covers it, in this run alone; absent where none does.
+    """
 
     x0: float
     y0: float
     x1: float
     y1: float
     score: float
+    track: Annotated[int, Meta(ge=1)] | None = None
 
 
 class AnomalyData(msgspec.Struct, frozen=True, kw_only=True):

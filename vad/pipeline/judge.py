@@ -56,7 +56,9 @@ class Judge:
         What was learnt is kept, unless another calibration is ``given`` to begin from, and but for the background of
         a view whose masks changed.
         """
-        self.scorer = given or self.scorer
+        if given is not None:
+            given.count_on(self.scorer)
+            self.scorer = given
         self.scorer.adjust(false_alarms_per_day=config.false_alarms_per_day, zones=config.zones)
         if masks_changed:
             self.scorer.begin_view()

@@ -214,6 +214,13 @@ def merge_regions(regions: Sequence[Region]) -> tuple[Region, ...]:
                 x1=max(region.x1, near.x1),
                 y1=max(region.y1, near.y1),
                 score=max(region.score, near.score),
+                track=_track(region, near),
             )
         merged.append(region)
     return tuple(sorted(merged, key=lambda region: -region.score)[:MOST_REGIONS])
+
+
+def _track(a: Region, b: Region) -> int | None:
+    """The object of the stronger region, or of the other where it has none."""
+    first, second = (a, b) if a.score >= b.score else (b, a)
+    return second.track if first.track is None else first.track

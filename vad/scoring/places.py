@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vad.config import Polygon
 from vad.scoring.kernels import Map, Mask, State, kernel
+from vad.scoring.objects.layer import TrackedObject
 from vad.scoring.tuning import TUNING
 from vad.types import CELL_PX, Geometry, Region
 
 MOST_REGIONS = 8
+
+COVERS, SEEN_S = 0.3, 0.3
+"""At least: what an object and a region share, of the smaller of both boxes; for how long the object was followed."""
 
 
 def judged_cells(geometry: Geometry, zones: Sequence[Polygon]) -> Mask:
@@ -73,12 +78,17 @@ def label_boxes(mask: Mask, heat: Map) -> State:
     return boxes[:count].copy()
 
 
-def regions_of(geometry: Geometry, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
-    """Where the heat is above the threshold, or near its own top when the score is but just above."""
+def regions_of(
+    geometry: Geometry, heat: Map, score: float, threshold: float, *, objects: Sequence[TrackedObject] = ()
+) -> tuple[Region, ...]:
+    """Where the heat is above the threshold, or near its own top when the score is but just above.
+
+    Each with the one of the frame's ``objects`` that covers it.
+    """
     hot = heat >= min(threshold, TUNING.region_share * score)
     boxes = label_boxes(hot, heat)
     boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")][:MOST_REGIONS]
-    regions = (box_region(geometry, box) for box in boxes)
+    regions = (replace(box_region(geometry, box), track=track_of(box, objects)) for box in boxes)
     return tuple(region for region in regions if region.x1 > region.x0 and region.y1 > region.y0)
 
 
@@ -93,3 +103,24 @@ def box_region(geometry: Geometry, box: State) -> Region:
         y1=min(1.0, bottom * down),
         score=score,
     )
+
+
+def track_of(box: State, objects: Sequence[TrackedObject]) -> int | None:
+    """The object that covers most of a box of cells, of several the smallest; None where none covers it."""
+    best, most = None, (0.0, 0.0)
+    for one in objects:
+        if one.gap_s > 0.0 or one.age_s <= SEEN_S:
+            continue
+        both, smaller, own = _shared(box, one)
+        if both >= COVERS * smaller and (both, -own) > most:
+            best, most = one.id, (both, -own)
+    return best
+
+
+def _shared(box: State, one: TrackedObject) -> tuple[float, float, float]:
+    """Model pixels: what a box of cells and an object's box share, the smaller of both, and the object's own."""
+    top, left, bottom, right = (CELL_PX * float(side) for side in box[:4])
+    down = min(bottom, one.bottom) - max(top, one.top)
+    across = min(right, one.right) - max(left, one.left)
+    own = (one.bottom - one.top) * (one.right - one.left)
+    return max(0.0, down) * max(0.0, across), min(own, (bottom - top) * (right - left)), own

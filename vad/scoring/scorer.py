@@ -26,7 +26,7 @@ from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
 from vad.scoring.hours import MOVES, Hours
 from vad.scoring.kernels import Map, State
-from vad.scoring.objects.layer import ObjectLayer
+from vad.scoring.objects.layer import NOTHING_COUNTED, ObjectLayer
 from vad.scoring.objects.passages import Visits
 from vad.scoring.person_height import PersonHeights
 from vad.scoring.places import judged_cells, regions_of
@@ -35,7 +35,7 @@ from vad.scoring.rhythm import Rhythm
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
 from vad.scoring.tuning import DAY_S, HABITUAL, LONGEST_STEP_S, MOVING, REASONS, TUNING
-from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Stage
+from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
 
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
@@ -275,6 +275,11 @@ class Scorer:
             self._begin_run()
         return moves
 
+    def count_on(self, before: Scorer) -> None:
+        """Take over from another scorer of this camera in mid-run: no object gets a number that it has given."""
+        if self._geometry is not None and before._geometry is not None:
+            self._objects.counted = before._objects.counted
+
     def begin_at(self, geometry: Geometry) -> None:
         """The same view will come on another grid: nothing but how tall people are is kept."""
         self._begin_cold(geometry)
@@ -283,6 +288,7 @@ class Scorer:
         rows, columns = geometry.cells
         if not _is_another_grid(self._geometry, geometry):
             self._people = PersonHeights()
+        counted = NOTHING_COUNTED if self._geometry is None else self._objects.counted
         self._settled = self._settled and self._geometry is None  # said before the first frame
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
@@ -294,7 +300,7 @@ class Scorer:
         self._highs = CellHighs(HABITUAL, rows, columns)
         self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
         self._evidences: list[Evidence] = [*self._moving, self._static]  # that learn, in the order of REASONS
-        self._objects = ObjectLayer(rows, columns)
+        self._objects: ObjectLayer = ObjectLayer(rows, columns, counted=counted)
         self._maps: Map = np.zeros((len(REASONS), rows, columns), np.float32)  # of the frame at hand, each evidence's
         self._moved = False
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
@@ -343,7 +349,7 @@ class Scorer:
             stage=stage,
             reasons=spoke,
             evidence=dict(zip(REASONS, exponents, strict=True)),
-            regions=regions_of(cells.frame.geometry, heat, score, threshold) if spoke else (),
+            regions=self._regions(cells, heat, score, threshold) if spoke else (),
             heat=heat,
             health=issue,
             findings=self._findings(spoke, cells) if spoke else (),
@@ -354,6 +360,9 @@ class Scorer:
         """The evidences above the threshold, strongest first."""
         above = [k for k, exponent in enumerate(exponents) if exponent > threshold]
         return tuple([REASONS[k] for k in sorted(above, key=lambda k: -exponents[k])])
+
+    def _regions(self, cells: CellMap, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
+        return regions_of(cells.frame.geometry, heat, score, threshold, objects=self._objects.tracks)
 
     def _findings(self, reasons: Sequence[Reason], cells: CellMap) -> tuple[Finding, ...]:
         return findings_of(

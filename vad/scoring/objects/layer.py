@@ -40,10 +40,16 @@ PROVES_S = 0.3
 PASS_OVER_S, SAME_LEVELS = 0.5, 2.0
 """For how long frames may be passed over, and how far their blocks may be off the one last looked at, levels."""
 
+NOTHING_COUNTED = (-1, 1)
+"""No run, and the number of the first object of any."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrackedObject:
-    """What is known of one tracked object. The box in model pixels, half-open; the flow in px/s."""
+    """What is known of one tracked object. The box in model pixels, half-open; the flow in px/s.
+
+    ``id`` counts the objects of a run from 1; none is given twice in it, whatever is begun anew meanwhile.
+    """
 
     id: int
     top: float
@@ -75,9 +81,13 @@ class ObjectFrame:
 
 
 class ObjectLayer:
-    """One camera, frames in order, one owner. ``rows`` and ``columns`` are cells."""
+    """One camera, frames in order, one owner. ``rows`` and ``columns`` are cells.
 
-    def __init__(self, rows: int, columns: int) -> None:
+    ``counted`` is what the layer that it takes over from had counted: in which run, and the next object's number.
+    """
+
+    def __init__(self, rows: int, columns: int, *, counted: tuple[int, int] = NOTHING_COUNTED) -> None:
+        self.counted = counted
         self._shape = rows * CELL_PX, columns * CELL_PX
         self._cells = rows, columns
         self._level: Map = np.zeros(self._shape, np.float32)  # (H, W) background, levels in the light of its own time
@@ -116,7 +126,6 @@ class ObjectLayer:
         self._history: State = np.full((tr.MOST_TRACKS, tr.SPAN, len(tr.Past)), -1.0)
         self._raw: State = np.zeros((tr.MOST_TRACKS, 3, 4))
         self._held: State = np.zeros((tr.MOST_TRACKS, 6))
-        self._next_id = 1
         self._run: int | None = None
         np.minimum(self._seen_s, np.float32(bg.BACKGROUND.established_s - PROVES_S), out=self._seen_s)
 
@@ -126,6 +135,8 @@ class ObjectLayer:
         if cells.frame.run != self._run:
             self.begin_run()
             self._run = cells.frame.run
+            if self.counted[0] != self._run:
+                self.counted = self._run, NOTHING_COUNTED[1]
             self._lately[:] = luma
         elif self._nothing_new(cells, dt_s):
             self._passed_s = dt_s
@@ -139,7 +150,8 @@ class ObjectLayer:
         steady = self._follow_light(cells, dt_s)
         self._segment(cells, dt_s, dt_s if steady else 0.0)
         blobs, _ = self._blobs(cells)
-        self._next_id = tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, self._next_id, tr.TRACKS)
+        run, number = self.counted
+        self.counted = run, tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, number, tr.TRACKS)
         falls = cu.falls(self._tracks, self._history, self._held, self._flags, dt_s, cu.FALL)
         agitation = cu.agitations(self._tracks, cu.AGITATION)
         visits = self._passages.step(self._tracks, self._history)

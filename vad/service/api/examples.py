@@ -124,7 +124,7 @@ EVENT: dict[str, Any] = {
         "peak_pts_s": 12.25,
         "stage": "calibrated",
         "reasons": ["speed"],
-        "regions": [{"x0": 0.0, "y0": 0.4, "x1": 0.1, "y1": 0.6, "score": 6.0}],
+        "regions": [{"x0": 0.0, "y0": 0.4, "x1": 0.1, "y1": 0.6, "score": 6.0, "track": 17}],
         "frames": 4,
         "close_reason": None,
     },
