@@ -66,18 +66,20 @@ class Camera:
 
 
 class Watch:
-    """A judge over pieces of one world, each a run of its own."""
+    """A judge over pieces of one world, cut together: the next one follows the last frame of the one before.
+
+    A cut is a change of light at most, which is over in a second; a new run would be compared with the light of before.
+    """
 
     def __init__(self, world: World, runner: AnyRunner) -> None:
         self._world, self._runner = world, runner
         config = CameraConfig(url=CAMERA, false_alarms_per_day=2.0, analysis_fps=world.fps)
         self._judge = Judge.create(CAMERA, config=config, settings=ScoringSettings())
         self._geometry = Geometry(world.width, world.height, 1, world.width, world.height)
-        self._run = 0
+        self._frames = 0
 
     def piece(self, from_s: float, to_s: float, *, learning: bool) -> NDArray[np.float64]:
         """(F, 3 + K) second, score over the threshold (nan while cold), footage learnt, and the cues, held."""
-        self._run += 1
         self._judge.scorer.learning = learning
         rows = []
         for clip in self._clips(from_s, to_s):
@@ -85,7 +87,7 @@ class Watch:
                 score, _ = self._judge.step(cells)
                 over = np.nan if score.stage is Stage.COLD else score.score - score.threshold
                 cues = self._judge.scorer.cue_values if score.health is None else np.zeros(len(REASONS))
-                rows.append((cells.frame.pts_s, over, self._judge.scorer.learnt_s, *cues))
+                rows.append((cells.frame.wall_s, over, self._judge.scorer.learnt_s, *cues))
         table = np.array(rows)
         for back in range(1, HELD_FRAMES):
             table[back:, 3:] = np.minimum(table[back:, 3:], table[:-back, 3:])
@@ -94,9 +96,9 @@ class Watch:
     def _clips(self, from_s: float, to_s: float) -> Iterator[Clip]:
         fps, waiting = self._world.fps, []
         for seen in self._world.frames(int((to_s - from_s) * fps), start=int(from_s * fps)):
-            luma = np.ascontiguousarray(seen.luma)
-            where = self._run, seen.index, seen.at_s, seen.at_s, WallSource.FILE, seen.at_s
-            waiting.append(Frame(CAMERA, *where, self._geometry, luma))
+            luma, at_s = np.ascontiguousarray(seen.luma), self._frames / fps
+            waiting.append(Frame(CAMERA, 1, self._frames, at_s, seen.at_s, WallSource.FILE, at_s, self._geometry, luma))
+            self._frames += 1
             if len(waiting) == CLIP_LENGTH:
                 yield Clip(tuple(waiting))
                 waiting = []
