@@ -10,7 +10,8 @@ from tests.scoring.walkers import Body, World, lit
 from vad.config import Polygon
 from vad.scoring.evidence import Motion
 from vad.scoring.gate import Gate, Sample
-from vad.scoring.tuning import MOVING, REASONS, TUNING
+from vad.scoring.objects.passages import NO_VISITS
+from vad.scoring.tuning import HABITUAL, REASONS, TUNING
 from vad.types import HealthIssue, Reason, Stage
 
 RUNNER = Body(x=5.0, y=70.0, vx=45.0)
@@ -23,9 +24,10 @@ def learnt(scorer, folder) -> dict[str, np.ndarray]:
 
 
 def same(a, b) -> bool:
-    return all(
-        np.array_equal(a[name], b[name]) for name in a if name.startswith(("speed", "direction", "size", "scale"))
-    )
+    parts = ("speed", "appearance", "objects/counts", "hours", "highs", "scale")
+    for part in parts:
+        assert any(name.startswith(part) for name in a), part
+    return all(np.array_equal(a[name], b[name]) for name in a if name.startswith(parts))
 
 
 @pytest.fixture
@@ -159,7 +161,8 @@ def test_maps_that_are_not_finite_are_refused(trained):
 
 def make_sample() -> Sample:
     cells = next(iter(World().frames(0.1)))
-    return Sample(cells, np.zeros(len(REASONS)), np.zeros((MOVING, *cells.activity.shape), np.float32), 0.1)
+    ratios = np.zeros((HABITUAL, *cells.activity.shape), np.float32)
+    return Sample(cells, np.zeros(len(REASONS)), ratios, NO_VISITS, 0.1)
 
 
 def test_a_twentieth_of_what_is_flagged_nearly_always_is_learnt_in_the_end():
