@@ -111,6 +111,10 @@ def test_after_a_light_jump_nothing_is_called_left_behind(trained, width):
     assert not any(score.is_anomalous for score in scores[20:])
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="ObjectLayer goes on learning its background from a covered picture: ghosts stand all over it afterwards",
+)
 def test_what_is_left_behind_a_cover_is_a_static_change(trained):
     scorer, world = trained
     world.bodies.append(Body(x=130.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
@@ -123,7 +127,8 @@ def test_what_is_left_behind_a_cover_is_a_static_change(trained):
     assert HealthIssue.LIGHT_JUMP not in {score.health for score in scores}
     last = scores[-1]
     assert Reason.STATIC_CHANGE in last.reasons
-    assert any(region.x0 > 0.6 for region in last.regions)
+    assert any(region.x0 > 0.6 and region.y0 > 0.6 for region in last.regions)
+    assert all(region.x0 > 0.6 and region.y0 > 0.6 for region in last.regions)
 
 
 def test_a_new_run_forgets_what_is_transient_and_keeps_the_calibration(trained):

@@ -145,7 +145,6 @@ for module in (background, blobs, components, cues, passages, still, tracks):
         "bare_share",
         "greedy",
         "nearness_of",
-        "stood_cells",
         "winds",
         "sample_of",
         "way_of",

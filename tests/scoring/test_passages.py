@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from tests.scoring.objects_pictures import Shape, film, walking
+from tests.scoring.objects_pictures import Shape, film
 from vad.errors import CalibrationError
 from vad.scoring.objects.layer import ObjectFrame, ObjectLayer
 from vad.scoring.objects.passages import STANDING, Passages, Visit
@@ -110,13 +111,13 @@ def test_what_crosses_several_cells_in_a_frame_is_counted_where_it_was_seen():
 def test_who_stands_and_sways_between_two_cells_counts_once_or_twice_not_with_every_sway():
     layer = ObjectLayer(12, 20)
     watch(layer, [OUTSIDE] * 80, run=0)
-    sway = [2.5 * np.sin(2.0 * np.pi * t / 10.0) for t in range(200)]  # a second each time; the cells meet at 80
+    sway = [2.5 * np.sin(2.0 * np.pi * t / 10.0) for t in range(120)]  # a second each time; the cells meet at 80
     frames = watch(layer, [(40.0, 80.0, 74.0 + x, 86.0 + x) for x in sway], run=1)
     people = [max(frame.tracks, key=lambda track: track.bottom - track.top) for frame in frames[20:]]
     assert len({track.id for track in people}) == 1
     middles = [0.5 * (track.left + track.right) for track in people]
-    crossed = sum((a < 80.0) != (b < 80.0) for a, b in zip(middles, middles[1:], strict=False))
-    assert crossed > 15
+    crossed = sum((a < 80.0) != (b < 80.0) for a, b in pairwise(middles))
+    assert crossed > 9
     cells = [(int(line[Visit.ROW]), int(line[Visit.COLUMN])) for frame in frames for line in frame.visits]
     assert 1 <= len(cells) <= 3
     assert set(cells) <= {(FOOT_ROW, 9), (FOOT_ROW, 10)}
