@@ -45,6 +45,7 @@ class Reason(StrEnum):
     SPEED = "speed"  # moves faster than anything normal at this depth
     DIRECTION = "direction"  # goes a way that nothing of its size goes here
     SIZE = "size"  # larger than what normally passes here
+    PACE = "pace"  # faster than what of its size passes here
     MOVEMENT = "movement"  # place, size, direction and speed together were hardly ever seen
     APPEARANCE = "appearance"  # the network cannot predict what it sees, activity taken into account
     STATIC_CHANGE = "static_change"  # something came to rest that was not here (left behind)

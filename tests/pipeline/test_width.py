@@ -28,6 +28,12 @@ PEOPLE_PX = 11.0
 """A quarter of the people of ``small_people`` are lower than about that at 160 px."""
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The people of ``small_people`` are large enough at 320 px and not at 240."""
+    monkeypatch.setattr(person_height, "LARGE_ENOUGH_PX", 1.8 * PEOPLE_PX)
+
+
 @pytest.fixture(scope="module")
 def runner() -> Runner:
     return Runner(load_weights("base"), device="cpu")
@@ -84,7 +90,7 @@ def test_a_camera_of_small_people_is_reopened_wider_once_and_stays_so_over_a_res
     (line,) = told
     assert line["event"] == "camera.width_chosen"
     assert (line["camera"], line["width"]) == ("cam", 320)
-    assert 0.0 < line["person_px"] < 20.0 / 1.5
+    assert 0.0 < line["person_px"] < person_height.LARGE_ENOUGH_PX / 1.5
     meta, _ = storage.load(calibration_path(tmp_path / "calibration", "cam"))
     assert (meta["geometry"]["pool"], meta["geometry"]["width"]) == (2, 320)
     with engine_of(tmp_path, small_people) as engine:

@@ -41,18 +41,33 @@ def test_speed_is_told_in_picture_widths_a_second() -> None:
     assert score.is_anomalous
 
 
-def test_direction_is_told_in_degrees_and_words() -> None:
+def passers_by(*, seconds: float) -> tuple[World, Scorer]:
+    """All walk to the right, one after the other: in on the left, out on the right. And who has watched them.
+
+    Of passages few are rare until many were counted, so the budget is one that lets a young camera speak.
+    """
     world = World(seed=3, people=0)
-    world.bodies += [Body(x=20.0 + 25.0 * i, y=70.0, vx=12.0, bounces=False) for i in range(5)]
+    world.smooth_ground()
     settings = ScoringSettings(warming_after_s=20.0, calibrated_after_s=60.0)
-    scorer = Scorer("cam", settings=settings, false_alarms_per_day=5.0, analysis_fps=world.fps)
-    for _ in range(60):  # all walk to the right, and come back in from the left
-        for cells in world.frames(2.0):
+    scorer = Scorer("cam", settings=settings, false_alarms_per_day=14400.0, analysis_fps=world.fps)
+    for cells in world.frames(10.0):
+        scorer.step(cells)
+    began_s = world.now_s
+    while world.now_s - began_s < seconds:
+        world.bodies[:] = [body for body in world.bodies if body.x < 166.0]
+        world.bodies.append(Body(x=-6.0, y=70.0, vx=20.0, bounces=False))
+        for cells in world.frames(3.0):
             scorer.step(cells)
-        for body in world.bodies:
-            body.x = body.x if body.x < 150.0 else body.x - 150.0
-    world.bodies.append(Body(x=150.0, y=70.0, vx=-12.0, bounces=False))
-    _, finding = spoken(scorer, world, Reason.DIRECTION, seconds=6.0)[-1]
+    for cells in world.frames(12.0):
+        scorer.step(cells)
+    world.bodies.clear()
+    return world, scorer
+
+
+def test_direction_is_told_in_degrees_and_words() -> None:
+    world, scorer = passers_by(seconds=150.0)
+    world.bodies.append(Body(x=166.0, y=70.0, vx=-20.0, bounces=False))
+    _, finding = spoken(scorer, world, Reason.DIRECTION, seconds=8.0)[-1]
     assert finding.seen == pytest.approx(270.0, abs=30.0)
     assert finding.usual == 90.0
     assert "moves left" in finding.text
@@ -60,12 +75,13 @@ def test_direction_is_told_in_degrees_and_words() -> None:
 
 
 def test_size_is_told_as_a_share_of_the_picture() -> None:
-    world = World(seed=3)
-    scorer = watched(world, seconds=120.0, budget=1440.0)
-    world.bodies.append(Body(x=40.0, y=80.0, vx=12.0, height=60.0, width=90.0))
-    _, finding = max(spoken(scorer, world, Reason.SIZE, seconds=6.0), key=lambda pair: pair[1].seen)
-    assert 3.0 < finding.seen < 25.0
-    assert finding.usual < finding.seen
+    world, scorer = passers_by(seconds=150.0)
+    world.bodies.append(Body(x=-20.0, y=70.0, vx=20.0, height=55.0, width=40.0, bounces=False))
+    told = sorted((finding for _, finding in spoken(scorer, world, Reason.SIZE, seconds=8.0)), key=lambda f: f.seen)
+    finding = told[len(told) // 2]
+    true = 100.0 * 55.0 * 40.0 * Body(x=0.0, y=70.0).scale(GEOMETRY.valid_height) ** 2
+    assert finding.seen == pytest.approx(true / (GEOMETRY.valid_width * GEOMETRY.valid_height), rel=0.35)
+    assert 0.0 < finding.usual < 0.5 * finding.seen
     assert "% of the picture" in finding.text
 
 

@@ -10,7 +10,8 @@ from tests.scoring.walkers import Body, World, lit
 from vad.config import Polygon
 from vad.scoring.evidence import Motion
 from vad.scoring.gate import Gate, Sample
-from vad.scoring.tuning import MOVING, REASONS, TUNING
+from vad.scoring.objects.passages import NO_VISITS
+from vad.scoring.tuning import HABITUAL, REASONS, TUNING
 from vad.types import HealthIssue, Reason, Stage
 
 RUNNER = Body(x=5.0, y=70.0, vx=45.0)
@@ -23,9 +24,10 @@ def learnt(scorer, folder) -> dict[str, np.ndarray]:
 
 
 def same(a, b) -> bool:
-    return all(
-        np.array_equal(a[name], b[name]) for name in a if name.startswith(("speed", "direction", "size", "scale"))
-    )
+    parts = ("speed", "appearance", "objects/counts", "hours", "highs", "scale")
+    for part in parts:
+        assert any(name.startswith(part) for name in a), part
+    return all(np.array_equal(a[name], b[name]) for name in a if name.startswith(parts))
 
 
 @pytest.fixture
@@ -109,6 +111,10 @@ def test_after_a_light_jump_nothing_is_called_left_behind(trained, width):
     assert not any(score.is_anomalous for score in scores[20:])
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="ObjectLayer goes on learning its background from a covered picture: ghosts stand all over it afterwards",
+)
 def test_what_is_left_behind_a_cover_is_a_static_change(trained):
     scorer, world = trained
     world.bodies.append(Body(x=130.0, y=90.0, vx=0.0, vy=0.0, height=12.0, width=14.0, shade=20.0, faded=9.0))
@@ -121,7 +127,8 @@ def test_what_is_left_behind_a_cover_is_a_static_change(trained):
     assert HealthIssue.LIGHT_JUMP not in {score.health for score in scores}
     last = scores[-1]
     assert Reason.STATIC_CHANGE in last.reasons
-    assert any(region.x0 > 0.6 for region in last.regions)
+    assert any(region.x0 > 0.6 and region.y0 > 0.6 for region in last.regions)
+    assert all(region.x0 > 0.6 and region.y0 > 0.6 for region in last.regions)
 
 
 def test_a_new_run_forgets_what_is_transient_and_keeps_the_calibration(trained):
@@ -159,7 +166,8 @@ def test_maps_that_are_not_finite_are_refused(trained):
 
 def make_sample() -> Sample:
     cells = next(iter(World().frames(0.1)))
-    return Sample(cells, np.zeros(len(REASONS)), np.zeros((MOVING, *cells.activity.shape), np.float32), 0.1)
+    ratios = np.zeros((HABITUAL, *cells.activity.shape), np.float32)
+    return Sample(cells, np.zeros(len(REASONS)), ratios, NO_VISITS, 0.1)
 
 
 def test_a_twentieth_of_what_is_flagged_nearly_always_is_learnt_in_the_end():

@@ -14,7 +14,7 @@ FALLEN = 0.42
 
 def falls_of(shapes, **options) -> np.ndarray:
     layer = ObjectLayer(12, 20)
-    return np.array([layer.step(cells).peaks[0] for cells in film([[shape] for shape in shapes], **options)])
+    return np.array([layer.step(cells).fall.max() for cells in film([[shape] for shape in shapes], **options)])
 
 
 def fall_at(x: float) -> list:

@@ -11,10 +11,13 @@ from tests.scoring.test_scorer import SETTINGS, make_scorer
 from tests.scoring.walkers import World
 from vad.errors import CalibrationError
 from vad.scoring.objects.layer import TrackedObject
-from vad.scoring.person_height import LEAST_PEOPLE, LEAST_S, MOST_PEOPLE, PersonHeights
+from vad.scoring.person_height import LARGE_ENOUGH_PX, LEAST_PEOPLE, LEAST_S, MOST_PEOPLE, PersonHeights
 from vad.scoring.scorer import Scorer
 from vad.types import Geometry
 from vad.video.luma import geometry
+
+FAR_PX = 0.6 * LARGE_ENOUGH_PX
+"""Of somebody for whom the picture must be 320 px wide, at 160 px."""
 
 AT_160 = geometry(1920, 1080, model_width=160)
 DT_S = 0.125
@@ -27,7 +30,20 @@ def walker(
     """Somebody ``height`` px tall who walks 8 px/s to the right."""
     left += 8.0 * at_s
     right = left + (width or 0.4 * height)
-    return TrackedObject(number, top, top + height, left, right, age_s=at_s, gap_s=0.0, fall=0.0, agitation=0.0)
+    return TrackedObject(
+        number,
+        top,
+        top + height,
+        left,
+        right,
+        age_s=at_s,
+        gap_s=0.0,
+        vx=8.0,
+        vy=0.0,
+        area=height * (right - left),
+        fall=0.0,
+        agitation=0.0,
+    )
 
 
 def show(people: PersonHeights, *tracks: list[TrackedObject], grid: Geometry = AT_160) -> None:
@@ -50,10 +66,10 @@ def crowd(people: PersonHeights, heights: list[float], *, seconds: float = LEAST
 
 
 @pytest.mark.parametrize(
-    ("height", "width"), [(30.0, 160), (20.0, 160), (19.0, 240), (13.5, 240), (13.0, 320), (6.0, 320)]
+    ("share", "width"), [(1.5, 160), (1.0, 160), (0.95, 240), (0.675, 240), (0.65, 320), (0.3, 320)]
 )
-def test_the_width_is_the_least_at_which_people_are_large_enough(height: float, width: int) -> None:
-    people = PersonHeights()
+def test_the_width_is_the_least_at_which_people_are_large_enough(share: float, width: int) -> None:
+    people, height = PersonHeights(), share * LARGE_ENOUGH_PX
     crowd(people, [height] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
     assert people.people == LEAST_PEOPLE
     assert people.height_px(AT_160) == pytest.approx(height)
@@ -62,9 +78,9 @@ def test_the_width_is_the_least_at_which_people_are_large_enough(height: float, 
 
 def test_it_is_not_known_before_enough_people_and_enough_footage() -> None:
     few, soon = PersonHeights(), PersonHeights()
-    crowd(few, [12.0] * (LEAST_PEOPLE - 1), seconds=10 * LEAST_S)
+    crowd(few, [FAR_PX] * (LEAST_PEOPLE - 1), seconds=10 * LEAST_S)
     assert few.wanted_width(AT_160) is None
-    show(soon, *(walk(number, 12.0, top=20.0 + number) for number in range(1, LEAST_PEOPLE + 1)))
+    show(soon, *(walk(number, FAR_PX, top=20.0 + number) for number in range(1, LEAST_PEOPLE + 1)))
     assert soon.people == LEAST_PEOPLE
     assert soon.wanted_width(AT_160) is None
     crowd(soon, [], seconds=LEAST_S)
@@ -105,34 +121,34 @@ def test_numbers_that_begin_anew_are_other_people() -> None:
 
 def test_the_lower_quartile_counts_and_a_width_is_only_revised_upward() -> None:
     people = PersonHeights()
-    crowd(people, [22.0] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
+    crowd(people, [1.1 * LARGE_ENOUGH_PX] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
     assert people.wanted_width(AT_160) == 160
-    crowd(people, [14.0] * LEAST_PEOPLE)
+    crowd(people, [0.7 * LARGE_ENOUGH_PX] * LEAST_PEOPLE)
     assert people.wanted_width(AT_160) == 240
-    crowd(people, [40.0] * 4 * LEAST_PEOPLE)
+    crowd(people, [2.0 * LARGE_ENOUGH_PX] * 4 * LEAST_PEOPLE)
     assert people.wanted_width(AT_160) == 240
 
 
 def test_it_holds_at_another_width_of_the_same_source() -> None:
     people, wide = PersonHeights(), geometry(1920, 1080, model_width=240)
-    crowd(people, [12.0] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
+    crowd(people, [FAR_PX] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
     assert people.wanted_width(wide) == people.wanted_width(AT_160) == 320
-    assert people.height_px(wide) == pytest.approx(18.0)
+    assert people.height_px(wide) == pytest.approx(1.5 * FAR_PX)
 
 
 @pytest.mark.parametrize(("source", "width"), [(200, 160), (352, 240), (640, 320)])
 def test_a_width_that_shows_no_more_of_the_source_is_not_wanted(source: int, width: int) -> None:
     people, grid = PersonHeights(), geometry(source, source // 2, model_width=160)
-    crowd(people, [6.0] * LEAST_PEOPLE, seconds=LEAST_S + 1.0, grid=grid)
+    crowd(people, [0.3 * LARGE_ENOUGH_PX] * LEAST_PEOPLE, seconds=LEAST_S + 1.0, grid=grid)
     assert people.wanted_width(grid) == width
 
 
 def test_what_was_measured_is_saved_and_restored_and_calibrations_without_it_begin_anew() -> None:
     people, other = PersonHeights(), PersonHeights()
-    crowd(people, [13.5] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
+    crowd(people, [0.675 * LARGE_ENOUGH_PX] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
     other.restore(people.state())
     assert (other.people, other.wanted_width(AT_160)) == (LEAST_PEOPLE, 240)
-    crowd(other, [8.0] * LEAST_PEOPLE)
+    crowd(other, [0.4 * LARGE_ENOUGH_PX] * LEAST_PEOPLE)
     assert other.wanted_width(AT_160) == 320
     empty = PersonHeights()
     empty.restore({})
@@ -152,10 +168,10 @@ def test_a_scorer_measures_people_keeps_them_over_a_restart_and_over_another_gri
     for cells in world.frames(10.0):
         scorer.step(cells)
     assert (scorer.wanted_width, scorer.person_px) == (None, None)
-    crowd(scorer._people, [9.0] * LEAST_PEOPLE, grid=world.geometry)
+    crowd(scorer._people, [FAR_PX] * LEAST_PEOPLE, grid=world.geometry)
     wanted, height = scorer.wanted_width, scorer.person_px
     assert wanted == 320
-    assert height == pytest.approx(9.0, abs=1.5)
+    assert height == pytest.approx(FAR_PX, rel=0.17)
     scorer.save(tmp_path / "cam1.npz", weights_sha256=SHA)
     loaded = Scorer.load(
         tmp_path / "cam1.npz",
@@ -176,10 +192,10 @@ def test_a_scorer_measures_people_keeps_them_over_a_restart_and_over_another_gri
 
 def test_what_was_calibrated_by_footage_with_people_keeps_the_width_chosen_for_it() -> None:
     people, alone, other = PersonHeights(), PersonHeights(), PersonHeights()
-    crowd(people, [9.0] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
+    crowd(people, [FAR_PX] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
     people.settle()
     other.restore(people.state())
     assert (people.wanted_width(AT_160), other.wanted_width(AT_160)) == (None, None)
     alone.settle()  # nobody was seen: the camera may find out
-    crowd(alone, [9.0] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
+    crowd(alone, [FAR_PX] * LEAST_PEOPLE, seconds=LEAST_S + 1.0)
     assert alone.wanted_width(AT_160) == 320

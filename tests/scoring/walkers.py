@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from vad.types import BLOCK_PX, CELL_PX, CellMap, Frame, Geometry, WallSource
@@ -64,6 +65,12 @@ class World:
         """An even ground instead of a mosaic: outlines of things can be told on it."""
         across, down = np.linspace(0.0, 3.0, self.picture.shape[1]), np.linspace(0.0, 20.0, self.picture.shape[0])
         self.picture = 130.0 + 20.0 * np.sin(across)[None] + down[:, None]
+
+    def smooth_ground(self) -> None:
+        """An uneven ground without edges: outlines can be told on it, and that the camera has not moved."""
+        rows, columns = self.picture.shape
+        coarse = np.random.default_rng(self.seed).uniform(90.0, 190.0, (rows // 4, columns // 4)).astype(np.float32)
+        self.picture = cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR).astype(np.float64)
 
     def new_run(self) -> None:
         self.run, self.index, self.now_s = self.run + 1, 0, 0.0

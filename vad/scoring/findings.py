@@ -25,7 +25,7 @@ WAYS = ("up", "up and right", "right", "down and right", "down", "down and left"
 
 
 OBJECT_CUES = (Reason.HOUR, Reason.ABSENCE, Reason.FALL, Reason.AGITATION)
-PASSAGE_CUES = (Reason.DIRECTION, Reason.SIZE, Reason.MOVEMENT)
+PASSAGE_CUES = (Reason.DIRECTION, Reason.SIZE, Reason.PACE, Reason.MOVEMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,11 @@ def _of_passage(reason: Reason, peak: Peak, one: TrackedObject | None, passages:
         seen, usual = one.area * percent, passages.usual_area_px(row, column) * percent
         text = f"what moves here covers {seen:.1f} % of the picture; usually at most {usual:.1f} %"
         return Finding(reason, seen, usual, "% of the picture", text)
+    if reason is Reason.PACE:
+        width = peak.geometry.valid_width
+        seen, usual = math.hypot(one.vx, one.vy) / width, passages.usual_speed_px_s(row, column) / width
+        text = f"goes {seen:.2f} picture widths a second here; usually at most {usual:.2f}"
+        return Finding(reason, seen, usual, "picture widths/s", text)
     passed = passages.passed(row, column)
     if passed < 1.0:
         text = "moves where hardly anything has passed before"

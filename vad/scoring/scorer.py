@@ -40,12 +40,13 @@ from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reaso
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
 
-STATIC, DIRECTION, SIZE, MOVEMENT, HOUR, ABSENCE, FALL, AGITATION = (
+STATIC, DIRECTION, SIZE, PACE, MOVEMENT, HOUR, ABSENCE, FALL, AGITATION = (
     REASONS.index(reason)
     for reason in (
         Reason.STATIC_CHANGE,
         Reason.DIRECTION,
         Reason.SIZE,
+        Reason.PACE,
         Reason.MOVEMENT,
         Reason.HOUR,
         Reason.ABSENCE,
@@ -246,7 +247,8 @@ class Scorer:
         """
         seen = self._objects.step(cells)
         self._people.step(seen.tracks, cells.frame.geometry, dt_s=min(cells.dt_s, LONGEST_STEP_S))
-        self._maps[DIRECTION], self._maps[SIZE], self._maps[MOVEMENT] = seen.direction, seen.size, seen.movement
+        self._maps[DIRECTION], self._maps[SIZE] = seen.direction, seen.size
+        self._maps[PACE], self._maps[MOVEMENT] = seen.pace, seen.movement
         self._maps[FALL], self._maps[AGITATION] = seen.fall, seen.agitation
         np.minimum(self._maps[:MOVING], UNSTEADY_MOST, out=self._maps[:MOVING], where=seen.steady == 0.0)
         np.minimum(seen.left / np.float32(self._settings.left_behind_s), TUNING.static_most, out=self._maps[STATIC])

@@ -75,6 +75,7 @@ class ObjectFrame:
     left: Map
     direction: Map
     size: Map
+    pace: Map
     movement: Map
     steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason
     visits: Visits  # (n, 5) passages that have ended, to be learnt; see ``passages.Visit``
@@ -119,7 +120,7 @@ class ObjectLayer:
             (2 * self._cells[0], 2 * self._cells[1]), np.float32
         )  # of the frame last looked at
         nothing = np.zeros(self._cells, np.float32)
-        self._last = ObjectFrame((), nothing, nothing, nothing, nothing, nothing, nothing, nothing, NO_VISITS)
+        self._last = ObjectFrame((), nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, NO_VISITS)
         self._passages.begin_run()
         self._labels = np.zeros(self._shape, np.int32)
         self._tracks: State = np.zeros((tr.MOST_TRACKS, len(tr.Column)))
@@ -254,8 +255,10 @@ class ObjectLayer:
                     agitation=float(agitation[k]),
                 )
             )
-        cu.paint_steady(self._tracks, self._history, CELL_PX, maps[6], cu.STEADY)
-        return ObjectFrame(tuple(objects), maps[0], maps[1], maps[2], maps[3], maps[4], maps[5], maps[6], visits)
+        cu.paint_steady(self._tracks, self._history, CELL_PX, maps[7], cu.STEADY)
+        return ObjectFrame(
+            tuple(objects), maps[0], maps[1], maps[2], maps[3], maps[4], maps[5], maps[6], maps[7], visits
+        )
 
     def learn(self, visits: Visits, *, dt_s: float) -> None:
         """Learn the passages of a normal frame that stood for ``dt_s``."""

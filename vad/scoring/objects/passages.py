@@ -5,8 +5,9 @@ what is normal *there*. So each track is counted at the cell in which its foot s
 crosses, with its size, its direction and its speed; and what a track does is compared with the passages counted around
 its foot. A value of 2 means one in a hundred, and no value is higher than the passages counted can support.
 
-Three values of each track: how rare its direction is among passages of about its size, how rare a size like its own or
-larger is, and how rare its size, direction and speed are together (movement). A value of a track is what it has been
+Four values of each track: how rare its direction is among passages of about its size, how rare a size like its own or
+larger is, how rare a speed like its own or higher is among passages of about its size, and how rare its size, direction
+and speed are together (movement). A value of a track is what it has been
 for most of ``holds_s``: tracks that merge for a moment change nothing.
 
 Shapes: gh, gw cells. Sources: Reiss and Hoshen, "Attribute-based Representations for Accurate and Interpretable Video
@@ -32,7 +33,7 @@ SIZES, WAYS, SPEEDS = 10, 9, 10
 Visits = NDArray[np.int64]  # (n, len(Visit))
 STANDING = 8
 SMALLEST_PX, SLOWEST_PX_S, SPEED_STEP = 12.0, 1.0, 1.6
-RARITIES = 3
+RARITIES = 4
 HALF_LIFE_S = 7 * 86400.0  # of learnt footage, in which what was counted halves
 FADE_EVERY_S = 600.0
 
@@ -42,7 +43,8 @@ class Rarity(IntEnum):
 
     DIRECTION = 0
     SIZE = 1
-    MOVEMENT = 2
+    PACE = 2
+    MOVEMENT = 3
 
 
 class Visit(IntEnum):
@@ -154,7 +156,7 @@ def rarities(counts: Map, usual: float, row: int, column: int, size: int, way: i
     ``usual`` passages are counted around a cell of the scene on the mean: where fewer are, that counts as rare.
     """
     gh, gw = counts.shape[:2]
-    here, alike, ways, same_way, larger = 0.0, 0.0, 0.0, 0.0, 0.0
+    here, alike, sized, faster, ways, same_way, larger = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(max(0, row - 1), min(gh, row + 2)):
         for j in range(max(0, column - 1), min(gw, column + 2)):
             cell = counts[i, j]
@@ -172,6 +174,9 @@ def rarities(counts: Map, usual: float, row: int, column: int, size: int, way: i
                             larger += seen
                         if not near:
                             continue
+                        sized += seen
+                        if v >= speed:
+                            faster += seen
                         if w < 8:
                             ways += seen
                         if same:
@@ -180,6 +185,7 @@ def rarities(counts: Map, usual: float, row: int, column: int, size: int, way: i
                                 alike += seen
     out[Rarity.DIRECTION] = 0.0 if way == STANDING else max(0.0, np.log10((ways + 1.0) / (same_way + 0.5)))
     out[Rarity.SIZE] = max(0.0, np.log10((here + 1.0) / (larger + 0.5)))
+    out[Rarity.PACE] = max(0.0, np.log10((sized + 1.0) / (faster + 0.5)))
     out[Rarity.MOVEMENT] = max(0.0, np.log10((max(here, usual) + 1.0) / (alike + 0.5)))
 
 
@@ -360,6 +366,14 @@ class Passages:
             return 0.0
         largest = int(np.searchsorted(np.cumsum(around), 0.95 * around.sum()))
         return float(SMALLEST_PX * 2.0 ** (largest + 0.5))
+
+    def usual_speed_px_s(self, row: int, column: int) -> float:
+        """The speed, px/s, that nineteen in twenty passages around a cell keep below; 0.0 where none was counted."""
+        around = self._counts[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].sum(axis=(0, 1, 2, 3))
+        if around.sum() < 1.0:
+            return 0.0
+        fastest = int(np.searchsorted(np.cumsum(around), 0.95 * around.sum()))
+        return float(SLOWEST_PX_S * SPEED_STEP ** (fastest + 0.5))
 
     def state(self) -> dict[str, State]:
         return {"counts": self._counts.astype(np.float64)}

@@ -78,6 +78,8 @@ class TrackTuning(NamedTuple):
     velocity_tau_s: float = 0.3
     spread_tau_s: float = 0.6
     sample_s: float = 0.075  # 32 samples hold 2.4 s and more
+    reach: float = 0.6  # of its larger side, from one frame to the next, beyond what its velocity says
+    like_area: float = 0.4  # area over area of what does not overlap
     least_area: float = 16.0  # px
     fills: float = 0.05  # share of its pixels that change: below it, it is still
 
@@ -109,12 +111,42 @@ def assign(tracks: State, blobs: State, dt_s: float, t: TrackTuning) -> NDArray[
         if tracks[k, Column.ID] == 0.0:
             continue
         box[:] = tracks[k, 1:5]
-        box[:2] += tracks[k, Column.VY] * dt_s
-        box[2:] += tracks[k, Column.VX] * dt_s
+        ahead_s = dt_s + tracks[k, Column.GAP_S]
+        box[:2] += tracks[k, Column.VY] * ahead_s
+        box[2:] += tracks[k, Column.VX] * ahead_s
         for b in range(count):
             over, inside = overlap_of(box, blobs[b, :4])
             if over >= t.least_overlap or inside >= t.least_inside:
                 cost[k, b] = over + 0.05 * inside + 0.02 * min(1.0, tracks[k, Column.AGE_S])
+    greedy(tracks, cost, given, taken)
+    for k in range(len(tracks)):
+        for b in range(count):
+            free = tracks[k, Column.ID] != 0.0 and given[k] < 0 and not taken[b]
+            cost[k, b] = nearness_of(tracks[k], blobs[b], dt_s, t) if free else 0.0
+    greedy(tracks, cost, given, taken)
+    return given
+
+
+@kernel
+def nearness_of(track: State, blob: State, dt_s: float, t: TrackTuning) -> float:
+    """Above 0 where a blob that does not touch the track's predicted box may be it: who runs leaves his own width
+    behind from one frame to the next."""
+    height, width = track[Column.BOTTOM] - track[Column.TOP], track[Column.RIGHT] - track[Column.LEFT]
+    ratio = blob[Blob.AREA] / max(track[Column.AREA], 1.0)
+    if not t.like_area <= ratio <= 1.0 / t.like_area:
+        return 0.0
+    ahead_s = dt_s + track[Column.GAP_S]
+    x = 0.5 * (blob[Blob.LEFT] + blob[Blob.RIGHT] - track[Column.LEFT] - track[Column.RIGHT])
+    y = 0.5 * (blob[Blob.TOP] + blob[Blob.BOTTOM] - track[Column.TOP] - track[Column.BOTTOM])
+    far = np.hypot(x - track[Column.VX] * ahead_s, y - track[Column.VY] * ahead_s)
+    reach = t.reach * max(height, width)
+    return max(0.0, 1.0 - far / reach) if reach > 0.0 else 0.0
+
+
+@kernel
+def greedy(tracks: State, cost: State, given: NDArray[np.int64], taken: NDArray[np.bool_]) -> None:
+    """Give blobs to tracks, the pair with the highest ``cost`` (tracks, blobs) first, while it is above 0."""
+    count = cost.shape[1]
     while True:
         best, at, to = 0.0, -1, -1
         for k in range(len(tracks)):
@@ -124,7 +156,7 @@ def assign(tracks: State, blobs: State, dt_s: float, t: TrackTuning) -> NDArray[
                 if not taken[b] and cost[k, b] > best:
                     best, at, to = cost[k, b], k, b
         if at < 0:
-            return given
+            return
         given[at] = to
         taken[to] = True
 
@@ -227,22 +259,25 @@ def begin(tracks: State, k: int, raw: State, blob: State, number: int, b: int) -
 
 @kernel
 def update(track: State, raw: State, blob: State, dt_s: float, t: TrackTuning) -> None:
-    """Box as the median of the last three, velocity and spread as running means."""
+    """Box as the median of the last three (at first the newest), velocity and spread as running means."""
     for side in range(4):
         raw[0, side], raw[1, side], raw[2, side] = raw[1, side], raw[2, side], blob[side]
+    took_s = dt_s + track[Column.GAP_S]
+    if track[Column.HITS] < 2.0:
+        raw[:] = blob[:4]
     before = np.array(
         [0.5 * (track[Column.LEFT] + track[Column.RIGHT]), 0.5 * (track[Column.TOP] + track[Column.BOTTOM])]
     )
     for side in range(4):
         a, b, c = raw[0, side], raw[1, side], raw[2, side]
         track[1 + side] = max(min(a, b), min(max(a, b), c))
-    near = min(1.0, dt_s / t.velocity_tau_s)
+    near = 1.0 if track[Column.HITS] < 2.0 else min(1.0, dt_s / t.velocity_tau_s)
     if dt_s > 0.0:
         track[Column.VX] += near * (
-            (0.5 * (track[Column.LEFT] + track[Column.RIGHT]) - before[0]) / dt_s - track[Column.VX]
+            (0.5 * (track[Column.LEFT] + track[Column.RIGHT]) - before[0]) / took_s - track[Column.VX]
         )
         track[Column.VY] += near * (
-            (0.5 * (track[Column.TOP] + track[Column.BOTTOM]) - before[1]) / dt_s - track[Column.VY]
+            (0.5 * (track[Column.TOP] + track[Column.BOTTOM]) - before[1]) / took_s - track[Column.VY]
         )
     track[Column.HITS] += 1.0
     track[Column.GAP_S] = 0.0
