@@ -126,7 +126,7 @@ class ObjectLayer:
         luma, dt_s = cells.frame.luma, min(cells.dt_s + self._passed_s, 1.0)
         if cells.frame.run != self._run:
             self.begin_run()
-            self._run = cells.frame.run
+            self._run, dt_s = cells.frame.run, min(cells.dt_s, 1.0)
             self._lately[:] = luma
         elif self._nothing_new(cells, dt_s):
             self._passed_s = dt_s
