@@ -89,9 +89,6 @@ def test_who_walks_is_steady_where_he_is_and_nowhere_else():
         assert frame.steady[:, int(track.right) // CELL_PX + 3 :].max(initial=0.0) == 0.0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a lost track's last box is painted steady, and tracks live on by chance matches"
-)
 def test_what_jumps_about_by_more_than_its_own_size_in_each_frame_is_not_steady_where_it_is():
     random = np.random.default_rng(3)
     shapes, y, x = [], 40.0, 80.0

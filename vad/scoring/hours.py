@@ -70,7 +70,7 @@ class Hours:
         """``-log10`` of the share of this time of day that is quiet, or not; 0.0 while that is not known."""
         now = self.bin_of(wall_s)
         watched_s, moved_s, quiet_s = self._before[:, [now - 1, now, (now + 1) % BINS]].sum(axis=1).tolist()
-        if watched_s < LEAST_WATCHED_S:
+        if watched_s <= LEAST_WATCHED_S:
             return 0.0
         return float(-np.log10(min(1.0, ((quiet_s if quiet else moved_s) + PRIOR_S) / (watched_s + PRIOR_S))))
 

@@ -27,7 +27,7 @@ from vad.scoring.health import Health
 from vad.scoring.hours import MOVES, Hours
 from vad.scoring.kernels import Map, State
 from vad.scoring.objects.layer import NOTHING_COUNTED, ObjectLayer
-from vad.scoring.objects.passages import Visits
+from vad.scoring.objects.passages import NO_VISITS, Visits
 from vad.scoring.person_height import PersonHeights
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.raise_control import RaiseControl
@@ -36,6 +36,12 @@ from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
 from vad.scoring.tuning import DAY_S, HABITUAL, LONGEST_STEP_S, MOVING, REASONS, TUNING
 from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
+
+OBJECT_CUES = [
+    REASONS.index(reason)
+    for reason in REASONS
+    if reason not in (Reason.SPEED, Reason.APPEARANCE, Reason.HOUR, Reason.ABSENCE)
+]
 
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
@@ -225,7 +231,7 @@ class Scorer:
             self._recover(cells)
         self._ailing = issue is not None
         self._static.score(cells, out=self._maps[STATIC])  # for what it learns; the object layer judges what was left
-        visits = self._see_objects(cells)
+        visits = self._see_objects(cells) if issue is None else self._see_no_objects()
         ratios = self._maps[:HABITUAL].copy() if self._maps[:HABITUAL].any() else self._nothing
         if ratios is not self._nothing:
             self._highs.apply(self._maps[:HABITUAL])
@@ -254,6 +260,11 @@ class Scorer:
         np.minimum(seen.left / np.float32(self._settings.left_behind_s), TUNING.static_most, out=self._maps[STATIC])
         return seen.visits
 
+    def _see_no_objects(self) -> Visits:
+        """An unhealthy picture shows none, and its background is none."""
+        self._maps[OBJECT_CUES] = 0.0
+        return NO_VISITS
+
     def _recover(self, cells: CellMap) -> None:
         """The picture is well again: what the issue stirred up is over."""
         if self._health.new_look_s > 0.0:
@@ -261,6 +272,7 @@ class Scorer:
             self._objects.begin_look()  # its background is of another light or view
         else:
             self._static.begin_run()  # the background was hidden, and holds: what is new stands from now on
+            self._objects.begin_run()
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
 
     def _enter(self, cells: CellMap) -> bool:

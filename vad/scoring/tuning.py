@@ -133,7 +133,7 @@ TAILS = {
     Reason.SPEED: TailPrior(floor=1.1, scale=0.13, shape=0.15, rate_per_hour=3.0, rate_worth_s=800.0, share=0.25),
     Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.3, shape=-0.2, rate_per_hour=1.0, rate_worth_s=600.0, share=0.01),
     Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.5, shape=0.1, rate_per_hour=6.0, rate_worth_s=500.0, share=0.04),
-    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.15, shape=-0.1, rate_per_hour=8.0, rate_worth_s=1000.0, share=0.1),
+    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.2, shape=-0.1, rate_per_hour=30.0, rate_worth_s=1500.0, share=0.1),
     Reason.SIZE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=15.0, rate_worth_s=600.0, share=0.05),
     Reason.PACE: TailPrior(floor=0.7, scale=0.2, shape=0.0, rate_per_hour=10.0, rate_worth_s=600.0, share=0.1),
     Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.25, shape=-0.1, rate_per_hour=3.0, rate_worth_s=900.0, share=0.1),

@@ -181,9 +181,9 @@ def agitations(tracks: State, t: AgitationTuning) -> State:
 
 
 class SteadyTuning(NamedTuple):
-    """Media seconds, ratios. An insect before the lens is new in each frame, or turns all the time."""
+    """Frames, media seconds, ratios. An insect before the lens is new in each frame, or turns all the time."""
 
-    least_age_s: float = 0.3
+    least_hits: float = 4.0  # frames in which it was seen
     over_s: float = 1.2
     winding: float = 1.6  # path over the way made good: beyond it somebody does not go anywhere
     least_path: float = 1.0  # heights; shorter paths are those of who stands
@@ -198,7 +198,7 @@ def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTu
     out[:] = 0.0
     for k in range(len(tracks)):
         track = tracks[k]
-        if track[Column.ID] == 0.0 or track[Column.AGE_S] < t.least_age_s:
+        if track[Column.ID] == 0.0 or track[Column.GAP_S] > 0.0 or track[Column.HITS] < t.least_hits:
             continue
         if track[Column.APART_S] > t.over_s and winds(history[k], t):
             continue

@@ -135,7 +135,7 @@ class ObjectLayer:
         luma, dt_s = cells.frame.luma, min(cells.dt_s + self._passed_s, 1.0)
         if cells.frame.run != self._run:
             self.begin_run()
-            self._run = cells.frame.run
+            self._run, dt_s = cells.frame.run, min(cells.dt_s, 1.0)
             if self.counted[0] != self._run:
                 self.counted = self._run, NOTHING_COUNTED[1]
             self._lately[:] = luma

@@ -21,7 +21,7 @@ def warm_objects() -> None:
     for index in range(60):
         picture = ground + 1.0 * (index % 2)
         if index >= 40:
-            picture[20:40, 20:30] = 250
+            picture[20:34, 20:28] = 250
         luma = (0.8 * picture + 15.0 if index >= 55 else picture).astype(np.uint8)
         frame = Frame("warm", 0, index, index / 5.0, 0.0, WallSource.FILE, 0.0, geometry, luma)
         layer.step(_cells(frame))
