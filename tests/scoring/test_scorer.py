@@ -67,7 +67,7 @@ def test_where_nothing_moves_the_score_is_the_same_without_the_work():
         assert one.score == pytest.approx(other.score)
 
 
-def test_an_insect_before_the_lens_is_hardly_faster_than_what_may_be_fast_without_keeping_its_way():
+def test_an_insect_before_the_lens_is_seldom_faster_than_what_keeps_no_way_may_be():
     scorer, world = make_scorer(), World(seed=1, people=3)
     world.smooth_ground()
     for cells in world.frames(60.0):
@@ -90,4 +90,4 @@ def test_an_insect_before_the_lens_is_hardly_faster_than_what_may_be_fast_withou
             speeds.append(scorer.cue_values[REASONS.index(Reason.SPEED)])
             uncapped.append(float(np.hypot(*cells.flow).max() / scorer._motion.speed.fast.max()))
     assert np.median(uncapped) > 2.0 * UNSTEADY_MOST  # it is fast
-    assert 0.5 < max(speeds) < 1.1 * UNSTEADY_MOST
+    assert 0.5 < np.quantile(speeds, 0.9) <= 1.01 * UNSTEADY_MOST  # by chance it may keep its way for a moment
