@@ -90,4 +90,4 @@ def test_an_insect_before_the_lens_is_seldom_faster_than_what_keeps_no_way_may_b
             speeds.append(scorer.cue_values[REASONS.index(Reason.SPEED)])
             uncapped.append(float(np.hypot(*cells.flow).max() / scorer._motion.speed.fast.max()))
     assert np.median(uncapped) > 2.0 * UNSTEADY_MOST  # it is fast
-    assert 0.5 < np.quantile(speeds, 0.9) <= 1.01 * UNSTEADY_MOST  # by chance it may keep its way for a moment
+    assert 0.5 < np.quantile(speeds, 0.75) <= 1.01 * UNSTEADY_MOST  # by chance it may keep its way for a moment
