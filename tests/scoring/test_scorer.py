@@ -28,6 +28,19 @@ def test_stages_come_in_order_and_cold_never_judges():
     assert not any(score.is_anomalous for score in scores)
 
 
+def test_a_camera_says_from_the_start_how_long_until_its_budget_is_kept():
+    scorer, world = make_scorer(), World(seed=1)
+    first_s = scorer.promised_after_s
+    assert 3600.0 < first_s < 2 * 3600.0
+    assert scorer.allowed_per_day > 90.0
+    for cells in world.frames(30.0):
+        scorer.step(cells)
+    assert 0.0 < scorer.learnt_s <= 30.0
+    assert scorer.promised_after_s == pytest.approx(first_s - scorer.learnt_s)
+    scorer.adjust(false_alarms_per_day=1440.0, zones=())
+    assert scorer.promised_after_s == 0.0
+
+
 @pytest.mark.parametrize(
     ("reason", "body"),
     [
@@ -67,7 +80,7 @@ def test_where_nothing_moves_the_score_is_the_same_without_the_work():
         assert one.score == pytest.approx(other.score)
 
 
-def test_an_insect_before_the_lens_is_hardly_faster_than_what_may_be_fast_without_keeping_its_way():
+def test_an_insect_before_the_lens_is_seldom_faster_than_what_keeps_no_way_may_be():
     scorer, world = make_scorer(), World(seed=1, people=3)
     world.smooth_ground()
     for cells in world.frames(60.0):
@@ -90,17 +103,4 @@ def test_an_insect_before_the_lens_is_hardly_faster_than_what_may_be_fast_withou
             speeds.append(scorer.cue_values[REASONS.index(Reason.SPEED)])
             uncapped.append(float(np.hypot(*cells.flow).max() / scorer._motion.speed.fast.max()))
     assert np.median(uncapped) > 2.0 * UNSTEADY_MOST  # it is fast
-    assert 0.5 < max(speeds) < 1.1 * UNSTEADY_MOST
-
-
-def test_a_camera_says_from_the_start_how_long_until_its_budget_is_kept():
-    scorer, world = make_scorer(), World(seed=1)
-    first_s = scorer.promised_after_s
-    assert 3600.0 < first_s < 2 * 3600.0
-    assert scorer.allowed_per_day > 90.0
-    for cells in world.frames(30.0):
-        scorer.step(cells)
-    assert 0.0 < scorer.learnt_s <= 30.0
-    assert scorer.promised_after_s == pytest.approx(first_s - scorer.learnt_s)
-    scorer.adjust(false_alarms_per_day=1440.0, zones=())
-    assert scorer.promised_after_s == 0.0
+    assert 0.5 < np.quantile(speeds, 0.75) <= 1.01 * UNSTEADY_MOST  # by chance it may keep its way for a moment
