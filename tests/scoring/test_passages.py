@@ -30,9 +30,11 @@ def watch(layer: ObjectLayer, shapes: Sequence[Shape], *, run: int, learn: bool 
     return frames
 
 
-def walker(*, left: bool = False, foot: float = 80.0, height: float = 40.0, width: float = 12.0) -> list[Shape]:
+def walker(
+    *, left: bool = False, foot: float = 80.0, height: float = 40.0, width: float = 12.0, step: float = 2.0
+) -> list[Shape]:
     """Somebody who walks through the picture, 20 px/s, and a second without him."""
-    xs = [-width + 2.0 * t for t in range(round((160 + width) / 2))]
+    xs = [-width + step * t for t in range(round((160 + width) / step))]
     shapes = [(foot - height, foot, x, x + width) for x in (xs[::-1] if left else xs)]
     return shapes + [OUTSIDE] * 12
 
@@ -70,6 +72,18 @@ def test_what_is_three_times_as_large_is_rare_by_size_and_one_more_of_them_is_no
     assert highest(usual, "size") < 0.5
     assert highest(large, "size") > 1.2
     assert highest(large, "direction") < 0.5  # it goes their way
+
+
+def test_who_leaves_his_own_width_behind_from_one_frame_to_the_next_is_one_track(camera):
+    frames = watch(camera, walker(step=14.0), run=100)
+    assert len({track.id for frame in frames for track in frame.tracks if track.age_s > 0.3}) == 1
+
+
+def test_who_runs_is_rare_by_pace_and_one_more_who_walks_is_not(camera):
+    walks, runs = watch(camera, walker(), run=100), watch(camera, walker(step=5.0), run=101)
+    assert highest(walks, "pace") < 0.5
+    assert highest(runs, "pace") > 1.2
+    assert highest(runs, "direction") < 0.5
 
 
 def test_somebody_where_nobody_ever_walked_is_rare_by_his_movement(camera):
