@@ -94,11 +94,11 @@ def test_another_calibration_in_mid_run_goes_on_counting(tmp_path) -> None:
     scorer.save(tmp_path / "cam1.npz", weights_sha256=SHA)
     other = load(tmp_path / "cam1.npz")
     other.count_on(scorer)
-    newest = scorer._objects.counted[1]
+    newest = scorer._cues.objects.counted[1]
     for cells in world.frames(1.0):
         other.step(cells)
-    assert other._objects.tracks
-    assert min(one.id for one in other._objects.tracks) >= newest > 1
+    assert other._cues.objects.tracks
+    assert min(one.id for one in other._cues.objects.tracks) >= newest > 1
 
 
 def flagged(scores: list[FrameScore]) -> list[int]:

@@ -47,10 +47,10 @@ def test_a_restart_gives_the_very_same_scores(saved):
 def test_what_passes_where_and_when_something_moves_come_back(saved):
     scorer, _, path = saved
     other = load(path)
-    here, there = scorer._objects.passages.state()["counts"], other._objects.passages.state()["counts"]
+    here, there = scorer._cues.objects.passages.state()["counts"], other._cues.objects.passages.state()["counts"]
     assert here.sum() > 0.0
     assert np.array_equal(here, there)
-    hours, again = scorer._hours.state(), other._hours.state()
+    hours, again = scorer._cues.hours.state(), other._cues.hours.state()
     assert hours["lately"][0].sum() > 30.0
     assert all(np.array_equal(hours[name], again[name]) for name in hours)
 

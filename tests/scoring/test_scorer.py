@@ -5,7 +5,8 @@ import pytest
 
 from tests.scoring.walkers import Body, World
 from vad.config import ScoringSettings
-from vad.scoring.scorer import UNSTEADY_MOST, Scorer
+from vad.scoring.cues import UNSTEADY_MOST
+from vad.scoring.scorer import Scorer
 from vad.scoring.tuning import REASONS
 from vad.types import Reason, Stage
 
@@ -101,6 +102,6 @@ def test_an_insect_before_the_lens_is_seldom_faster_than_what_keeps_no_way_may_b
         for cells in world.frames(1.0 / world.fps):
             scorer.step(cells)
             speeds.append(scorer.cue_values[REASONS.index(Reason.SPEED)])
-            uncapped.append(float(np.hypot(*cells.flow).max() / scorer._motion.speed.fast.max()))
+            uncapped.append(float(np.hypot(*cells.flow).max() / scorer._cues.motion.speed.fast.max()))
     assert np.median(uncapped) > 2.0 * UNSTEADY_MOST  # it is fast
     assert 0.5 < np.quantile(speeds, 0.75) <= 1.01 * UNSTEADY_MOST  # by chance it may keep its way for a moment

@@ -18,51 +18,23 @@ from vad.config import Polygon, ScoringSettings
 from vad.errors import CalibrationError
 from vad.scoring import kernels_frame, storage
 from vad.scoring.calibration import take
-from vad.scoring.cell_highs import CellHighs
-from vad.scoring.evidence import Evidence, Motion, Stateful
-from vad.scoring.evidence_static import StaticChange
+from vad.scoring.cues import Cues, Seen
+from vad.scoring.evidence import Stateful
 from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
-from vad.scoring.hours import MOVES, Hours
 from vad.scoring.kernels import Map, State
 from vad.scoring.objects.layer import NOTHING_COUNTED, ObjectLayer
-from vad.scoring.objects.passages import NO_VISITS, Visits
 from vad.scoring.person_height import PersonHeights
 from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.raise_control import RaiseControl
-from vad.scoring.rhythm import Rhythm
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
-from vad.scoring.tuning import DAY_S, HABITUAL, LONGEST_STEP_S, MOVING, REASONS, TUNING
+from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, MOVING, REASONS, TUNING
 from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
-
-OBJECT_CUES = [
-    REASONS.index(reason)
-    for reason in REASONS
-    if reason not in (Reason.SPEED, Reason.APPEARANCE, Reason.HOUR, Reason.ABSENCE)
-]
 
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
-
-STATIC, DIRECTION, SIZE, PACE, MOVEMENT, HOUR, ABSENCE, FALL, AGITATION = (
-    REASONS.index(reason)
-    for reason in (
-        Reason.STATIC_CHANGE,
-        Reason.DIRECTION,
-        Reason.SIZE,
-        Reason.PACE,
-        Reason.MOVEMENT,
-        Reason.HOUR,
-        Reason.ABSENCE,
-        Reason.FALL,
-        Reason.AGITATION,
-    )
-)
-
-UNSTEADY_MOST = np.float32(1.5)
-"""What is fast or odd and belongs to nothing that keeps its way (an insect before the lens) counts up to that."""
 
 NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float32)
 
@@ -108,7 +80,6 @@ class Scorer:
         self._normal_s = 0.0  # normal footage seen, media seconds
         self._run: int | None = None
         self._ailing = False
-        self._moved = False  # are the maps of motion anything but zeros?
         self._control = RaiseControl()
         self._settled = False  # calibrated_after_s were seen, and enough peaks; or finish_calibration said so
 
@@ -128,11 +99,8 @@ class Scorer:
         """Other parts of the scene show (the masks changed): the background is learnt anew, all else is kept."""
         if self._geometry is None:
             return
-        rows, columns = self._geometry.cells
-        self._static = self._new_static()
-        self._evidences[STATIC] = self._static
-        self._objects.begin_look()
-        self._health = Health(rows, columns)
+        self._cues.begin_view()
+        self._health = Health(*self._geometry.cells)
         self._begin_run()
 
     def finish_calibration(self) -> None:
@@ -219,61 +187,25 @@ class Scorer:
         dt_s = min(cells.dt_s, LONGEST_STEP_S)
         if cells.dt_s > 0.0:
             self._frame_s += 0.02 * (dt_s - self._frame_s)
-        issue, raw = self._health.step(cells), cells
-        if moves:
-            cells = self._motion.score(cells, surface=self._static.surface(cells), out=self._maps)
-        elif self._moved:
-            self._maps[:MOVING] = 0.0
-        self._moved = moves
-        self._hours.step(cells.activity if moves else None, cells.frame.wall_s, dt_s=dt_s, out=self._maps[HOUR])
-        self._rhythm.step(raw.flow, raw.activity, dt_s=dt_s, out=self._maps[ABSENCE])
+        issue = self._health.step(cells)
         if self._ailing and issue is None:
-            self._recover(cells)
+            self._cues.recover(cells, new_look_s=self._health.new_look_s)
+            self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)  # what the issue stirred up is over
         self._ailing = issue is not None
-        self._static.score(cells, out=self._maps[STATIC])  # for what it learns; the object layer judges what was left
-        visits = self._see_objects(cells) if issue is None else self._see_no_objects()
-        ratios = self._maps[:HABITUAL].copy() if self._maps[:HABITUAL].any() else self._nothing
-        if ratios is not self._nothing:
-            self._highs.apply(self._maps[:HABITUAL])
-        peaks = kernels_frame.highest(self._maps, self._judged, TOPS, 0 if moves else MOVING)
+        seen = self._cues.step(cells, moves=moves, is_healthy=issue is None, dt_s=dt_s)
+        self._people.step(seen.tracks, cells.frame.geometry, dt_s=dt_s)
+        peaks = kernels_frame.highest(self._cues.maps, self._judged, TOPS, 0 if moves else MOVING)
         self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
-        score = self._judge(cells, issue)
+        score = self._judge(seen.cells, issue)
         if score.stage is not Stage.COLD and issue is None:
             self._control.step(budget_per_s=self._budget_per_s, learnt_s=self._normal_s, dt_s=dt_s)
         if self.learning:
-            sample = Sample(without_picture(cells), self._smoothing.values, ratios, visits, dt_s, moves=moves)
-            sample = sample._replace(quiet=self._hours.is_quiet)
-            self._learn(sample, cells, score)
+            self._learn(self._sample(seen, dt_s, moves=moves), seen.cells, score)
         return score
 
-    def _see_objects(self, cells: CellMap) -> Visits:
-        """Advance the object layer; its cues into the maps, its tracks to who measures people.
-
-        Returns the passages that have ended.
-        """
-        seen = self._objects.step(cells)
-        self._people.step(seen.tracks, cells.frame.geometry, dt_s=min(cells.dt_s, LONGEST_STEP_S))
-        self._maps[DIRECTION], self._maps[SIZE] = seen.direction, seen.size
-        self._maps[PACE], self._maps[MOVEMENT] = seen.pace, seen.movement
-        self._maps[FALL], self._maps[AGITATION] = seen.fall, seen.agitation
-        np.minimum(self._maps[:MOVING], UNSTEADY_MOST, out=self._maps[:MOVING], where=seen.steady == 0.0)
-        np.minimum(seen.left / np.float32(self._settings.left_behind_s), TUNING.static_most, out=self._maps[STATIC])
-        return seen.visits
-
-    def _see_no_objects(self) -> Visits:
-        """An unhealthy picture shows none, and its background is none."""
-        self._maps[OBJECT_CUES] = 0.0
-        return NO_VISITS
-
-    def _recover(self, cells: CellMap) -> None:
-        """The picture is well again: what the issue stirred up is over."""
-        if self._health.new_look_s > 0.0:
-            self._static.begin_look(cells, since_s=self._health.new_look_s)
-            self._objects.begin_look()  # its background is of another light or view
-        else:
-            self._static.begin_run()  # the background was hidden, and holds: what is new stands from now on
-            self._objects.begin_run()
-        self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
+    def _sample(self, seen: Seen, dt_s: float, *, moves: bool) -> Sample:
+        cells, quiet = without_picture(seen.cells), self._cues.hours.is_quiet
+        return Sample(cells, self._smoothing.values, seen.ratios, seen.visits, dt_s, moves=moves, quiet=quiet)
 
     def _enter(self, cells: CellMap) -> bool:
         """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite. Does any move?"""
@@ -292,7 +224,7 @@ class Scorer:
     def count_on(self, before: Scorer) -> None:
         """Take over from another scorer of this camera in mid-run: no object gets a number that it has given."""
         if self._geometry is not None and before._geometry is not None:
-            self._objects.counted = before._objects.counted
+            self._cues.objects.counted = before._cues.objects.counted
 
     def begin_at(self, geometry: Geometry) -> None:
         """The same view will come on another grid: nothing but how tall people are is kept."""
@@ -302,30 +234,17 @@ class Scorer:
         rows, columns = geometry.cells
         if not _is_another_grid(self._geometry, geometry):
             self._people = PersonHeights()
-        counted = NOTHING_COUNTED if self._geometry is None else self._objects.counted
+        counted = NOTHING_COUNTED if self._geometry is None else self._cues.objects.counted
         self._settled = self._settled and self._geometry is None  # said before the first frame
         self._geometry = geometry
         self._judged = judged_cells(geometry, self._zones)  # (gh, gw) bool
-        self._motion = Motion(rows, columns)
-        self._static = self._new_static()
-        self._moving = self._motion.evidences
-        self._hours = Hours()
-        self._rhythm = Rhythm(rows, columns)
-        self._highs = CellHighs(HABITUAL, rows, columns)
-        self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
-        self._evidences: list[Evidence] = [*self._moving, self._static]  # that learn, in the order of REASONS
-        self._objects: ObjectLayer = ObjectLayer(rows, columns, counted=counted)
-        self._maps: Map = np.zeros((len(REASONS), rows, columns), np.float32)  # of the frame at hand, each evidence's
-        self._moved = False
+        objects = ObjectLayer(rows, columns, counted=counted)
+        self._cues: Cues = Cues(rows, columns, left_behind_s=self._settings.left_behind_s, objects=objects)
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
         self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
         self._normal_s = 0.0
         self._begin_run()
-
-    def _new_static(self) -> StaticChange:
-        rows, columns = self._judged.shape
-        return StaticChange(rows, columns, speed=self._motion.speed, left_behind_s=self._settings.left_behind_s)
 
     def _end_run(self) -> None:
         """Learn what still waits to be learnt of the run."""
@@ -336,12 +255,8 @@ class Scorer:
     def _begin_run(self) -> None:
         self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
-        self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self._ailing = False
-        self._static.begin_run()
-        self._highs.begin_run()
-        self._hours.begin_run()
-        self._rhythm.begin_run()
+        self._cues.begin_run()
         self._health.begin_run()
         self._people.end_run()
 
@@ -353,7 +268,7 @@ class Scorer:
             self._smoothing.values, frame_s=self._frame_s, learnt_s=self._normal_s
         ).tolist()
         score, threshold = max(exponents), self._unusual_above(stage) + self._control.lift
-        heat = kernels_frame.heat(self._maps, exponents.index(score), self._judged, score)
+        heat = kernels_frame.heat(self._cues.maps, exponents.index(score), self._judged, score)
         spoke = self._spoke(exponents, threshold) if score > threshold else ()
         return FrameScore(
             frame=cells.frame,
@@ -376,19 +291,19 @@ class Scorer:
         return tuple([REASONS[k] for k in sorted(above, key=lambda k: -exponents[k])])
 
     def _regions(self, cells: CellMap, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
-        return regions_of(cells.frame.geometry, heat, score, threshold, objects=self._objects.tracks)
+        return regions_of(cells.frame.geometry, heat, score, threshold, objects=self._cues.objects.tracks)
 
     def _findings(self, reasons: Sequence[Reason], cells: CellMap) -> tuple[Finding, ...]:
         return findings_of(
             reasons,
             cells=cells,
-            evidences=self._evidences,
-            maps=self._maps,
+            evidences=self._cues.evidences,
+            maps=self._cues.maps,
             judged=self._judged,
-            passages=self._objects.passages,
+            passages=self._cues.objects.passages,
             values=self._smoothing.values,
             usual=self._scale.usual,
-            objects=self._objects.tracks,
+            objects=self._cues.objects.tracks,
         )
 
     def _learn(self, sample: Sample, cells: CellMap, score: FrameScore) -> None:
@@ -397,9 +312,9 @@ class Scorer:
         flagged = self._normal_s >= TUNING.young_s and score.score > self._unusual_above(score.stage)
         due = self._gate.step(sample, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
-            self._static.accept(cells)
+            self._cues.static.accept(cells)
         elif self._gate.closed and not ailing:
-            self._static.learn_rest(cells, dt_s=sample.dt_s)
+            self._cues.static.learn_rest(cells, dt_s=sample.dt_s)
         for sample in due:
             self._learn_normal(sample)
         if self._health.camera_moved_for_good:
@@ -407,20 +322,7 @@ class Scorer:
 
     def _learn_normal(self, sample: Sample) -> None:
         self._normal_s += sample.dt_s
-        self._unlearnt_s += sample.dt_s
-        self._objects.learn(sample.visits, dt_s=sample.dt_s)
-        busy = sample.moves and bool((sample.cells.activity >= MOVES).any())
-        self._hours.learn(sample.cells.frame.wall_s, moves=busy, quiet=sample.quiet, dt_s=sample.dt_s)
-        if self._unlearnt_s >= TUNING.learn_every_s - 1e-6:
-            for evidence in self._moving:
-                if sample.moves:
-                    evidence.learn(sample.cells, dt_s=self._unlearnt_s)
-                else:
-                    evidence.rest(dt_s=self._unlearnt_s)
-            self._static.learn(sample.cells, dt_s=self._unlearnt_s)
-            self._highs.learn(sample.ratios, dt_s=self._unlearnt_s)
-            self._rhythm.learn(dt_s=self._unlearnt_s)
-            self._unlearnt_s = 0.0
+        self._cues.learn(sample)
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
         self._scale.learn(sample.values, dt_s=sample.dt_s, starts=sample.starts)
@@ -484,12 +386,5 @@ class Scorer:
 
     def _parts(self) -> list[tuple[str, Stateful]]:
         """Everything that holds calibration, with its name in the file."""
-        parts: list[tuple[str, Stateful]] = [
-            ("health", self._health),
-            ("highs", self._highs),
-            ("hours", self._hours),
-            ("rhythm", self._rhythm),
-        ]
-        parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self._evidences, strict=False)]
-        parts += [("objects", self._objects), ("people", self._people), ("control", self._control)]
+        parts = [("health", self._health), *self._cues.parts(), ("people", self._people), ("control", self._control)]
         return [*parts, ("scale", self._scale)]

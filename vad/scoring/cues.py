@@ -1,0 +1,140 @@
+"""One camera's cues: ``CellMap -> maps``. Each cue maps a frame to how unusual every place of it is, and learns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vad.scoring.cell_highs import CellHighs
+from vad.scoring.evidence import Evidence, Motion, Stateful
+from vad.scoring.evidence_static import StaticChange
+from vad.scoring.gate import Sample
+from vad.scoring.hours import MOVES, Hours
+from vad.scoring.kernels import Map
+from vad.scoring.objects.layer import ObjectLayer, TrackedObject
+from vad.scoring.objects.passages import NO_VISITS, Visits
+from vad.scoring.rhythm import Rhythm
+from vad.scoring.tuning import HABITUAL, MOVING, REASONS, TUNING
+from vad.types import CellMap, Reason
+
+OF_OBJECTS = {
+    Reason.DIRECTION: "direction",
+    Reason.SIZE: "size",
+    Reason.PACE: "pace",
+    Reason.MOVEMENT: "movement",
+    Reason.FALL: "fall",
+    Reason.AGITATION: "agitation",
+}
+"""The cues that the object layer gives as they are, and the map of ``ObjectFrame`` that each is."""
+
+STATIC, HOUR, ABSENCE = (REASONS.index(r) for r in (Reason.STATIC_CHANGE, Reason.HOUR, Reason.ABSENCE))
+
+UNSTEADY_MOST = np.float32(1.5)
+"""What is fast or odd and belongs to nothing that keeps its way (an insect before the lens) counts up to that."""
+
+
+class Seen(NamedTuple):
+    """What a frame came to besides the maps."""
+
+    cells: CellMap  # with the activity of what really moves
+    ratios: Map  # (HABITUAL, gh, gw) as they were before they were made relative to what each cell is used to
+    visits: Visits  # passages that have ended
+    tracks: tuple[TrackedObject, ...]
+
+
+class Cues:
+    """The cues of one camera and grid. ``step`` judges and learns nothing; ``learn`` is given normal frames only."""
+
+    def __init__(self, rows: int, columns: int, *, left_behind_s: float, objects: ObjectLayer) -> None:
+        self.maps: Map = np.zeros((len(REASONS), rows, columns), np.float32)  # of the frame at hand, in REASONS' order
+        self.motion, self.objects = Motion(rows, columns), objects
+        self.hours, self.rhythm, self.highs = Hours(), Rhythm(rows, columns), CellHighs(HABITUAL, rows, columns)
+        self._left_behind_s = left_behind_s
+        self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
+        self._moved = False  # are the maps of motion anything but zeros?
+        self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
+        self.begin_view()
+
+    @property
+    def evidences(self) -> list[Evidence]:
+        """Those that learn from cell maps, the first of REASONS."""
+        return [*self.motion.evidences, self.static]
+
+    def begin_view(self) -> None:
+        """Other parts of the scene show: its background is learnt anew."""
+        rows, columns = self.maps.shape[1:]
+        self.static = StaticChange(rows, columns, speed=self.motion.speed, left_behind_s=self._left_behind_s)
+        self.objects.begin_look()
+
+    def begin_run(self) -> None:
+        """Forget what is transient. The object layer sees for itself that a run begins."""
+        self._unlearnt_s = 0.0
+        self.static.begin_run()
+        self.highs.begin_run()
+        self.hours.begin_run()
+        self.rhythm.begin_run()
+
+    def recover(self, cells: CellMap, *, new_look_s: float) -> None:
+        """The picture is well again, and for ``new_look_s`` has been of another light or view (0.0: it has not)."""
+        if new_look_s > 0.0:
+            self.static.begin_look(cells, since_s=new_look_s)
+            self.objects.begin_look()
+        else:
+            self.static.begin_run()  # the background was hidden, and holds: what is new stands from now on
+            self.objects.begin_run()
+
+    def step(self, cells: CellMap, *, moves: bool, is_healthy: bool, dt_s: float) -> Seen:
+        """The maps of this frame. ``moves``: is there any flow at all? ``dt_s`` after the frame before."""
+        self.rhythm.step(cells.flow, cells.activity, dt_s=dt_s, out=self.maps[ABSENCE])
+        if moves:
+            cells = self.motion.score(cells, surface=self.static.surface(cells), out=self.maps)
+        elif self._moved:
+            self.maps[:MOVING] = 0.0
+        self._moved = moves
+        self.hours.step(cells.activity if moves else None, cells.frame.wall_s, dt_s=dt_s, out=self.maps[HOUR])
+        self.static.score(cells, out=self.maps[STATIC])  # for what it learns; the object layer judges what was left
+        visits, tracks = self._see_objects(cells) if is_healthy else self._see_no_objects()
+        ratios = self._nothing
+        if self.maps[:HABITUAL].any():
+            ratios = self.maps[:HABITUAL].copy()
+            self.highs.apply(self.maps[:HABITUAL])
+        return Seen(cells, ratios, visits, tracks)
+
+    def _see_objects(self, cells: CellMap) -> tuple[Visits, tuple[TrackedObject, ...]]:
+        seen = self.objects.step(cells)
+        for reason, name in OF_OBJECTS.items():
+            self.maps[REASONS.index(reason)] = getattr(seen, name)
+        np.minimum(self.maps[:MOVING], UNSTEADY_MOST, out=self.maps[:MOVING], where=seen.steady == 0.0)
+        np.minimum(seen.left / np.float32(self._left_behind_s), TUNING.static_most, out=self.maps[STATIC])
+        return seen.visits, seen.tracks
+
+    def _see_no_objects(self) -> tuple[Visits, tuple[TrackedObject, ...]]:
+        """An unhealthy picture shows none, and is no background."""
+        for reason in (Reason.STATIC_CHANGE, *OF_OBJECTS):
+            self.maps[REASONS.index(reason)] = 0.0
+        return NO_VISITS, ()
+
+    def learn(self, sample: Sample) -> None:
+        """Learn what is usual from a normal frame."""
+        self._unlearnt_s += sample.dt_s
+        self.objects.learn(sample.visits, dt_s=sample.dt_s)
+        busy = sample.moves and bool((sample.cells.activity >= MOVES).any())
+        self.hours.learn(sample.cells.frame.wall_s, moves=busy, quiet=sample.quiet, dt_s=sample.dt_s)
+        if self._unlearnt_s < TUNING.learn_every_s - 1e-6:
+            return
+        for evidence in self.motion.evidences:
+            if sample.moves:
+                evidence.learn(sample.cells, dt_s=self._unlearnt_s)
+            else:
+                evidence.rest(dt_s=self._unlearnt_s)
+        self.static.learn(sample.cells, dt_s=self._unlearnt_s)
+        self.highs.learn(sample.ratios, dt_s=self._unlearnt_s)
+        self.rhythm.learn(dt_s=self._unlearnt_s)
+        self._unlearnt_s = 0.0
+
+    def parts(self) -> list[tuple[str, Stateful]]:
+        """Everything that holds calibration, with its name in the file."""
+        parts: list[tuple[str, Stateful]] = [("highs", self.highs), ("hours", self.hours), ("rhythm", self.rhythm)]
+        parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self.evidences, strict=False)]
+        return [*parts, ("objects", self.objects)]
