@@ -132,14 +132,14 @@ TUNING = Tuning()
 TAILS = {
     Reason.SPEED: TailPrior(floor=1.1, scale=0.13, shape=0.15, rate_per_hour=3.0, rate_worth_s=800.0, share=0.25),
     Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.3, shape=-0.2, rate_per_hour=1.0, rate_worth_s=600.0, share=0.01),
-    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.5, shape=0.1, rate_per_hour=6.0, rate_worth_s=500.0, share=0.04),
-    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.2, shape=-0.1, rate_per_hour=30.0, rate_worth_s=1500.0, share=0.1),
+    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.5, shape=0.1, rate_per_hour=6.0, rate_worth_s=500.0, share=0.08),
+    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.2, shape=-0.1, rate_per_hour=15.0, rate_worth_s=1500.0, share=0.1),
     Reason.SIZE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=15.0, rate_worth_s=600.0, share=0.05),
-    Reason.PACE: TailPrior(floor=0.7, scale=0.2, shape=0.0, rate_per_hour=10.0, rate_worth_s=600.0, share=0.1),
-    Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.25, shape=-0.1, rate_per_hour=3.0, rate_worth_s=900.0, share=0.1),
+    Reason.PACE: TailPrior(floor=0.7, scale=0.2, shape=0.0, rate_per_hour=10.0, rate_worth_s=600.0, share=0.08),
+    Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.25, shape=-0.1, rate_per_hour=3.0, rate_worth_s=900.0, share=0.08),
     Reason.HOUR: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=1.0, rate_worth_s=3600.0, share=0.05),
     Reason.ABSENCE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=0.5, rate_worth_s=1800.0, share=0.05),
-    Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=3.0, rate_worth_s=900.0, share=0.2),
+    Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=5.0, rate_worth_s=900.0, share=0.2),
     Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),
 }
 """Units of each cue; of static change, times ``scoring.left_behind_s``.
