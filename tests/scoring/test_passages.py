@@ -21,9 +21,10 @@ FOOT_ROW = (80 - 1) // CELL_PX
 OUTSIDE: Shape = (-40.0, -30.0, 0.0, 1.0)
 
 
-def watch(layer: ObjectLayer, shapes: Sequence[Shape], *, run: int, learn: bool = False) -> list[ObjectFrame]:
+def watch(layer: ObjectLayer, shapes: Sequence[Shape], *, learn: bool = False) -> list[ObjectFrame]:
+    """All in one run, as a camera sees it."""
     frames = []
-    for cells in film([[shape] for shape in shapes], run=run):
+    for cells in film([[shape] for shape in shapes], run=0):
         frames.append(layer.step(cells))
         if learn:
             layer.learn(frames[-1].visits, dt_s=cells.dt_s)
@@ -47,9 +48,9 @@ def highest(frames: list[ObjectFrame], cue: str) -> float:
 def road() -> ObjectLayer:
     """A camera that has seen its empty ground and then people who walk to the right, one after the other."""
     layer = ObjectLayer(12, 20)
-    watch(layer, [OUTSIDE] * 80, run=0, learn=True)
+    watch(layer, [OUTSIDE] * 80, learn=True)
     for k in range(PEOPLE):
-        watch(layer, walker(foot=78.0 + k % 3), run=1 + k, learn=True)
+        watch(layer, walker(foot=78.0 + k % 3), learn=True)
     return layer
 
 
@@ -60,41 +61,41 @@ def camera(road: ObjectLayer) -> ObjectLayer:
 
 
 def test_who_goes_against_all_others_is_rare_by_direction_and_one_more_of_them_is_not(camera):
-    with_them, against = (watch(camera, walker(left=left), run=100 + left) for left in (False, True))
+    with_them, against = (watch(camera, walker(left=left)) for left in (False, True))
     assert highest(with_them, "direction") < 0.3
     assert highest(against, "direction") > 1.2
     assert highest(against, "size") < 0.5  # he is as large as they
 
 
 def test_what_is_three_times_as_large_is_rare_by_size_and_one_more_of_them_is_not(camera):
-    usual = watch(camera, walker(), run=100)
-    large = watch(camera, walker(height=60.0, width=30.0), run=101)
+    usual = watch(camera, walker())
+    large = watch(camera, walker(height=60.0, width=30.0))
     assert highest(usual, "size") < 0.5
     assert highest(large, "size") > 1.2
     assert highest(large, "direction") < 0.5  # it goes their way
 
 
 def test_who_leaves_his_own_width_behind_from_one_frame_to_the_next_is_one_track(camera):
-    frames = watch(camera, walker(step=14.0), run=100)
+    frames = watch(camera, walker(step=14.0))
     assert len({track.id for frame in frames for track in frame.tracks if track.age_s > 0.3}) == 1
 
 
 def test_who_runs_is_rare_by_pace_and_one_more_who_walks_is_not(camera):
-    walks, runs = watch(camera, walker(), run=100), watch(camera, walker(step=5.0), run=101)
+    walks, runs = watch(camera, walker()), watch(camera, walker(step=5.0))
     assert highest(walks, "pace") < 0.5
     assert highest(runs, "pace") > 1.2
     assert highest(runs, "direction") < 0.5
 
 
 def test_somebody_where_nobody_ever_walked_is_rare_by_his_movement(camera):
-    usual, elsewhere = watch(camera, walker(), run=100), watch(camera, walker(foot=50.0), run=101)
+    usual, elsewhere = watch(camera, walker()), watch(camera, walker(foot=50.0))
     assert highest(usual, "movement") < 1.0
     assert highest(elsewhere, "movement") > 1.5
     assert highest(elsewhere, "direction") < 0.5  # of a place without passages no direction is wrong
 
 
 def test_what_a_track_does_before_it_is_old_enough_has_no_value(camera):
-    frames = watch(camera, walker(left=True, foot=50.0), run=100)
+    frames = watch(camera, walker(left=True, foot=50.0))
     ages = [max((track.age_s for track in frame.tracks), default=0.0) for frame in frames]
     young = [frame for frame, age in zip(frames, ages, strict=True) if age < 1.5]
     assert any(frame.tracks for frame in young)
@@ -104,19 +105,19 @@ def test_what_a_track_does_before_it_is_old_enough_has_no_value(camera):
 
 def test_nothing_is_learnt_by_watching_alone(camera):
     before = camera.passages.state()["counts"]
-    values = [highest(watch(camera, walker(left=True), run=100 + k), "direction") for k in range(8)]
+    values = [highest(watch(camera, walker(left=True)), "direction") for k in range(8)]
     assert np.array_equal(camera.passages.state()["counts"], before)
     assert min(values) > 1.2
     for k in range(8):
-        watch(camera, walker(left=True), run=200 + k, learn=True)
-    assert highest(watch(camera, walker(left=True), run=300), "direction") < min(values) - 0.5
+        watch(camera, walker(left=True), learn=True)
+    assert highest(watch(camera, walker(left=True)), "direction") < min(values) - 0.5
 
 
 def test_what_crosses_several_cells_in_a_frame_is_counted_where_it_was_seen():
     layer = ObjectLayer(12, 20)
-    watch(layer, [OUTSIDE] * 80, run=0)
+    watch(layer, [OUTSIDE] * 80)
     fast = [(60.0, 80.0, -60.0 + 12.0 * t, -10.0 + 12.0 * t) for t in range(19)]  # a car: 120 px/s
-    visits = [line for frame in watch(layer, fast + [OUTSIDE] * 12, run=1) for line in frame.visits]
+    visits = [line for frame in watch(layer, fast + [OUTSIDE] * 12) for line in frame.visits]
     assert len(visits) >= 3
     assert {int(line[Visit.WAY]) for line in visits} == {0}
     assert len({int(line[Visit.COLUMN]) for line in visits}) == len(visits)
@@ -124,9 +125,9 @@ def test_what_crosses_several_cells_in_a_frame_is_counted_where_it_was_seen():
 
 def test_who_stands_and_sways_between_two_cells_counts_once_or_twice_not_with_every_sway():
     layer = ObjectLayer(12, 20)
-    watch(layer, [OUTSIDE] * 80, run=0)
+    watch(layer, [OUTSIDE] * 80)
     sway = [2.5 * np.sin(2.0 * np.pi * t / 10.0) for t in range(120)]  # a second each time; the cells meet at 80
-    frames = watch(layer, [(40.0, 80.0, 74.0 + x, 86.0 + x) for x in sway], run=1)
+    frames = watch(layer, [(40.0, 80.0, 74.0 + x, 86.0 + x) for x in sway])
     people = [max(frame.tracks, key=lambda track: track.bottom - track.top) for frame in frames[20:]]
     assert len({track.id for track in people}) == 1
     middles = [0.5 * (track.left + track.right) for track in people]
@@ -159,12 +160,10 @@ def test_a_file_gives_the_same_values(camera):
     other = ObjectLayer(12, 20)
     other.restore(camera.state())
     camera.begin_run()
-    for here, there in zip(
-        watch(camera, walker(left=True), run=100), watch(other, walker(left=True), run=100), strict=True
-    ):
+    for here, there in zip(watch(camera, walker(left=True)), watch(other, walker(left=True)), strict=True):
         for cue in ("direction", "size", "movement"):
             assert np.array_equal(getattr(here, cue), getattr(there, cue))
-    assert highest(watch(other, walker(left=True), run=101), "direction") > 1.2
+    assert highest(watch(other, walker(left=True)), "direction") > 1.2
 
 
 def test_passages_of_another_picture_are_refused(road):
@@ -174,8 +173,8 @@ def test_passages_of_another_picture_are_refused(road):
 
 def test_a_new_look_keeps_what_passes_where(camera):
     camera.begin_look()
-    watch(camera, [OUTSIDE] * 80, run=99)
-    assert highest(watch(camera, walker(left=True), run=100), "direction") > 1.2
+    watch(camera, [OUTSIDE] * 80)
+    assert highest(watch(camera, walker(left=True)), "direction") > 1.2
 
 
 def test_habit_and_usual_area_are_those_of_the_passages_around_a_cell(road):

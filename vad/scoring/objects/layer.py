@@ -37,6 +37,9 @@ STEADY_S = 1.0
 PROVES_S = 0.3
 """Agreement after which a background from the run before counts as established again."""
 
+WEAK_AFTER_S = 10.0
+"""Of a run: before that, what is off the background by little may be another light or another day."""
+
 PASS_OVER_S, SAME_LEVELS = 0.5, 2.0
 """For how long frames may be passed over, and how far their blocks may be off the one last looked at, levels."""
 
@@ -115,7 +118,7 @@ class ObjectLayer:
         self._stood_s: Map = np.zeros(self._shape, np.float32)
         self._soft: Map = np.zeros(self._shape, np.float32)
         self._stands = False  # does anything stand?
-        self._steady_s, self._passed_s = STEADY_S, 0.0
+        self._steady_s, self._passed_s, self._run_s = STEADY_S, 0.0, 0.0
         self._blocks: Map = np.zeros(
             (2 * self._cells[0], 2 * self._cells[1]), np.float32
         )  # of the frame last looked at
@@ -187,7 +190,8 @@ class ObjectLayer:
         bg.marked(self._flags, bg.FAR | bg.WEAK, self._marked)
         cc.clean(self._marked, CLEAN_LEAST, self._mask)
         count = cc.components(self._mask, 4, self._labels)
-        if count > 1:
+        self._run_s += dt_s
+        if count > 1 and self._run_s >= WEAK_AFTER_S:
             bg.grow(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._labels, count, t)
         bg.mark_shadows(luma, self._level, self._flags, t)
         self._resolve_still(luma, stands_s)
