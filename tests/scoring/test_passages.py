@@ -108,7 +108,7 @@ def test_nothing_is_learnt_by_watching_alone(camera):
     values = [highest(watch(camera, walker(left=True)), "direction") for k in range(8)]
     assert np.array_equal(camera.passages.state()["counts"], before)
     assert min(values) > 1.2
-    for k in range(8):
+    for _ in range(8):
         watch(camera, walker(left=True), learn=True)
     assert highest(watch(camera, walker(left=True)), "direction") < min(values) - 0.5
 
