@@ -17,4 +17,4 @@ def test_detection_on_ped2_does_not_suffer(shared_data: Path) -> None:
         found[skip_still] = Figures.of(evaluate(request)).live["auroc_micro"]
     assert isinstance(found[True], float)
     assert found[True] > 0.96  # 0.967 when this was written; 0.970 by speed alone
-    assert found[True] >= found[False] - 0.004  # 0.0024 when this was written
+    assert found[True] >= found[False] - 0.003  # 0.0024 when this was written

@@ -6,36 +6,16 @@ from typing import Any
 
 import pytest
 
-from vad.pipeline.ledger import Account
+from tests.statuses import camera_status
 from vad.pipeline.promise import about, promise_of
 from vad.pipeline.status import CameraStatus, EngineStatus
 from vad.service.table import camera_table
-from vad.types import CameraState, Stage
+from vad.types import Stage
 
 
 def young(**changes: Any) -> CameraStatus:
-    known: dict[str, Any] = {
-        "state": CameraState.UP,
-        "code": None,
-        "detail": "",
-        "run": 0,
-        "fps": 25.0,
-        "frames": Account(),
-        "corrupt_packets": 0,
-        "abandoned_readers": 0,
-        "reconnects": {},
-        "errors": {},
-        "stage": Stage.WARMING,
-        "score": 1.0,
-        "threshold": 4.0,
-        "health": None,
-        "incidents_opened": 3,
-        "false_alarms_per_day": 2.0,
-        "budget_ratio": None,
-        "allowed_per_day": 39.7,
-        "promised_after_s": 4790.0,
-    }
-    return CameraStatus(**{**known, **changes})
+    known = {"stage": Stage.WARMING, "allowed_per_day": 39.7, "promised_after_s": 4790.0, "incidents_opened": 3}
+    return camera_status(**{**known, "budget_ratio": None, **changes})
 
 
 THEN = "2 a day are promised after 1 h 20 min more of normal footage."

@@ -19,14 +19,17 @@ from vad.scoring.tuning import HABITUAL, MOVING, REASONS, TUNING
 from vad.types import CellMap, Reason
 
 OF_OBJECTS = {
-    Reason.DIRECTION: "direction",
-    Reason.SIZE: "size",
-    Reason.PACE: "pace",
-    Reason.MOVEMENT: "movement",
-    Reason.FALL: "fall",
-    Reason.AGITATION: "agitation",
+    REASONS.index(reason): str(reason)
+    for reason in (
+        Reason.DIRECTION,
+        Reason.SIZE,
+        Reason.PACE,
+        Reason.MOVEMENT,
+        Reason.FALL,
+        Reason.AGITATION,
+    )
 }
-"""The cues that the object layer gives as they are, and the map of ``ObjectFrame`` that each is."""
+"""Places in REASONS of the cues that the object layer gives as they are, with the names of ``ObjectFrame``'s maps."""
 
 STATIC, HOUR, ABSENCE = (REASONS.index(r) for r in (Reason.STATIC_CHANGE, Reason.HOUR, Reason.ABSENCE))
 
@@ -103,16 +106,15 @@ class Cues:
 
     def _see_objects(self, cells: CellMap) -> tuple[Visits, tuple[TrackedObject, ...]]:
         seen = self.objects.step(cells)
-        for reason, name in OF_OBJECTS.items():
-            self.maps[REASONS.index(reason)] = getattr(seen, name)
+        for k, name in OF_OBJECTS.items():
+            self.maps[k] = getattr(seen, name)
         np.minimum(self.maps[:MOVING], UNSTEADY_MOST, out=self.maps[:MOVING], where=seen.steady == 0.0)
         np.minimum(seen.left / np.float32(self._left_behind_s), TUNING.static_most, out=self.maps[STATIC])
         return seen.visits, seen.tracks
 
     def _see_no_objects(self) -> tuple[Visits, tuple[TrackedObject, ...]]:
         """An unhealthy picture shows none, and is no background."""
-        for reason in (Reason.STATIC_CHANGE, *OF_OBJECTS):
-            self.maps[REASONS.index(reason)] = 0.0
+        self.maps[[STATIC, *OF_OBJECTS]] = 0.0
         return NO_VISITS, ()
 
     def learn(self, sample: Sample) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.statuses import camera_status
 from vad.errors import StreamCode
 from vad.events.verdicts import Word
-from vad.pipeline.ledger import Account
-from vad.pipeline.status import CameraStatus, EngineStatus
+from vad.pipeline.status import EngineStatus
 from vad.service.console import rendering
 from vad.service.console.fleet import PAGE_CARDS, Card, camera_card, fleet_view
 from vad.service.console.incidents import Filters
@@ -30,29 +30,6 @@ KINDS = {
     "drops": DropReason,
     "verdicts": Word,
 }
-
-
-def status(**changes: Any) -> CameraStatus:
-    known: dict[str, Any] = {
-        "state": CameraState.UP,
-        "code": None,
-        "detail": "",
-        "run": 0,
-        "fps": 25.0,
-        "frames": Account(),
-        "corrupt_packets": 0,
-        "abandoned_readers": 0,
-        "reconnects": {},
-        "errors": {},
-        "stage": Stage.CALIBRATED,
-        "score": 1.0,
-        "threshold": 5.5,
-        "health": None,
-        "incidents_opened": 0,
-        "false_alarms_per_day": 2.0,
-        "budget_ratio": 0.0,
-    }
-    return CameraStatus(**{**known, **changes})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,22 +55,22 @@ def test_a_word_of_a_newer_engine_is_shown_as_it_came() -> None:
     ],
 )
 def test_a_card_says_in_words_what_matters_most(changes: dict[str, Any], tone: str, label: str) -> None:
-    card = camera_card("cam", status(**changes), None)
+    card = camera_card("cam", camera_status(**changes), None)
     assert (card["tone"], card["label"]) == (tone, label)
 
 
 def test_a_card_says_what_the_camera_promises() -> None:
-    young = status(stage=Stage.WARMING, allowed_per_day=39.7, promised_after_s=4_800.0)
+    young = camera_status(stage=Stage.WARMING, allowed_per_day=39.7, promised_after_s=4_800.0)
     card = camera_card("cam", young, None)
     html = rendering._ENVIRONMENT.get_template("card.html").render(card={**card, "spark": ""})
     assert (
         ">May raise about 40 alarms a day now; 2 a day are promised after 1 h 20 min more of normal footage.<" in html
     )
-    assert camera_card("cam", status(), None)["promise"] == "Keeps to 2 false alarms a day."
+    assert camera_card("cam", camera_status(), None)["promise"] == "Keeps to 2 false alarms a day."
 
 
 def test_a_thousand_cameras_come_in_pages_with_incidents_first() -> None:
-    cameras = {f"cam{n}": status(incidents_open=int(n == 777)) for n in range(1_000)}
+    cameras = {f"cam{n}": camera_status(incidents_open=int(n == 777)) for n in range(1_000)}
 
     def cards(names: object) -> list[Card]:
         return []

@@ -197,14 +197,15 @@ def grow(
 
 
 @kernel
-def marked(flags: Flags, bits: int, out: Flags) -> bool:
-    """Mark (1) the pixels that have any of the ``bits``; is any pixel FAR?"""
-    far = 0
+def mark_weak(flags: Flags, out: Flags) -> bool:
+    """Mark (1) the pixels that are off the background by much or little; is any off by little alone?"""
+    weak = False
     for i in range(flags.shape[0]):
         for j in range(flags.shape[1]):
-            out[i, j] = (flags[i, j] & bits) != 0
-            far |= flags[i, j] & FAR
-    return far != 0
+            off = flags[i, j] & (FAR | WEAK)
+            out[i, j] = off != 0
+            weak |= off == WEAK
+    return weak
 
 
 @kernel

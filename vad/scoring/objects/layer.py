@@ -187,11 +187,10 @@ class ObjectLayer:
         np.subtract(luma, self._level, out=self._soft)
         cv2.blur(self._soft, (3, 3), dst=self._soft)
         bg.look(luma, *background, self._soft, self._lately, self._quiet_s, self._flags, dt_s, t)
-        bg.marked(self._flags, bg.FAR | bg.WEAK, self._marked)
-        cc.clean(self._marked, CLEAN_LEAST, self._mask)
-        count = cc.components(self._mask, 4, self._labels)
         self._run_s += dt_s
-        if count > 1 and self._run_s >= WEAK_AFTER_S:
+        if self._run_s >= WEAK_AFTER_S and bg.mark_weak(self._flags, self._marked):
+            cc.clean(self._marked, CLEAN_LEAST, self._mask)
+            count = cc.components(self._mask, 4, self._labels)
             bg.grow(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._labels, count, t)
         bg.mark_shadows(luma, self._level, self._flags, t)
         self._resolve_still(luma, stands_s)
@@ -254,7 +253,7 @@ class ObjectLayer:
                     gap_s=track[column.GAP_S],
                     vx=track[column.VX],
                     vy=track[column.VY],
-                    area=track[column.AREA],
+                    area=self._passages.area_px(int(k)) or track[column.AREA],
                     fall=float(falls[k]),
                     agitation=float(agitation[k]),
                 )

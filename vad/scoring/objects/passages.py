@@ -7,8 +7,8 @@ its foot. A value of 2 means one in a hundred, and no value is higher than the p
 
 Four values of each track: how rare its direction is among passages of about its size, how rare a size like its own or
 larger is, how rare a speed like its own or higher is among passages of about its size, and how rare its size, direction
-and speed are together (movement). A value of a track is what it has been
-for most of ``holds_s``: tracks that merge for a moment change nothing.
+and speed are together (movement). A value of a track is what it has been for most of ``holds_s``: tracks that merge for
+a moment change nothing.
 
 Shapes: gh, gw cells. Sources: Reiss and Hoshen, "Attribute-based Representations for Accurate and Interpretable Video
 Anomaly Detection" (2022), for the density of an object's velocity; Good (1953), for what was never seen.
@@ -34,6 +34,7 @@ Visits = NDArray[np.int64]  # (n, len(Visit))
 STANDING = 8
 SMALLEST_PX, SLOWEST_PX_S, SPEED_STEP = 12.0, 1.0, 1.6
 RARITIES = 4
+AROUND = 9  # cells: one and its neighbours
 HALF_LIFE_S = 7 * 86400.0  # of learnt footage, in which what was counted halves
 FADE_EVERY_S = 600.0
 
@@ -237,18 +238,23 @@ def step(
             held[k, :-1] = held[k, 1:].copy()
         held[k, -1, 0], held[k, -1, 1:] = now[Past.AGE_S], found
         hold(held[k], values[k], t)
-        visit = opened[k]
-        if visit[Open.ROW] != row or visit[Open.COLUMN] != column:
-            ended = close(visit, visits, ended)
-            visit[Open.ROW], visit[Open.COLUMN] = row, column
-            visit[Open.SAMPLES : Open.LAST_ROW] = 0.0
-        visit[Open.SAMPLES] += 1.0
-        visit[Open.SIZE] += size
-        visit[Open.X] += x
-        visit[Open.Y] += y
-        visit[Open.SPEED] += speed
-        visit[Open.MOVING] += moves
+        if opened[k, Open.ROW] != row or opened[k, Open.COLUMN] != column:
+            ended = close(opened[k], visits, ended)
+            opened[k, Open.ROW], opened[k, Open.COLUMN] = row, column
+            opened[k, Open.SAMPLES : Open.LAST_ROW] = 0.0
+        add_sample(opened[k], size, x, y, speed, moves)
     return ended
+
+
+@kernel
+def add_sample(visit: State, size: float, x: float, y: float, speed: float, moves: bool) -> None:
+    """One more sample of an open visit."""
+    visit[Open.SAMPLES] += 1.0
+    visit[Open.SIZE] += size
+    visit[Open.X] += x
+    visit[Open.Y] += y
+    visit[Open.SPEED] += speed
+    visit[Open.MOVING] += moves
 
 
 @kernel
@@ -309,7 +315,7 @@ class Passages:
     def __init__(self, rows: int, columns: int, *, cell_px: int) -> None:
         self._counts: Map = np.zeros((rows, columns, SIZES, WAYS, SPEEDS), np.float32)
         self._cell_px = cell_px
-        self._usual = 0.0  # passages around a cell, on the mean
+        self._total = 0.0  # passages of all cells
         self._unfaded_s = 0.0
         self.values: State = np.zeros((MOST_TRACKS, RARITIES))
         self._visits: Visits = np.zeros((MOST_VISITS, len(Visit)), np.int64)
@@ -328,7 +334,7 @@ class Passages:
             tracks,
             history,
             self._counts,
-            self._usual,
+            AROUND * self._total / (self._counts.shape[0] * self._counts.shape[1]),
             self._cell_px,
             self._held,
             self._open,
@@ -343,11 +349,9 @@ class Passages:
         self._unfaded_s += dt_s
         if self._unfaded_s >= FADE_EVERY_S:
             self._counts *= np.float32(0.5 ** (self._unfaded_s / HALF_LIFE_S))
-            self._unfaded_s = 0.0
-        elif not len(visits):
-            return
+            self._total, self._unfaded_s = float(self._counts.sum()), 0.0
         count_visits(self._counts, visits)
-        self._usual = 9.0 * float(self._counts.sum()) / (self._counts.shape[0] * self._counts.shape[1])
+        self._total += len(visits)
 
     def habit(self, row: int, column: int) -> State:
         """(8,) passages counted around a cell, by direction: the k-th goes k * 45 degrees from right to down."""
@@ -358,6 +362,11 @@ class Passages:
     def passed(self, row: int, column: int) -> float:
         """Passages counted around a cell."""
         return float(self._counts[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].sum())
+
+    def area_px(self, k: int) -> float:
+        """The area, px, by which the ``k``-th track is judged; 0.0 while it is not."""
+        samples = float(self._open[k, Open.SAMPLES])
+        return SMALLEST_PX * 2.0 ** (float(self._open[k, Open.SIZE]) / samples) if samples > 0.0 else 0.0
 
     def usual_area_px(self, row: int, column: int) -> float:
         """The area, px, that nineteen in twenty passages around a cell keep below; 0.0 where none was counted."""
@@ -380,5 +389,5 @@ class Passages:
 
     def restore(self, arrays: Mapping[str, State]) -> None:
         self._counts = take(arrays, "counts", self._counts)
-        self._usual = 9.0 * float(self._counts.sum()) / (self._counts.shape[0] * self._counts.shape[1])
+        self._total = float(self._counts.sum())
         self.begin_run()
