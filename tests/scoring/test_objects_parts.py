@@ -152,5 +152,6 @@ for module in (background, blobs, components, cues, passages, still, tracks):
         "rarities",
         "hold",
         "close",
+        "add_sample",
     }
     assert set(done.stdout.split()) <= called_by_others
