@@ -18,7 +18,7 @@ Width = Annotated[str, typer.Option(help=f"{WIDTH_HELP}.")]
 
 
 def width_of(text: str) -> int | str:
-    """``--model-width`` as the settings have it, where what is wrong with it is said."""
+    """``--model-width`` as the settings take it; they refuse what they do not allow."""
     return int(text) if text.isdecimal() else text
 
 

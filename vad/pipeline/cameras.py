@@ -228,7 +228,7 @@ class Cameras:
                 log.warning("camera.not_widened", camera=name, detail=str(exc))
 
     def _wider(self, name: str) -> int | None:
-        """The width that the camera shall have; None where it keeps its own, or is no more.
+        """The width that the camera needs; None where it keeps its own, or has been removed.
 
         A recording that is played once keeps its own: opened anew it would be judged from its beginning again.
         """

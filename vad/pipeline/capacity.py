@@ -64,7 +64,7 @@ def measure_capacity(model: ModelSettings, *, analysis_fps: float, model_width: 
 def too_many(site: SiteConfig) -> str | None:
     """What to tell whoever configured more cameras than the machine holds; None when it holds them.
 
-    Those added and removed at run time count as they are, and at the narrowest width where people shall choose it.
+    Those added and removed at run time count as they are, and at the narrowest width where it is ``auto``.
     Measures only where there are enough cameras to make it
     doubtful (``measure_capacity`` says what it raises).
     """

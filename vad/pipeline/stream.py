@@ -95,7 +95,7 @@ class CameraStream:
         ledger.open(camera)
 
     def start(self, *, model_width: int | None = None) -> None:
-        """``model_width``: another than was said before. Raises RuntimeError when there is no thread to be had."""
+        """``model_width``: the width from now on. Raises RuntimeError when there is no thread to be had."""
         if model_width is not None:
             self.model_width = self._generation.model_width = model_width
         self._start(self._generation)

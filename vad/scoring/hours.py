@@ -1,4 +1,4 @@
-"""At what time of day something moves: who comes when nobody ever comes is unusual wherever he goes.
+"""At what time of day something moves: somebody who comes when nobody ever comes is unusual in any place.
 
 The day has 48 bins. Of each it is counted for how long it was watched, for how long something moved, and for how long
 nothing had moved for ``QUIET_S``. The value of a frame in which something moves is ``-log10`` of the share of that time

@@ -1,6 +1,6 @@
 """How tall people are in a camera's picture, and so how wide the picture must be for them to be seen.
 
-Somebody lower than 10 px at 160 px of width is hardly more than a cell, and nothing can be told of him. Where people
+Somebody lower than 10 px at 160 px of width is hardly larger than a cell, and cannot be judged. Where people
 are larger, a wider picture costs more and does worse (docs/detector.md): motion is looked at over fixed windows.
 """
 

@@ -198,7 +198,7 @@ def grow(
 
 @kernel
 def mark_weak(flags: Flags, out: Flags) -> bool:
-    """Mark (1) the pixels that are off the background by much or little; is any off by little alone?"""
+    """Mark (1) the pixels that are off the background by much or little; is any pixel off by only a little?"""
     weak = False
     for i in range(flags.shape[0]):
         for j in range(flags.shape[1]):
