@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from vad.scoring.cell_highs import CellHighs
 from vad.scoring.evidence import Evidence, Motion, Stateful
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.gate import Sample
-from vad.scoring.hours import MOVES, Hours
+from vad.scoring.hours import Hours
 from vad.scoring.kernels import Map
 from vad.scoring.objects.layer import ObjectLayer, TrackedObject
 from vad.scoring.objects.passages import NO_VISITS, Visits
 from vad.scoring.rhythm import Rhythm
-from vad.scoring.tuning import HABITUAL, MOVING, REASONS, TUNING
+from vad.scoring.tuning import CUES, HABITUAL, MOVING, TUNING
 from vad.types import CellMap, Reason
 
 OF_OBJECTS = {
-    REASONS.index(reason): str(reason)
+    CUES.index(reason): str(reason)
     for reason in (
         Reason.DIRECTION,
         Reason.SIZE,
@@ -29,12 +30,16 @@ OF_OBJECTS = {
         Reason.AGITATION,
     )
 }
-"""Places in REASONS of the cues that the object layer gives as they are, with the names of ``ObjectFrame``'s maps."""
+"""Places in CUES of the cues that the object layer gives as they are, with the names of ``ObjectFrame``'s maps."""
 
-STATIC, HOUR, ABSENCE = (REASONS.index(r) for r in (Reason.STATIC_CHANGE, Reason.HOUR, Reason.ABSENCE))
+STATIC, HOUR, ABSENCE = (CUES.index(r) for r in (Reason.STATIC_CHANGE, Reason.HOUR, Reason.ABSENCE))
 
 UNSTEADY_MOST = np.float32(1.5)
 """What is fast or odd and belongs to nothing that keeps its way (an insect before the lens) counts up to that."""
+
+
+AROUND = np.ones((3, 3), np.uint8)
+"""What is at the edge of light, within a cell, belongs to it."""
 
 
 class Seen(NamedTuple):
@@ -50,18 +55,19 @@ class Cues:
     """The cues of one camera and grid. ``step`` judges and learns nothing; ``learn`` is given normal frames only."""
 
     def __init__(self, rows: int, columns: int, *, left_behind_s: float, objects: ObjectLayer) -> None:
-        self.maps: Map = np.zeros((len(REASONS), rows, columns), np.float32)  # of the frame at hand, in REASONS' order
+        self.maps: Map = np.zeros((len(CUES), rows, columns), np.float32)  # of the frame at hand, in CUES' order
         self.motion, self.objects = Motion(rows, columns), objects
         self.hours, self.rhythm, self.highs = Hours(), Rhythm(rows, columns), CellHighs(HABITUAL, rows, columns)
         self._left_behind_s = left_behind_s
         self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
         self._moved = False  # are the maps of motion anything but zeros?
+        self._steady = self._nothing[0]  # where objects are that keep their way
         self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self.begin_view()
 
     @property
     def evidences(self) -> list[Evidence]:
-        """Those that learn from cell maps, the first of REASONS."""
+        """Those that learn from cell maps, the first of CUES."""
         return [*self.motion.evidences, self.static]
 
     def begin_view(self) -> None:
@@ -95,9 +101,10 @@ class Cues:
         elif self._moved:
             self.maps[:MOVING] = 0.0
         self._moved = moves
-        self.hours.step(cells.activity if moves else None, cells.frame.wall_s, dt_s=dt_s, out=self.maps[HOUR])
         self.static.score(cells, out=self.maps[STATIC])  # for what it learns; the object layer judges what was left
         visits, tracks = self._see_objects(cells) if is_healthy else self._see_no_objects()
+        acting = cells.activity * self._steady if moves else None
+        self.hours.step(acting, cells.frame.wall_s, dt_s=dt_s, out=self.maps[HOUR])
         ratios = self._nothing
         if self.maps[:HABITUAL].any():
             ratios = self.maps[:HABITUAL].copy()
@@ -106,14 +113,18 @@ class Cues:
 
     def _see_objects(self, cells: CellMap) -> tuple[Visits, tuple[TrackedObject, ...]]:
         seen = self.objects.step(cells)
+        self._steady = seen.steady
         for k, name in OF_OBJECTS.items():
             self.maps[k] = getattr(seen, name)
         np.minimum(self.maps[:MOVING], UNSTEADY_MOST, out=self.maps[:MOVING], where=seen.steady == 0.0)
+        if seen.light.any():
+            self.maps[:MOVING, cv2.dilate(seen.light, AROUND) > 0.0] = 0.0
         np.minimum(seen.left / np.float32(self._left_behind_s), TUNING.static_most, out=self.maps[STATIC])
         return seen.visits, seen.tracks
 
     def _see_no_objects(self) -> tuple[Visits, tuple[TrackedObject, ...]]:
         """An unhealthy picture shows none, and is no background."""
+        self._steady = self._nothing[0]
         self.maps[[STATIC, *OF_OBJECTS]] = 0.0
         return NO_VISITS, ()
 
@@ -121,8 +132,7 @@ class Cues:
         """Learn what is usual from a normal frame."""
         self._unlearnt_s += sample.dt_s
         self.objects.learn(sample.visits, dt_s=sample.dt_s)
-        busy = sample.moves and bool((sample.cells.activity >= MOVES).any())
-        self.hours.learn(sample.cells.frame.wall_s, moves=busy, quiet=sample.quiet, dt_s=sample.dt_s)
+        self.hours.learn(sample.cells.frame.wall_s, moves=sample.busy, quiet=sample.quiet, dt_s=sample.dt_s)
         if self._unlearnt_s < TUNING.learn_every_s - 1e-6:
             return
         for evidence in self.motion.evidences:
@@ -138,5 +148,5 @@ class Cues:
     def parts(self) -> list[tuple[str, Stateful]]:
         """Everything that holds calibration, with its name in the file."""
         parts: list[tuple[str, Stateful]] = [("highs", self.highs), ("hours", self.hours), ("rhythm", self.rhythm)]
-        parts += [(str(reason), evidence) for reason, evidence in zip(REASONS, self.evidences, strict=False)]
+        parts += [(str(reason), evidence) for reason, evidence in zip(CUES, self.evidences, strict=False)]
         return [*parts, ("objects", self.objects)]

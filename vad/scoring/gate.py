@@ -23,7 +23,8 @@ class Sample(NamedTuple):
     seen_s: float = 0.0  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt
     moves: bool = True  # False: nothing in it moves at all
-    quiet: bool = False  # nothing has moved for long
+    busy: bool = False  # an object that keeps its way moves
+    quiet: bool = False  # none has for long
 
 
 class Gate:

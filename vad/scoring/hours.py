@@ -47,6 +47,7 @@ class Hours:
 
     def begin_run(self) -> None:
         """Nobody knows for how long nothing has moved."""
+        self.is_busy = False  # did something move in the last frame?
         self._still_s = 0.0
         self._asked_s, self._values = -math.inf, (0.0, 0.0)
 
@@ -63,11 +64,11 @@ class Hours:
     def step(self, activity: Map | None, wall_s: float, *, dt_s: float, out: Map) -> None:
         """Into ``out`` (gh, gw) the value where something moves, or everywhere when nothing has for long; 0 elsewhere.
 
-        ``activity`` (gh, gw) is of what really moves; None when nothing does.
+        ``activity`` (gh, gw) is of objects that keep their way; None when nothing moves.
         """
-        moving = activity is not None and bool((activity >= MOVES).any())
-        self._still_s = 0.0 if moving else self._still_s + dt_s
-        if activity is not None and moving:
+        self.is_busy = activity is not None and bool((activity >= MOVES).any())
+        self._still_s = 0.0 if self.is_busy else self._still_s + dt_s
+        if activity is not None and self.is_busy:
             np.multiply(activity >= MOVES, np.float32(self._lately_asked(wall_s)[0]), out=out)
         else:
             out[:] = self._lately_asked(wall_s)[1] if self.is_quiet else 0.0

@@ -48,6 +48,7 @@ class BackgroundTuning(NamedTuple):
     quiet_rate: float = 10.0  # 1/s: lately is the frame before at 10 frames/s and less
     recent_s: float = 0.3  # fills what moves up from its edges; longer, the place that was left counts as object
     replace_s: float = 0.5  # so long unchanged is background where none is established
+    uncovered_s: float = 1.0  # ... and where it was that before something came to stand there
     established_s: float = 6.0  # longer than most people stand quite still
     light_least: float = 3.0  # median difference from the background below which the light has not changed
     light_explains: float = 0.6  # what gain and offset must leave of it at most
@@ -98,9 +99,11 @@ def light_of(
 
 @kernel
 def relight(level: Map, gain: float, offset: float) -> None:
-    """The background in the light of now."""
+    """The background in the light of now; what is below zero stands for none."""
     for i in range(level.shape[0]):
         for j in range(level.shape[1]):
+            if level[i, j] < np.float32(0.0):
+                continue
             level[i, j] = min(
                 np.float32(255.0), max(np.float32(0.0), np.float32(gain) * level[i, j] + np.float32(offset))
             )
@@ -149,6 +152,28 @@ def look(
         for j in range(width):
             out[j] |= np.uint8(RECENT) if calm[j] < recent else no
             out[j] |= np.uint8(SURE) if seen[j] >= sure else no
+
+
+@kernel
+def uncover(luma: Luma, level: Map, spread: Map, under: Map, quiet_s: Map, flags: Flags, t: BackgroundTuning) -> None:
+    """Where an established background shows again that something stood before, nothing is FAR: a chair that is empty.
+
+    ``under`` (H, W) is what the background was when something came to stand on it, -1 for none. Who sits for minutes
+    becomes the background; once he has left, what was under him is it again, at once.
+    """
+    least, none, quiet = np.float32(t.least), np.float32(-1.0), np.float32(t.uncovered_s)
+    for i in range(luma.shape[0]):
+        for j in range(luma.shape[1]):
+            now, before = np.float32(luma[i, j]), under[i, j]
+            if flags[i, j] & (FAR | SURE) == FAR | SURE:
+                if before < np.float32(0.0):
+                    under[i, j] = level[i, j]
+                elif abs(now - before) < min(least, np.float32(0.5) * abs(now - level[i, j])):
+                    flags[i, j] &= ~np.uint8(FAR)
+                    if quiet_s[i, j] >= quiet:
+                        level[i, j], spread[i, j], under[i, j] = now, np.float32(t.spread_floor), none
+            elif abs(now - level[i, j]) < np.float32(0.5) * least and abs(level[i, j] - before) < least:
+                under[i, j] = none  # nothing of another kind is on it
 
 
 @kernel
@@ -218,11 +243,13 @@ def follow(
     flags: Flags,
     dt_s: float,
     t: BackgroundTuning,
-) -> None:
+) -> float:
     """Bring level and spread nearer to the picture: quickly where it is the background, hardly where something stands.
 
     Where the background is not established yet, what has been quiet for ``replace_s`` is the background from now on.
+    Returns by how much what agreed with the picture has become brighter, as a ratio: the light of dusk and dawn.
     """
+    agreed, became = 1.0, 1.0
     dt = np.float32(dt_s)
     quick, slow = np.float32(t.follow * dt_s), np.float32(t.absorb * dt_s)
     rate, floor, most = np.float32(t.spread_rate * dt_s), np.float32(t.spread_floor), np.float32(t.spread_most)
@@ -236,10 +263,15 @@ def follow(
                 seen_s[i, j] = replace
                 continue
             step = slow if far else quick
+            if not far:
+                agreed += level[i, j]
             level[i, j] += min(step, max(-step, off))
+            if not far:
+                became += level[i, j]
             wider = np.float32(0.9) if abs(off) > spread[i, j] else np.float32(-0.1)
             spread[i, j] = min(most, max(floor, spread[i, j] + wider * (np.float32(0.2) * rate if far else rate)))
             seen_s[i, j] = seen_s[i, j] if far else seen_s[i, j] + dt
+    return became / agreed
 
 
 @kernel

@@ -14,6 +14,7 @@ from vad.scoring.objects import background as bg
 from vad.scoring.objects import blobs as bl
 from vad.scoring.objects import components as cc
 from vad.scoring.objects import cues as cu
+from vad.scoring.objects import light as li
 from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
 from vad.scoring.objects.passages import NO_VISITS, RARITIES, Passages, Visits
@@ -81,7 +82,17 @@ class ObjectFrame:
     pace: Map
     movement: Map
     steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason
+    light: Map  # 1 where something is brighter or darker that has no outline: a beam, a shadow, fog
     visits: Visits  # (n, 5) passages that have ended, to be learnt; see ``passages.Visit``
+
+
+MAPS = 5 + RARITIES
+
+
+def _frame_of(tracks: tuple[TrackedObject, ...], maps: Map, visits: Visits) -> ObjectFrame:
+    """``maps`` (MAPS, gh, gw) in the order of its fields."""
+    fall, agitation, left, direction, size, pace, movement, steady, light = maps
+    return ObjectFrame(tracks, fall, agitation, left, direction, size, pace, movement, steady, light, visits)
 
 
 class ObjectLayer:
@@ -110,6 +121,7 @@ class ObjectLayer:
     def begin_run(self) -> None:
         """Forget what is transient. The background has to prove itself again before it counts as established."""
         self._lately: Map = np.zeros(self._shape, np.float32)
+        self._under: Map = np.full(self._shape, -1.0, np.float32)
         self._quiet_s: Map = np.full(self._shape, 9.0, np.float32)
         self._flags = np.zeros(self._shape, np.uint8)
         self._marked = np.zeros(self._shape, np.uint8)
@@ -118,12 +130,14 @@ class ObjectLayer:
         self._stood_s: Map = np.zeros(self._shape, np.float32)
         self._soft: Map = np.zeros(self._shape, np.float32)
         self._stands = False  # does anything stand?
+        self._has_light = False  # is there anything that is light and no thing?
+        self._light: Map = np.zeros(self._cells, np.float32)
         self._steady_s, self._passed_s, self._run_s = STEADY_S, 0.0, 0.0
         self._blocks: Map = np.zeros(
             (2 * self._cells[0], 2 * self._cells[1]), np.float32
         )  # of the frame last looked at
         nothing = np.zeros(self._cells, np.float32)
-        self._last = ObjectFrame((), nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, NO_VISITS)
+        self._last = _frame_of((), nothing[None].repeat(MAPS, axis=0), NO_VISITS)
         self._passages.begin_run()
         self._labels = np.zeros(self._shape, np.int32)
         self._tracks: State = np.zeros((tr.MOST_TRACKS, len(tr.Column)))
@@ -177,6 +191,7 @@ class ObjectLayer:
         gain, offset, shift = bg.light_of(levels, cells.luma, usable, bg.BACKGROUND)
         if (gain, offset) != (1.0, 0.0):
             bg.relight(self._level, gain, offset)
+            bg.relight(self._under, gain, offset)
         self._steady_s = 0.0 if abs(shift) > SLEW_PER_S * max(dt_s, 0.1) else self._steady_s + dt_s
         return self._steady_s >= STEADY_S
 
@@ -192,9 +207,11 @@ class ObjectLayer:
             cc.clean(self._marked, CLEAN_LEAST, self._mask)
             count = cc.components(self._mask, 4, self._labels)
             bg.grow(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._labels, count, t)
+        bg.uncover(luma, self._level, self._spread, self._under, self._quiet_s, self._flags, t)
         bg.mark_shadows(luma, self._level, self._flags, t)
         self._resolve_still(luma, stands_s)
-        bg.follow(luma, *background, self._quiet_s, self._flags, dt_s, t)
+        brighter = bg.follow(luma, *background, self._quiet_s, self._flags, dt_s, t)
+        bg.relight(self._under, brighter, 0.0)
         bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
         cc.clean(self._marked, CLEAN_LEAST, self._mask)
         geometry = cells.frame.geometry
@@ -222,6 +239,12 @@ class ObjectLayer:
     def _blobs(self, cells: CellMap) -> tuple[State, Map]:
         count = cc.components(self._mask, 8, self._labels)
         parts = cc.boxes_of(self._labels, count)
+        is_light = li.without_outline(cells.frame.luma, self._level, self._labels, parts, li.LIGHT)
+        self._has_light = bool(is_light.any())
+        if self._has_light:
+            li.take_away(self._labels, is_light, CELL_PX, self._light)
+            count = cc.components((self._labels > 0).astype(np.uint8), 8, self._labels)
+            parts = cc.boxes_of(self._labels, count)
         group = np.zeros(count, np.int32)
         count = bl.join(parts, bl.JOIN, group)
         geometry = cells.frame.geometry
@@ -232,7 +255,7 @@ class ObjectLayer:
         return table, cover
 
     def _frame(self, falls: State, agitation: State, visits: Visits) -> ObjectFrame:
-        maps: Map = np.zeros((4 + RARITIES, *self._cells), np.float32)
+        maps: Map = np.zeros((MAPS, *self._cells), np.float32)
         cu.paint(self._tracks, falls, CELL_PX, maps[0])
         cu.paint(self._tracks, agitation, CELL_PX, maps[1])
         if self._stands:
@@ -259,9 +282,9 @@ class ObjectLayer:
                 )
             )
         cu.paint_steady(self._tracks, self._history, CELL_PX, maps[7], cu.STEADY)
-        return ObjectFrame(
-            tuple(objects), maps[0], maps[1], maps[2], maps[3], maps[4], maps[5], maps[6], maps[7], visits
-        )
+        if self._has_light:
+            maps[8] = self._light
+        return _frame_of(tuple(objects), maps, visits)
 
     def learn(self, visits: Visits, *, dt_s: float) -> None:
         """Learn the passages of a normal frame that stood for ``dt_s``."""
