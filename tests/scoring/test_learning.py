@@ -40,7 +40,7 @@ def trained():
 
 def test_nothing_flagged_is_learnt_not_even_what_led_up_to_it(trained, tmp_path):
     scorer, world = trained
-    scorer._normal_s = TUNING.young_s  # before, flagged frames are learnt too
+    scorer._normal_s, scorer._busy_s = TUNING.young_s, TUNING.young_busy_s  # before, flagged frames are learnt too
     before = None
     world.bodies.append(replace(RUNNER))
     for cells in world.frames(10.0):

@@ -21,5 +21,5 @@ def _what_recurs_is_raised_each_time() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CellHighs, "apply", lambda self, maps: None)
         patch.setattr(RaiseControl, "lift", property(lambda self: 0.0))
-        patch.setattr(scorer, "TUNING", dataclasses.replace(scorer.TUNING, young_s=0.0))
+        patch.setattr(scorer, "TUNING", dataclasses.replace(scorer.TUNING, young_s=0.0, young_busy_s=0.0))
         yield

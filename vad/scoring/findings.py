@@ -60,6 +60,9 @@ def findings_of(
     found = []
     for reason in reasons:
         k = REASONS.index(reason)
+        if reason is Reason.COMBINED:
+            found.append(_combined(reasons, float(values[k]), usual[k]))
+            continue
         at = int(np.argmax(np.where(judged, maps[k], -np.inf)))
         row, column = divmod(at, judged.shape[1])
         peak = Peak(cells, row, column, float(values[k]), usual[k])
@@ -68,6 +71,12 @@ def findings_of(
         else:
             found.append(_of_object(reason, peak) if reason in OBJECT_CUES else _tell(reason, evidences[k], peak))
     return tuple(found)
+
+
+def _combined(reasons: Sequence[Reason], seen: float, usual: float) -> Finding:
+    parts = " and ".join(reason.value.replace("_", " ") for reason in reasons if reason is not Reason.COMBINED)
+    text = f"more was unusual within seconds than usually is{': ' if parts else ''}{parts}"
+    return Finding(Reason.COMBINED, seen, usual, "powers of ten", text)
 
 
 def _object_at(objects: Sequence[TrackedObject], peak: Peak) -> TrackedObject | None:

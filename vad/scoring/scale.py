@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from vad.scoring import tails
+from vad.scoring.combination import Combination
 from vad.scoring.kernels import State
 from vad.scoring.storage import below
 from vad.scoring.tails import Streams
 from vad.scoring.threshold import Spot, learn_in_step
-from vad.scoring.tuning import NEEDS_NO_LEARNING, REASONS, TAILS, TUNING
+from vad.scoring.tuning import CUES, NEEDS_NO_LEARNING, REASONS, TAILS, TUNING
 
 LEARNS: State = np.array([float(reason not in NEEDS_NO_LEARNING) for reason in REASONS])
 SHARES: State = np.array([TAILS[reason].share for reason in REASONS])
-"""(K,) of the budget, together 1."""
+"""(K + 1,) of the budget, together 1."""
+
+
+class Judged(NamedTuple):
+    """A frame on the common scale, (K + 1,) each in the order of REASONS."""
+
+    values: State  # the cues in their own units, and what they come to together
+    exponents: State  # ``-log10`` of the incidents expected in such a frame, never below 0
 
 
 class Scale:
-    """The tails of all evidences, each of the camera's own normal values."""
+    """The tails of all evidences, and of their combination, each of the camera's own normal values."""
 
     def __init__(self, *, gap_s: float, sustain_s: float) -> None:
+        self.combination = Combination()
         self._streams = Streams(len(REASONS), gap_s=gap_s, sustain_s=sustain_s)
         self._spots = [Spot(TAILS[reason], self._streams, k) for k, reason in enumerate(REASONS)]
 
@@ -33,20 +43,24 @@ class Scale:
 
     @property
     def usual(self) -> list[float]:
-        """(K,) where each tail begins: normal values are seldom higher."""
+        """(K + 1,) where each tail begins: normal values are seldom higher."""
         return [spot.start for spot in self._spots]
 
-    def exponents(self, values: State, *, frame_s: float, learnt_s: float) -> State:
-        """(K,) evidences -> (K,) ``-log10`` of the incidents expected in a frame of ``frame_s``, never below 0.
+    def judge(self, values: State, *, dt_s: float, frame_s: float, learnt_s: float) -> Judged:
+        """Of a frame whose cues are ``values`` (K,), ``dt_s`` after the one before; usually that takes ``frame_s``.
 
-        Each cue has its share of the budget (``tuning.TAILS``), so that the incidents of all cues together keep to it;
-        a cue that must learn what is usual has less while little footage was learnt.
+        Each has its share of the budget (``tuning.TAILS``), so that the incidents of all together keep to it; what must
+        learn what is usual has less while little footage was learnt.
         """
         margin = TUNING.young_margin * max(0.0, 1.0 - learnt_s / TUNING.young_margin_s)
-        return tails.exponents(self._streams.tails, values, SHARES * 10.0 ** (-margin * LEARNS), frame_s)
+        shares, streams, k = SHARES * 10.0 ** (-margin * LEARNS), self._streams.tails, len(CUES)
+        cues = tails.exponents(streams[:k], values, shares[:k], frame_s)
+        together = np.array([self.combination.step(cues, dt_s=dt_s, frame_s=frame_s)])
+        combined = tails.exponents(streams[k:], together, shares[k:], frame_s)
+        return Judged(np.append(values, together), np.append(cues, combined))
 
     def learn(self, values: State, *, dt_s: float, starts: bool) -> None:
-        """Learn the (K,) values of a normal frame; ``starts``: the frame before it was not learnt."""
+        """Learn the (K + 1,) values of a normal frame; ``starts``: the frame before it was not learnt."""
         learn_in_step(self._spots, self._streams, values, dt_s=dt_s, starts=starts)
 
     def state(self) -> dict[str, State]:

@@ -30,11 +30,14 @@ from vad.scoring.places import judged_cells, regions_of
 from vad.scoring.raise_control import RaiseControl
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
-from vad.scoring.tuning import DAY_S, LONGEST_STEP_S, MOVING, REASONS, TUNING
+from vad.scoring.tuning import CUES, DAY_S, LONGEST_STEP_S, MOVING, REASONS, TUNING
 from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
 
-TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(REASONS)))
+TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(CUES)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
+
+PART = 0.5
+"""Of the strongest cue's exponent: what comes to that has a part in what all come to together."""
 
 NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float32)
 
@@ -78,6 +81,7 @@ class Scorer:
         self._frame_s = 1.0 / analysis_fps  # measured interval between frames
         self._geometry: Geometry | None = None
         self._normal_s = 0.0  # normal footage seen, media seconds
+        self._busy_s = 0.0  # ... in which objects moved
         self._run: int | None = None
         self._ailing = False
         self._control = RaiseControl()
@@ -135,8 +139,8 @@ class Scorer:
 
     @property
     def cue_values(self) -> State:
-        """(K,) the last frame's cues, smoothed, each in its own unit, in the order of REASONS."""
-        return self._smoothing.values
+        """(K + 1,) the last frame's cues, smoothed, each in its own unit, and all together, in the order of REASONS."""
+        return self._on_scale.values
 
     @property
     def stage(self) -> Stage:
@@ -196,6 +200,11 @@ class Scorer:
         self._people.step(seen.tracks, cells.frame.geometry, dt_s=dt_s)
         peaks = kernels_frame.highest(self._cues.maps, self._judged, TOPS, 0 if moves else MOVING)
         self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
+        if issue is not None:
+            self._scale.combination.forget()
+        self._on_scale = self._scale.judge(
+            self._smoothing.values, dt_s=dt_s, frame_s=self._frame_s, learnt_s=self._normal_s
+        )
         score = self._judge(seen.cells, issue)
         if score.stage is not Stage.COLD and issue is None:
             self._control.step(budget_per_s=self._budget_per_s, learnt_s=self._normal_s, dt_s=dt_s)
@@ -204,8 +213,16 @@ class Scorer:
         return score
 
     def _sample(self, seen: Seen, dt_s: float, *, moves: bool) -> Sample:
-        cells, quiet = without_picture(seen.cells), self._cues.hours.is_quiet
-        return Sample(cells, self._smoothing.values, seen.ratios, seen.visits, dt_s, moves=moves, quiet=quiet)
+        return Sample(
+            without_picture(seen.cells),
+            self._on_scale.values,
+            seen.ratios,
+            seen.visits,
+            dt_s,
+            moves=moves,
+            busy=self._cues.hours.is_busy,
+            quiet=self._cues.hours.is_quiet,
+        )
 
     def _enter(self, cells: CellMap) -> bool:
         """Begin cold on another grid, begin fresh on another run; refuse maps that are not finite. Does any move?"""
@@ -243,7 +260,7 @@ class Scorer:
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
         self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
-        self._normal_s = 0.0
+        self._normal_s, self._busy_s = 0.0, 0.0
         self._begin_run()
 
     def _end_run(self) -> None:
@@ -257,6 +274,8 @@ class Scorer:
         self._gate = Gate(longest_s=self._settings.longest_incident_s)
         self._ailing = False
         self._cues.begin_run()
+        self._scale.combination.forget()
+        self._flagged = False
         self._health.begin_run()
         self._people.end_run()
 
@@ -264,11 +283,10 @@ class Scorer:
         stage = self.stage
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
-        exponents = self._scale.exponents(
-            self._smoothing.values, frame_s=self._frame_s, learnt_s=self._normal_s
-        ).tolist()
+        exponents = self._on_scale.exponents.tolist()
         score, threshold = max(exponents), self._unusual_above(stage) + self._control.lift
-        heat = kernels_frame.heat(self._cues.maps, exponents.index(score), self._judged, score)
+        strongest = exponents.index(max(exponents[: len(CUES)]))
+        heat = kernels_frame.heat(self._cues.maps, strongest, self._judged, score)
         spoke = self._spoke(exponents, threshold) if score > threshold else ()
         return FrameScore(
             frame=cells.frame,
@@ -286,8 +304,11 @@ class Scorer:
 
     @staticmethod
     def _spoke(exponents: list[float], threshold: float) -> tuple[Reason, ...]:
-        """The evidences above the threshold, strongest first."""
-        above = [k for k, exponent in enumerate(exponents) if exponent > threshold]
+        """The evidences above the threshold, strongest first; where all together are, also those that had a part."""
+        least = [threshold] * len(REASONS)
+        if exponents[-1] > threshold:
+            least[:-1] = [min(threshold, PART * max(exponents[:-1]))] * len(CUES)
+        above = [k for k, exponent in enumerate(exponents) if exponent > least[k]]
         return tuple([REASONS[k] for k in sorted(above, key=lambda k: -exponents[k])])
 
     def _regions(self, cells: CellMap, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
@@ -301,7 +322,7 @@ class Scorer:
             maps=self._cues.maps,
             judged=self._judged,
             passages=self._cues.objects.passages,
-            values=self._smoothing.values,
+            values=self._on_scale.values,
             usual=self._scale.usual,
             objects=self._cues.objects.tracks,
         )
@@ -309,7 +330,10 @@ class Scorer:
     def _learn(self, sample: Sample, cells: CellMap, score: FrameScore) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
-        flagged = self._normal_s >= TUNING.young_s and score.score > self._unusual_above(score.stage)
+        flagged = not self._is_young and score.score > self._unusual_above(score.stage)
+        if self._flagged and not flagged:  # its echo is not normal
+            self._scale.combination.forget()
+        self._flagged = flagged
         due = self._gate.step(sample, flagged=flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
             self._cues.static.accept(cells)
@@ -320,8 +344,14 @@ class Scorer:
         if self._health.camera_moved_for_good:
             self._begin_cold(cells.frame.geometry)
 
+    @property
+    def _is_young(self) -> bool:
+        """Has it seen too little to know what is usual? A night in which nothing moves tells nothing of the day."""
+        return self._normal_s < TUNING.young_s or self._busy_s < TUNING.young_busy_s
+
     def _learn_normal(self, sample: Sample) -> None:
         self._normal_s += sample.dt_s
+        self._busy_s += sample.dt_s * sample.busy
         self._cues.learn(sample)
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
@@ -339,7 +369,7 @@ class Scorer:
             raise CalibrationError(f"{path}: camera {self.camera} has seen no frame yet; nothing to save")
         meta = {"camera": self.camera, "weights_sha256": weights_sha256, "geometry": asdict(self._geometry)}
         arrays = {f"{part}/{name}": value for part, owner in self._parts() for name, value in owner.state().items()}
-        arrays["scorer/clock"] = np.array([self._normal_s, self._frame_s, self._settled])
+        arrays["scorer/clock"] = np.array([self._normal_s, self._frame_s, self._settled, self._busy_s])
         storage.save(path, meta, arrays)
 
     @classmethod
@@ -380,8 +410,9 @@ class Scorer:
             raise CalibrationError(f"{path}: describes no geometry: {exc}") from exc
         for part, owner in scorer._parts():
             owner.restore(storage.below(part, arrays))
-        clock = take(storage.below("scorer", arrays), "clock", np.zeros(3))
-        scorer._normal_s, scorer._frame_s, scorer._settled = float(clock[0]), float(clock[1]), bool(clock[2])
+        clock = take(storage.below("scorer", arrays), "clock", np.zeros(4))
+        scorer._normal_s, scorer._frame_s, settled, scorer._busy_s = clock.tolist()
+        scorer._settled = bool(settled)
         return scorer
 
     def _parts(self) -> list[tuple[str, Stateful]]:

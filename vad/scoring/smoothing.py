@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from vad.scoring.kernels import State, kernel
-from vad.scoring.tuning import REASONS, TUNING
+from vad.scoring.tuning import CUES, TUNING
 
 
 @kernel
@@ -49,9 +49,9 @@ class Smoothing:
 
     def __init__(self, *, tau_s: float) -> None:
         self._tau_s = tau_s
-        self.values: State = np.zeros(len(REASONS))  # replaced, never changed: samples keep it
+        self.values: State = np.zeros(len(CUES))  # replaced, never changed: samples keep it
         self._smoothed_s = 0.0  # footage in that mean
-        self._recent: State = np.zeros((8, len(REASONS)))  # peaks of the last frames, for the median
+        self._recent: State = np.zeros((8, len(CUES)))  # peaks of the last frames, for the median
         self._count = 0  # lines of it that are in use
 
     def step(self, peaks: State, *, dt_s: float, frame_s: float) -> State:

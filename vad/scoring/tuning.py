@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vad.types import Reason
 
-REASONS = (
+CUES = (
     Reason.SPEED,
     Reason.APPEARANCE,
     Reason.STATIC_CHANGE,
@@ -19,7 +19,10 @@ REASONS = (
     Reason.FALL,
     Reason.AGITATION,
 )
-"""The cues, in the order of every array whose first axis is cues. Those of cells that move come first."""
+"""The K cues, in the order of every array whose first axis is cues. Those of cells that move come first."""
+
+REASONS = (*CUES, Reason.COMBINED)
+"""Everything that is judged by a tail of its own: the cues, and all of them together."""
 
 MOVING = 2
 """How many of them are cues of cells that move; the others are of objects."""
@@ -106,6 +109,12 @@ class Tuning:
     static_motion: float = 0.08  # activity times share of what is fast: above it a cell shows something moving
     static_hold_s: float = 1.0  # stood that long, it is kept out of the background while a flag is up
 
+    # several cues at once
+    combined_s: float = 4.0  # each cue counts by its highest value of the last one to two of these
+    combined_cues: int = 4  # the strongest of them; all but the very strongest are added up
+    combined_beyond: float = 0.4  # powers of ten a second: a cue that is unusual each few seconds says nothing
+    combined_most: float = 2.5  # ... more than that: no cue counts for more, since young tails are often wrong
+
     # learning
     learn_delay_s: float = 4.0  # a frame is learnt that long after it was judged
     learn_every_s: float = 0.2  # frames nearer than that are nearly the same: the evidences learn one for all
@@ -118,9 +127,8 @@ class Tuning:
     tail_after: float = 0.25  # share of warming_after_s before values enter the tails: the first are of no use
     young_margin: float = 0.75  # powers of ten taken off a cue that must learn, of which nothing was learnt yet
     young_margin_s: float = 180.0  # learnt footage after which nothing is taken off any more
-    young_s: float = (
-        900.0  # learnt footage of a young camera: it learns flagged frames too, may raise one incident more
-    )
+    young_s: float = 900.0  # learnt footage of a young camera: it may raise one incident more
+    young_busy_s: float = 60.0  # ... in which objects moved: while it has less of either, it learns flagged frames too
     lift: float = 0.25  # powers of ten by which the first incident beyond what is allowed lifts the threshold, halved
     most_lift: float = 8.0
     lift_budget: float = 2.0  # a day: at larger ones the lift counts incidents against their root, as chance does
@@ -130,17 +138,18 @@ class Tuning:
 TUNING = Tuning()
 
 TAILS = {
-    Reason.SPEED: TailPrior(floor=1.1, scale=0.13, shape=0.15, rate_per_hour=3.0, rate_worth_s=800.0, share=0.25),
+    Reason.SPEED: TailPrior(floor=1.1, scale=0.13, shape=0.15, rate_per_hour=3.0, rate_worth_s=800.0, share=0.19),
     Reason.APPEARANCE: TailPrior(floor=1.6, scale=0.3, shape=-0.2, rate_per_hour=1.0, rate_worth_s=600.0, share=0.01),
-    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.5, shape=0.1, rate_per_hour=6.0, rate_worth_s=500.0, share=0.08),
-    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.2, shape=-0.1, rate_per_hour=15.0, rate_worth_s=1500.0, share=0.1),
-    Reason.SIZE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=15.0, rate_worth_s=600.0, share=0.05),
-    Reason.PACE: TailPrior(floor=0.7, scale=0.2, shape=0.0, rate_per_hour=10.0, rate_worth_s=600.0, share=0.08),
-    Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.25, shape=-0.1, rate_per_hour=3.0, rate_worth_s=900.0, share=0.08),
-    Reason.HOUR: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=1.0, rate_worth_s=3600.0, share=0.05),
-    Reason.ABSENCE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=0.5, rate_worth_s=1800.0, share=0.05),
-    Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=5.0, rate_worth_s=900.0, share=0.2),
-    Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.05),
+    Reason.STATIC_CHANGE: TailPrior(floor=1.0, scale=0.5, shape=0.1, rate_per_hour=6.0, rate_worth_s=500.0, share=0.06),
+    Reason.DIRECTION: TailPrior(floor=1.0, scale=0.2, shape=-0.1, rate_per_hour=15.0, rate_worth_s=1500.0, share=0.075),
+    Reason.SIZE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=15.0, rate_worth_s=600.0, share=0.04),
+    Reason.PACE: TailPrior(floor=0.7, scale=0.2, shape=0.0, rate_per_hour=10.0, rate_worth_s=600.0, share=0.06),
+    Reason.MOVEMENT: TailPrior(floor=2.0, scale=0.25, shape=-0.1, rate_per_hour=3.0, rate_worth_s=900.0, share=0.06),
+    Reason.HOUR: TailPrior(floor=2.0, scale=0.3, shape=-0.1, rate_per_hour=1.0, rate_worth_s=3600.0, share=0.035),
+    Reason.ABSENCE: TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=0.5, rate_worth_s=1800.0, share=0.04),
+    Reason.FALL: TailPrior(floor=0.25, scale=0.1, shape=-0.2, rate_per_hour=5.0, rate_worth_s=900.0, share=0.145),
+    Reason.AGITATION: TailPrior(floor=0.5, scale=0.11, shape=-0.2, rate_per_hour=1.1, rate_worth_s=600.0, share=0.035),
+    Reason.COMBINED: TailPrior(floor=1.0, scale=0.75, shape=0.0, rate_per_hour=13.0, rate_worth_s=1200.0, share=0.25),
 }
 """Units of each cue; of static change, times ``scoring.left_behind_s``.
 

@@ -51,6 +51,7 @@ REASONS = {
     Reason.ABSENCE: "Absence",
     Reason.FALL: "Fall",
     Reason.AGITATION: "Agitation",
+    Reason.COMBINED: "Several at once",
 }
 REASONS_MEAN = {
     Reason.SPEED: "moves faster than anything normal at this depth of the picture",
@@ -64,6 +65,7 @@ REASONS_MEAN = {
     Reason.ABSENCE: "what always moves here has slowed down or turned round",
     Reason.FALL: "somebody came down where they stood",
     Reason.AGITATION: "parts of somebody move violently against one another",
+    Reason.COMBINED: "several of the others are unusual at once; they follow",
 }
 DROPS = {
     DropReason.ANALYSIS_RATE: "above the analysis rate",
