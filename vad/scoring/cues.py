@@ -57,7 +57,8 @@ class Cues:
     def __init__(self, rows: int, columns: int, *, left_behind_s: float, objects: ObjectLayer) -> None:
         self.maps: Map = np.zeros((len(CUES), rows, columns), np.float32)  # of the frame at hand, in CUES' order
         self.motion, self.objects = Motion(rows, columns), objects
-        self.hours, self.rhythm, self.highs = Hours(), Rhythm(rows, columns), CellHighs(HABITUAL, rows, columns)
+        self.rhythm, self.highs = Rhythm(rows, columns), CellHighs(HABITUAL, rows, columns)
+        self.hours, self.shifts = Hours(), Hours()  # when objects move; when what always moves does
         self._left_behind_s = left_behind_s
         self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
         self._moved = False  # are the maps of motion anything but zeros?
@@ -82,6 +83,7 @@ class Cues:
         self.static.begin_run()
         self.highs.begin_run()
         self.hours.begin_run()
+        self.shifts.begin_run()
         self.rhythm.begin_run()
 
     def recover(self, cells: CellMap, *, new_look_s: float) -> None:
@@ -103,13 +105,21 @@ class Cues:
         self._moved = moves
         self.static.score(cells, out=self.maps[STATIC])  # for what it learns; the object layer judges what was left
         visits, tracks = self._see_objects(cells) if is_healthy else self._see_no_objects()
-        acting = cells.activity * self._steady if moves else None
-        self.hours.step(acting, cells.frame.wall_s, dt_s=dt_s, out=self.maps[HOUR])
+        self._ask_the_hour(cells.activity * self._steady if moves else None, cells.frame.wall_s, dt_s)
         ratios = self._nothing
         if self.maps[:HABITUAL].any():
             ratios = self.maps[:HABITUAL].copy()
             self.highs.apply(self.maps[:HABITUAL])
         return Seen(cells, ratios, visits, tracks)
+
+    def _ask_the_hour(self, acting: Map | None, wall_s: float, dt_s: float) -> None:
+        """How unusual it is at this time of day that objects move, or none do, and that what always moves rests."""
+        self.hours.step(acting, wall_s, dt_s=dt_s, out=self.maps[HOUR])
+        running = self.rhythm.running
+        if running is not None:
+            rests = np.zeros_like(running)
+            self.shifts.step(running, wall_s, dt_s=dt_s, out=rests)
+            np.maximum(self.maps[HOUR], rests, out=self.maps[HOUR])
 
     def _see_objects(self, cells: CellMap) -> tuple[Visits, tuple[TrackedObject, ...]]:
         seen = self.objects.step(cells)
@@ -133,6 +143,9 @@ class Cues:
         self._unlearnt_s += sample.dt_s
         self.objects.learn(sample.visits, dt_s=sample.dt_s)
         self.hours.learn(sample.cells.frame.wall_s, moves=sample.busy, quiet=sample.quiet, dt_s=sample.dt_s)
+        if self.rhythm.running is not None:
+            busy, quiet = self.shifts.is_busy, self.shifts.is_quiet
+            self.shifts.learn(sample.cells.frame.wall_s, moves=busy, quiet=quiet, dt_s=sample.dt_s)
         if self._unlearnt_s < TUNING.learn_every_s - 1e-6:
             return
         for evidence in self.motion.evidences:
@@ -147,6 +160,7 @@ class Cues:
 
     def parts(self) -> list[tuple[str, Stateful]]:
         """Everything that holds calibration, with its name in the file."""
-        parts: list[tuple[str, Stateful]] = [("highs", self.highs), ("hours", self.hours), ("rhythm", self.rhythm)]
+        parts: list[tuple[str, Stateful]] = [("highs", self.highs), ("rhythm", self.rhythm)]
+        parts += [("hours", self.hours), ("shifts", self.shifts)]
         parts += [(str(reason), evidence) for reason, evidence in zip(CUES, self.evidences, strict=False)]
         return [*parts, ("objects", self.objects)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from vad.scoring.evidence import Evidence, Speed
 from vad.scoring.evidence_static import StaticChange
+from vad.scoring.hours import MOVES
 from vad.scoring.kernels import Map, Mask, State
 from vad.scoring.objects.layer import TrackedObject
 from vad.scoring.objects.passages import Passages
@@ -130,8 +131,8 @@ def _of_object(reason: Reason, peak: Peak) -> Finding:
     """Of a cue of whole objects: in units that need no scale of the scene."""
     seen, usual = peak.value, peak.usual
     if reason is Reason.HOUR:
-        what = "something moves" if peak.cells.activity.any() else "nothing moves"
-        text = f"{what}, as in {100 * 10.0**-seen:.2g} % of the time at this time of day"
+        what = "something" if peak.cells.activity[peak.row, peak.column] >= MOVES else "nothing"
+        text = f"{what} moves here, as in {100 * 10.0**-seen:.2g} % of the time at this time of day"
         return Finding(reason, 100 * 10.0**-seen, 100 * 10.0**-usual, "% of the time", text)
     if reason is Reason.ABSENCE:
         text = f"what always moves here has neither moved as always nor rested for {seen * RHYTHM.odd_s:.0f} s"

@@ -3,7 +3,8 @@
 A cell has a rhythm where its motion, averaged over ``tau_s``, hardly changes as long as there is any: a belt, a pump,
 an escalator; not a street. Of such cells the *rate* is known: 1 as always, 0.5 half as fast, 0 at rest, -1 backwards.
 The median of all is the scene's rate. A line that runs and a line that rests are both normal; in between and below are
-states that it only passes through. The value is for how long it has been in one, over ``odd_s``.
+states that it only passes through. The value is for how long it has been in one, over ``odd_s``. Whether it rests at a
+time of day at which it runs is for ``hours.Hours`` to say, which is told where it runs.
 
 Shapes: gh, gw cells; velocities px/s in the picture that is analysed.
 """
@@ -92,11 +93,18 @@ class Rhythm:
         self.rate = 1.0  # of the scene
         self.begin_run()
 
+    @property
+    def running(self) -> Map | None:
+        """(gh, gw) 1 on the cells that have a rhythm, 0 everywhere while they rest; None while none is known."""
+        return self._running
+
+
     def begin_run(self) -> None:
         """Forget the running means; what is usual is kept."""
         self._mean: State = np.zeros(self._usual.shape)
         self._busy: State = np.zeros(self._spread.shape)
         self._run_s, self._odd_s = 0.0, 0.0
+        self._running: Map | None = None
 
     def step(self, flow: Map, activity: Map, *, dt_s: float, out: Map) -> None:
         """Into ``out`` (gh, gw), where cells have a rhythm, for how many ``odd_s`` the scene's rate has been odd."""
@@ -109,7 +117,10 @@ class Rhythm:
         is_odd = not (still_from <= self.rate <= still_to or runs_from <= self.rate <= runs_to)
         pace = RHYTHM.backwards if self.rate < still_from else 1.0
         self._odd_s = self._odd_s + pace * dt_s if is_odd else 0.0
-        np.multiply(~np.isnan(rate), np.float32(min(RHYTHM.most, self._odd_s / RHYTHM.odd_s)), out=out)
+        has_rhythm = ~np.isnan(rate)
+        np.multiply(has_rhythm, np.float32(min(RHYTHM.most, self._odd_s / RHYTHM.odd_s)), out=out)
+        rests = still_from <= self.rate <= still_to
+        self._running = (has_rhythm & (not rests)).astype(np.float32) if known else None
 
     def learn(self, *, dt_s: float) -> None:
         """The running means of a frame that was normal; ``dt_s`` went by since the last call."""
