@@ -34,7 +34,7 @@ OF_OBJECTS = {
 
 STATIC, HOUR, ABSENCE = (CUES.index(r) for r in (Reason.STATIC_CHANGE, Reason.HOUR, Reason.ABSENCE))
 
-UNSTEADY_MOST = np.float32(1.5)
+UNSTEADY_MOST = np.float32(1.2)
 """What is fast or odd and belongs to nothing that keeps its way (an insect before the lens) counts up to that."""
 
 

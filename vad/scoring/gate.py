@@ -20,6 +20,7 @@ class Sample(NamedTuple):
     ratios: Map  # (R, gh, gw) the cues that are made relative to what each cell has seen, before they were
     visits: Visits  # passages that ended in this frame
     dt_s: float
+    nominal: float = 0.0  # the largest exponent of a second, as judged
     seen_s: float = 0.0  # footage seen when it was judged
     starts: bool = False  # the frame before it was not learnt
     moves: bool = True  # False: nothing in it moves at all

@@ -98,7 +98,6 @@ class Rhythm:
         """(gh, gw) 1 on the cells that have a rhythm, 0 everywhere while they rest; None while none is known."""
         return self._running
 
-
     def begin_run(self) -> None:
         """Forget the running means; what is usual is kept."""
         self._mean: State = np.zeros(self._usual.shape)

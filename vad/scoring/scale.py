@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from vad.scoring.kernels import State
 from vad.scoring.storage import below
 from vad.scoring.tails import Streams
 from vad.scoring.threshold import Spot, learn_in_step
-from vad.scoring.tuning import CUES, NEEDS_NO_LEARNING, REASONS, TAILS, TUNING
+from vad.scoring.tuning import CUES, NEEDS_NO_LEARNING, OVERALL, REASONS, TAILS, TUNING
 
 LEARNS: State = np.array([float(reason not in NEEDS_NO_LEARNING) for reason in REASONS])
 SHARES: State = np.array([TAILS[reason].share for reason in REASONS])
@@ -25,14 +26,20 @@ class Judged(NamedTuple):
 
     values: State  # the cues in their own units, and what they come to together
     exponents: State  # ``-log10`` of the incidents expected in such a frame, never below 0
+    nominal: float  # the largest of them by the cues' own tails and shares, of a second
 
 
 class Scale:
-    """The tails of all evidences, and of their combination, each of the camera's own normal values."""
+    """The tails of all evidences, and of their combination, each of the camera's own normal values.
+
+    Shares of the budget add up as if the cues were strangers to one another, and priors are those of other cameras. So
+    the largest exponent, too, has a tail that the camera learns: what is expected is what was counted.
+    """
 
     def __init__(self, *, gap_s: float, sustain_s: float) -> None:
         self.combination = Combination()
         self._streams = Streams(len(REASONS), gap_s=gap_s, sustain_s=sustain_s)
+        self._overall = Spot.alone(OVERALL, gap_s=gap_s, sustain_s=sustain_s)
         self._spots = [Spot(TAILS[reason], self._streams, k) for k, reason in enumerate(REASONS)]
 
     @property
@@ -56,16 +63,25 @@ class Scale:
         shares, streams, k = SHARES * 10.0 ** (-margin * LEARNS), self._streams.tails, len(CUES)
         cues = tails.exponents(streams[:k], values, shares[:k], frame_s)
         together = np.array([self.combination.step(cues, dt_s=dt_s, frame_s=frame_s)])
-        combined = tails.exponents(streams[k:], together, shares[k:], frame_s)
-        return Judged(np.append(values, together), np.append(cues, combined))
+        nominal = np.append(cues, tails.exponents(streams[k:], together, shares[k:], frame_s))
+        exponents = tails.recalibrated(self._overall.tails, 0, nominal, frame_s)
+        of_a_second = max(0.0, float(nominal.max()) + math.log10(frame_s))
+        return Judged(np.append(values, together), exponents, of_a_second)
 
-    def learn(self, values: State, *, dt_s: float, starts: bool) -> None:
-        """Learn the (K + 1,) values of a normal frame; ``starts``: the frame before it was not learnt."""
+    def learn(self, values: State, nominal: float, *, dt_s: float, starts: bool) -> None:
+        """Learn the (K + 1,) values of a normal frame, and ``Judged.nominal`` of it.
+
+        ``starts``: the frame before it was not learnt.
+        """
         learn_in_step(self._spots, self._streams, values, dt_s=dt_s, starts=starts)
+        self._overall.learn(nominal, dt_s=dt_s, starts=starts)
 
     def state(self) -> dict[str, State]:
-        return {f"{k}/{name}": value for k, spot in enumerate(self._spots) for name, value in spot.state().items()}
+        return {f"{name}/{part}": value for name, spot in self._named() for part, value in spot.state().items()}
 
     def restore(self, arrays: Mapping[str, State]) -> None:
-        for k, spot in enumerate(self._spots):
-            spot.restore(below(str(k), arrays))
+        for name, spot in self._named():
+            spot.restore(below(name, arrays))
+
+    def _named(self) -> list[tuple[str, Spot]]:
+        return [*((str(k), spot) for k, spot in enumerate(self._spots)), ("overall", self._overall)]

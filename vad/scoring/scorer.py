@@ -219,6 +219,7 @@ class Scorer:
             seen.ratios,
             seen.visits,
             dt_s,
+            nominal=self._on_scale.nominal,
             moves=moves,
             busy=self._cues.hours.is_busy,
             quiet=self._cues.hours.is_quiet,
@@ -355,7 +356,7 @@ class Scorer:
         self._cues.learn(sample)
         if self._normal_s < TUNING.tail_after * self._settings.warming_after_s:
             return
-        self._scale.learn(sample.values, dt_s=sample.dt_s, starts=sample.starts)
+        self._scale.learn(sample.values, sample.nominal, dt_s=sample.dt_s, starts=sample.starts)
         self._settled = self._settled or self._has_seen_enough()
 
     def _has_seen_enough(self) -> bool:

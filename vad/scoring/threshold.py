@@ -56,6 +56,11 @@ class Spot:
         return self._streams.tails[self._k]
 
     @property
+    def tails(self) -> tails.Tails:
+        """Those of its streams, its own among them."""
+        return self._streams.tails
+
+    @property
     def peaks(self) -> int:
         """Peaks the fit rests on."""
         return self._peaks.size

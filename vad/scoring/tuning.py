@@ -157,5 +157,8 @@ After ``python -m benchmarks.tails``, rounded, and set by hand where there were 
 hour, absence, fall). The shares follow what each cue catches on real scenes and in worlds (docs/detector.md).
 """
 
+OVERALL = TailPrior(floor=1.6, scale=0.434, shape=0.0, weight=24.0, rate_per_hour=90.0, rate_worth_s=1800.0)
+"""Of the largest exponent, powers of ten a second: at first it is what it says, whatever cameras have shown."""
+
 NEEDS_NO_LEARNING = (Reason.FALL, Reason.AGITATION)
 """Cues whose unit is the object itself: they mean the same on every camera from the first seconds on."""
