@@ -78,6 +78,13 @@ class HealthIssue(StrEnum):
     LIGHT_JUMP = "light_jump"
 
 
+class Nuisance(StrEnum):
+    """What is fast or odd in a picture and is no reason to raise anything."""
+
+    LIGHT = "light"  # something that fades out instead of ending: a beam, the shadow of a cloud, fog
+    UNSTEADY = "unsteady"  # something that keeps no way: an insect before the lens, rain, snow
+
+
 class DropReason(StrEnum):
     """Why a received frame was not scored. ``analysis_rate`` is by design, every other reason is a loss."""
 
@@ -223,6 +230,7 @@ class FrameScore:
     health: HealthIssue | None = None
     events: tuple[AnomalyEvent, ...] = ()  # raised at this frame
     findings: tuple[Finding, ...] = ()  # one for each of ``reasons``, in their order
+    nuisance: Nuisance | None = None  # what would have been fast or odd, and was left out
 
     @property
     def pts_s(self) -> float:
@@ -276,8 +284,8 @@ class AnomalyEvent:
 class CameraEvent:
     """A change of a camera's stream or picture: ``io.vad.camera.<state>`` on the health topic.
 
-    ``state`` is a CameraState, a HealthIssue, or ``recovered``; ``code`` an error code of ``vad.errors.StreamError``
-    or None. ``detail`` holds no credentials.
+    ``state`` is a CameraState, a HealthIssue, ``recovered`` or ``nuisance``; ``code`` is an error code of
+    ``vad.errors.StreamError`` or None. ``detail`` holds no credentials.
     """
 
     camera: str

@@ -10,7 +10,7 @@ from tests.scoring.test_objects_weak import seen
 from vad.scoring.cues import Cues
 from vad.scoring.objects.layer import ObjectLayer
 from vad.scoring.tuning import CUES, MOVING
-from vad.types import Reason
+from vad.types import Nuisance, Reason
 
 COLUMNS = np.arange(160.0)
 
@@ -68,3 +68,24 @@ def test_nothing_is_fast_or_odd_where_there_is_only_light():
     assert speed[:, 4:10].max() == 0.0
     assert speed[:, 11:].min() > 1.0
     assert cues.maps[:MOVING, :, 4:10].max() == 0.0
+
+
+def test_what_was_left_out_is_named():
+    cues = Cues(12, 20, left_behind_s=15.0, objects=ObjectLayer(12, 20))
+    seen = cues.objects.step(next(film([[]])))
+    (cells,) = film([[]])
+    cells.activity[:] = 1.0
+    cells.flow[0] = 500.0
+    light, steady = np.zeros((12, 20), np.float32), np.zeros((12, 20), np.float32)
+
+    def named() -> Nuisance | None:
+        cues.objects.step = lambda cells: seen.__class__(  # type: ignore[method-assign]
+            **{name: getattr(seen, name) for name in seen.__slots__} | {"light": light, "steady": steady}
+        )
+        return cues.step(cells, moves=True, is_healthy=True, dt_s=0.1).nuisance
+
+    assert named() is Nuisance.UNSTEADY
+    light[:] = 1.0
+    assert named() is Nuisance.LIGHT
+    light[:], steady[:] = 0.0, 1.0
+    assert named() is None

@@ -34,7 +34,7 @@ def exponent_of(scale: Scale, value: float) -> float:
 
 
 def test_what_is_expected_is_what_was_counted():
-    """Whatever a cue's share of the budget is: where it alone speaks, a rate of one in ten hours is one in ten hours."""
+    """Whatever a cue's share of the budget is: where it alone speaks, one in ten hours is one in ten hours."""
     rng = np.random.default_rng(5)
     scale = scale_of(rng, hours=24.0, excess=0.05)
     each_ten_hours = TAILS[Reason.FALL].floor + 0.05 * math.log(300.0)  # of 30 an hour

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
 from vad.config import CameraConfig, ScoringSettings
 from vad.errors import CalibrationError
+from vad.pipeline.nuisances import Nuisances
 from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
 from vad.types import AnomalyEvent, CameraEvent, CellMap, EventType, FrameScore, HealthIssue
@@ -26,6 +27,10 @@ class Judge:
     incidents: Incidents
     health: HealthIssue | None = None
     is_armed: bool = True
+    nuisances: Nuisances = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nuisances = Nuisances(self.camera)
 
     @classmethod
     def create(cls, camera: str, *, config: CameraConfig, settings: ScoringSettings) -> Judge:
@@ -85,7 +90,8 @@ class Judge:
         )
 
     def step(self, cell_map: CellMap) -> tuple[FrameScore, list[CameraEvent]]:
-        """Judge one frame. The score carries its anomaly events; changes of the picture's health come beside it.
+        """Judge one frame. The score carries its anomaly events; beside it come changes of the picture's health, and
+        what was left out of the score.
 
         Disarmed it scores and learns the same, and raises no incident.
         """
@@ -95,7 +101,7 @@ class Judge:
             self.scorer.incident_raised()
         if events:
             score = dataclasses.replace(score, events=tuple(events))
-        return score, self._health_events(score)
+        return score, [*self._health_events(score), *self.nuisances.step(score)]
 
     def _health_events(self, score: FrameScore) -> list[CameraEvent]:
         if score.health is self.health:

@@ -204,7 +204,7 @@ PER_BRIDGE: tuple[tuple[One, str, str, Callable[[BridgeStatus], float]], ...] = 
 
 EVENT_TYPES = (
     *EventType,
-    *(f"io.vad.camera.{state}" for state in (*CameraState, *HealthIssue, "recovered")),
+    *(f"io.vad.camera.{state}" for state in (*CameraState, *HealthIssue, "recovered", "nuisance")),
     *(f"io.vad.engine.{state}" for state in EngineState),
 )
 

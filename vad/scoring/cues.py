@@ -13,11 +13,11 @@ from vad.scoring.evidence_static import StaticChange
 from vad.scoring.gate import Sample
 from vad.scoring.hours import Hours
 from vad.scoring.kernels import Map
-from vad.scoring.objects.layer import ObjectLayer, TrackedObject
+from vad.scoring.objects.layer import ObjectFrame, ObjectLayer, TrackedObject
 from vad.scoring.objects.passages import NO_VISITS, Visits
 from vad.scoring.rhythm import Rhythm
 from vad.scoring.tuning import CUES, HABITUAL, MOVING, TUNING
-from vad.types import CellMap, Reason
+from vad.types import CellMap, Nuisance, Reason
 
 OF_OBJECTS = {
     CUES.index(reason): str(reason)
@@ -42,6 +42,10 @@ AROUND = np.ones((3, 3), np.uint8)
 """What is at the edge of light, within a cell, belongs to it."""
 
 
+LEFT_OUT_LEAST = np.float32(1.6)
+"""Speed or oddness from which what is left out would have been unusual on most cameras."""
+
+
 class Seen(NamedTuple):
     """What a frame came to besides the maps."""
 
@@ -49,6 +53,7 @@ class Seen(NamedTuple):
     ratios: Map  # (HABITUAL, gh, gw) as they were before they were made relative to what each cell is used to
     visits: Visits  # passages that have ended
     tracks: tuple[TrackedObject, ...]
+    nuisance: Nuisance | None
 
 
 class Cues:
@@ -63,6 +68,7 @@ class Cues:
         self._nothing: Map = np.zeros((HABITUAL, rows, columns), np.float32)
         self._moved = False  # are the maps of motion anything but zeros?
         self._steady = self._nothing[0]  # where objects are that keep their way
+        self._nuisance: Nuisance | None = None
         self._unlearnt_s = 0.0  # normal footage that the evidences have not been given yet
         self.begin_view()
 
@@ -104,13 +110,14 @@ class Cues:
             self.maps[:MOVING] = 0.0
         self._moved = moves
         self.static.score(cells, out=self.maps[STATIC])  # for what it learns; the object layer judges what was left
+        self._nuisance = None
         visits, tracks = self._see_objects(cells) if is_healthy else self._see_no_objects()
         self._ask_the_hour(cells.activity * self._steady if moves else None, cells.frame.wall_s, dt_s)
         ratios = self._nothing
         if self.maps[:HABITUAL].any():
             ratios = self.maps[:HABITUAL].copy()
             self.highs.apply(self.maps[:HABITUAL])
-        return Seen(cells, ratios, visits, tracks)
+        return Seen(cells, ratios, visits, tracks, self._nuisance)
 
     def _ask_the_hour(self, acting: Map | None, wall_s: float, dt_s: float) -> None:
         """How unusual it is at this time of day that objects move, or none do, and that what always moves rests."""
@@ -126,11 +133,23 @@ class Cues:
         self._steady = seen.steady
         for k, name in OF_OBJECTS.items():
             self.maps[k] = getattr(seen, name)
-        np.minimum(self.maps[:MOVING], UNSTEADY_MOST, out=self.maps[:MOVING], where=seen.steady == 0.0)
-        if seen.light.any():
-            self.maps[:MOVING, cv2.dilate(seen.light, AROUND) > 0.0] = 0.0
+        self._leave_out_nuisances(seen)
         np.minimum(seen.left / np.float32(self._left_behind_s), TUNING.static_most, out=self.maps[STATIC])
         return seen.visits, seen.tracks
+
+    def _leave_out_nuisances(self, seen: ObjectFrame) -> None:
+        """What keeps no way counts for little, what is light for nothing."""
+        moving = self.maps[:MOVING]
+        notable = bool((moving >= LEFT_OUT_LEAST).any())
+        if seen.light.any():
+            light = cv2.dilate(seen.light, AROUND) > 0.0
+            if notable and (moving[:, light] >= LEFT_OUT_LEAST).any():
+                self._nuisance = Nuisance.LIGHT
+            moving[:, light] = 0.0
+        unsteady = seen.steady == 0.0
+        if notable and self._nuisance is None and (moving[:, unsteady] >= LEFT_OUT_LEAST).any():
+            self._nuisance = Nuisance.UNSTEADY
+        np.minimum(moving, UNSTEADY_MOST, out=moving, where=unsteady)
 
     def _see_no_objects(self) -> tuple[Visits, tuple[TrackedObject, ...]]:
         """An unhealthy picture shows none, and is no background."""

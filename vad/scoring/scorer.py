@@ -206,6 +206,8 @@ class Scorer:
             self._smoothing.values, dt_s=dt_s, frame_s=self._frame_s, learnt_s=self._normal_s
         )
         score = self._judge(seen.cells, issue)
+        if seen.nuisance is not None and issue is None:
+            score = replace(score, nuisance=seen.nuisance)
         if score.stage is not Stage.COLD and issue is None:
             self._control.step(budget_per_s=self._budget_per_s, learnt_s=self._normal_s, dt_s=dt_s)
         if self.learning:
