@@ -187,6 +187,7 @@ class SteadyTuning(NamedTuple):
     over_s: float = 1.2
     winding: float = 1.6  # path over the way made good: beyond it somebody does not go anywhere
     least_path: float = 1.0  # heights; shorter paths are those of who stands
+    fastest: float = 3.0  # of its own length or height a second: runners come to 2.5, cyclists and cars in town to 3.5
 
 
 STEADY = SteadyTuning()
@@ -201,6 +202,9 @@ def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTu
         if track[Column.ID] == 0.0 or track[Column.GAP_S] > 0.0 or track[Column.HITS] < t.least_hits:
             continue
         if track[Column.APART_S] > t.over_s and winds(history[k], t):
+            continue
+        longer = max(track[Column.BOTTOM] - track[Column.TOP], track[Column.RIGHT] - track[Column.LEFT])
+        if np.hypot(track[Column.VX], track[Column.VY]) > t.fastest * longer:
             continue
         top, bottom = max(0, int(track[Column.TOP]) // cell - 1), int(track[Column.BOTTOM]) // cell + 2
         left, right = max(0, int(track[Column.LEFT]) // cell - 1), int(track[Column.RIGHT]) // cell + 2
