@@ -64,7 +64,8 @@ class Scale:
         cues = tails.exponents(streams[:k], values, shares[:k], frame_s)
         together = np.array([self.combination.step(cues, dt_s=dt_s, frame_s=frame_s)])
         nominal = np.append(cues, tails.exponents(streams[k:], together, shares[k:], frame_s))
-        exponents = tails.recalibrated(self._overall.tails, 0, nominal, frame_s)
+        known = self._overall.learnt_s / (self._overall.learnt_s + TUNING.half_known_s)
+        exponents = tails.recalibrated(self._overall.tails, 0, nominal, known, frame_s)
         of_a_second = max(0.0, float(nominal.max()) + math.log10(frame_s))
         return Judged(np.append(values, together), exponents, of_a_second)
 

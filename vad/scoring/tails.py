@@ -18,7 +18,6 @@ RING = 4096  # values kept: the tail is fitted anew from them until they are tha
 HORIZON_S = 7 * 86400.0  # peaks older than that are forgotten
 LARGEST_EXPONENT = 30.0  # rates are not told apart below 1e-30 a second
 LONGEST_EXCURSION_S = 60.0  # a longer one counts once in that time
-HALF_KNOWN = 64.0  # peaks: a camera shows them in one to three hours
 BODY = np.linspace(0.0, 1.0, 17)  # shares of the exponent at the tail's start at which the values below it are kept
 
 TAIL = np.dtype(
@@ -91,14 +90,13 @@ def exponents(tails: Tails, values: State, shares: State, dt_s: float) -> State:
 
 
 @kernel
-def recalibrated(tails: Tails, k: int, nominal: State, dt_s: float) -> State:
-    """(K,) nominal exponents of a frame of ``dt_s``, brought towards those by the tail of stream ``k``, whose values
-    are the largest nominal ones of a second: half of the way once it rests on ``HALF_KNOWN`` peaks.
+def recalibrated(tails: Tails, k: int, nominal: State, share: float, dt_s: float) -> State:
+    """(K,) nominal exponents of a frame of ``dt_s``, brought by ``share`` of the way to those by the tail of stream
+    ``k``, whose values are the largest nominal ones of a second.
 
     In proportion below the tail's start: the order is kept.
     """
     tail, out = tails[k], np.empty(nominal.size)
-    share = tail.peaks / (tail.peaks + HALF_KNOWN)
     at_start = exponent(tails, k, tail.start, dt_s)
     for j in range(nominal.size):
         value = nominal[j] + math.log10(dt_s)

@@ -61,6 +61,11 @@ class Spot:
         return self._streams.tails
 
     @property
+    def learnt_s(self) -> float:
+        """Normal footage that its streams have learnt, media seconds."""
+        return self._streams.learnt_s
+
+    @property
     def peaks(self) -> int:
         """Peaks the fit rests on."""
         return self._peaks.size

@@ -129,6 +129,7 @@ class Tuning:
     young_margin_s: float = 180.0  # learnt footage after which nothing is taken off any more
     young_s: float = 900.0  # learnt footage of a young camera: it may raise one incident more
     young_busy_s: float = 60.0  # ... in which objects moved: while it has less of either, it learns flagged frames too
+    half_known_s: float = 3600.0  # learnt footage after which what was counted has half its say in what is expected
     lift: float = 0.25  # powers of ten by which the first incident beyond what is allowed lifts the threshold, halved
     most_lift: float = 8.0
     lift_budget: float = 2.0  # a day: at larger ones the lift counts incidents against their root, as chance does
