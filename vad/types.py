@@ -53,7 +53,7 @@ class Reason(StrEnum):
     ABSENCE = "absence"  # what always moves here has slowed down or turned round
     FALL = "fall"  # somebody's head and body came down while the foot stayed where it was
     AGITATION = "agitation"  # the parts of somebody move against one another: a fight, flailing
-    COMBINED = "combined"  # several of the others at once, each more than usual; those follow it
+    COMBINED = "combined"  # several of the others at once; those that had a part are listed, too
 
 
 class CameraState(StrEnum):

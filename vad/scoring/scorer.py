@@ -20,24 +20,21 @@ from vad.scoring import kernels_frame, storage
 from vad.scoring.calibration import take
 from vad.scoring.cues import Cues, Seen
 from vad.scoring.evidence import Stateful
-from vad.scoring.findings import findings_of
 from vad.scoring.gate import Gate, Sample
 from vad.scoring.health import Health
-from vad.scoring.kernels import Map, State
+from vad.scoring.judgement import Standing, judgement
+from vad.scoring.kernels import State
 from vad.scoring.objects.layer import NOTHING_COUNTED, ObjectLayer
 from vad.scoring.person_height import PersonHeights
-from vad.scoring.places import judged_cells, regions_of
+from vad.scoring.places import judged_cells
 from vad.scoring.raise_control import RaiseControl
 from vad.scoring.scale import Scale
 from vad.scoring.smoothing import Smoothing
-from vad.scoring.tuning import CUES, DAY_S, LONGEST_STEP_S, MOVING, REASONS, TUNING
-from vad.types import CellMap, Finding, FrameScore, Geometry, HealthIssue, Reason, Region, Stage
+from vad.scoring.tuning import CUES, DAY_S, LONGEST_STEP_S, MOVING, TUNING
+from vad.types import CellMap, FrameScore, Geometry, HealthIssue, Reason, Stage
 
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(CUES)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
-
-PART = 0.5
-"""Of the strongest cue's exponent: what comes to that has a part in what all come to together."""
 
 NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float32)
 
@@ -286,49 +283,9 @@ class Scorer:
         stage = self.stage
         if stage is Stage.COLD:
             return FrameScore(frame=cells.frame, score=0.0, threshold=math.inf, p_value=1.0, stage=stage, health=issue)
-        exponents = self._on_scale.exponents.tolist()
-        score, threshold = max(exponents), self._unusual_above(stage) + self._control.lift
-        strongest = exponents.index(max(exponents[: len(CUES)]))
-        heat = kernels_frame.heat(self._cues.maps, strongest, self._judged, score)
-        spoke = self._spoke(exponents, threshold) if score > threshold else ()
-        return FrameScore(
-            frame=cells.frame,
-            score=score,
-            threshold=threshold,
-            p_value=10.0**-score,
-            stage=stage,
-            reasons=spoke,
-            evidence=dict(zip(REASONS, exponents, strict=True)),
-            regions=self._regions(cells, heat, score, threshold) if spoke else (),
-            heat=heat,
-            health=issue,
-            findings=self._findings(spoke, cells) if spoke else (),
-        )
-
-    @staticmethod
-    def _spoke(exponents: list[float], threshold: float) -> tuple[Reason, ...]:
-        """The evidences above the threshold, strongest first; where all together are, also those that had a part."""
-        least = [threshold] * len(REASONS)
-        if exponents[-1] > threshold:
-            least[:-1] = [min(threshold, PART * max(exponents[:-1]))] * len(CUES)
-        above = [k for k, exponent in enumerate(exponents) if exponent > least[k]]
-        return tuple([REASONS[k] for k in sorted(above, key=lambda k: -exponents[k])])
-
-    def _regions(self, cells: CellMap, heat: Map, score: float, threshold: float) -> tuple[Region, ...]:
-        return regions_of(cells.frame.geometry, heat, score, threshold, objects=self._cues.objects.tracks)
-
-    def _findings(self, reasons: Sequence[Reason], cells: CellMap) -> tuple[Finding, ...]:
-        return findings_of(
-            reasons,
-            cells=cells,
-            evidences=self._cues.evidences,
-            maps=self._cues.maps,
-            judged=self._judged,
-            passages=self._cues.objects.passages,
-            values=self._on_scale.values,
-            usual=self._scale.usual,
-            objects=self._cues.objects.tracks,
-        )
+        threshold = self._unusual_above(stage) + self._control.lift
+        standing = Standing(stage, threshold, issue, self._judged)
+        return judgement(cells, self._on_scale, standing, cues=self._cues, scale=self._scale)
 
     def _learn(self, sample: Sample, cells: CellMap, score: FrameScore) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""

@@ -65,7 +65,7 @@ REASONS_MEAN = {
     Reason.ABSENCE: "what always moves here has slowed down or turned round",
     Reason.FALL: "somebody came down where they stood",
     Reason.AGITATION: "parts of somebody move violently against one another",
-    Reason.COMBINED: "several of the others are unusual at once; they follow",
+    Reason.COMBINED: "several of the others are unusual within seconds; they are listed, too",
 }
 DROPS = {
     DropReason.ANALYSIS_RATE: "above the analysis rate",
