@@ -42,11 +42,12 @@ def demo(
 ) -> None:
     """Watch a synthetic camera for a minute: five anomalies, and which were caught. Exit status 1 if none was."""
     from vad.log import configure_log
-    from vad.service.demo import run_demo, run_scene
     from vad.video.worlds import WorldKind
 
     if scene is not None and scene not in set(WorldKind):
         refuse(f"demo --scene: got {scene!r}; allowed: {', '.join(WorldKind)}")
+    from vad.service.demo import run_demo, run_scene  # seconds, which a mistake need not wait for
+
     configure_log(LogSettings(level="error"))
     options = given(seed=seed)
     if scene is None:

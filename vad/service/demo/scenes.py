@@ -34,7 +34,7 @@ class Cutting:
     """How much of the world is shown around an anomaly, and how much is learnt from before that."""
 
     before_s: float = 20.0
-    longest_s: float = 20.0  # of the anomaly itself
+    longest_s: float = 20.0  # of the anomaly, and after_s more
     after_s: float = 5.0
     learnt_s: float = 180.0
 
@@ -90,9 +90,10 @@ def cut(kind: WorldKind, planted: Sequence[Planted], *, fps: float, cutting: Cut
     clips = []
     for number, anomaly in enumerate(planted, start=1):
         start_s = max(0, round((anomaly.start_s - cutting.before_s) * fps)) / fps  # on a frame
-        end_s = min(anomaly.end_s, anomaly.start_s + cutting.longest_s)
-        label = Labelled(f"{kind.value}-{number}", anomaly.kind.value, anomaly.start_s - start_s, end_s - start_s)
-        clips.append(Clip(label, start_s, label.end_s + cutting.after_s, min(cutting.learnt_s, start_s)))
+        seconds = min(anomaly.end_s, anomaly.start_s + cutting.longest_s) + cutting.after_s - start_s
+        end_s = min(anomaly.end_s - start_s, seconds)  # a long one goes on to the film's end
+        label = Labelled(f"{kind.value}-{number}", anomaly.kind.value, anomaly.start_s - start_s, end_s)
+        clips.append(Clip(label, start_s, seconds, min(cutting.learnt_s, start_s)))
     return clips
 
 
@@ -107,8 +108,8 @@ def _earlier(clip: Clip, world: World, folder: Path) -> Film:
 def _introduction(kind: WorldKind, clips: Sequence[Clip]) -> str:
     return (
         f"{len(clips)} cameras play in real time, each a part of one simulated day at the same place ({kind.value}). "
-        f"vad has watched it for {_minutes(clips)} of normal life before; at each camera one thing happens now that is "
-        "not normal there."
+        f"vad has watched {_minutes(clips)} of normal life there; at each camera one thing happens now that is not "
+        "normal."
     )
 
 
