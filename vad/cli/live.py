@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vad.cli.terminal import Json, print_lines, site_of, stderr, stdout
+from vad.cli.terminal import Json, given, print_lines, refuse, site_of, stderr, stdout
 from vad.config import DEFAULT_BUS, LogSettings, make_config
 
 
@@ -31,13 +31,30 @@ def run(
     )
 
 
-def demo(seed: Annotated[int, typer.Option(help="Another seed is another scene.")] = 6) -> None:
+def demo(
+    scene: Annotated[
+        str | None,
+        typer.Option(help="street, care, shop, line or yard: five anomalies of a simulated day there, a camera each."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Another seed is another scene.", show_default="6; with --scene 3")
+    ] = None,
+) -> None:
     """Watch a synthetic camera for a minute: five anomalies, and which were caught. Exit status 1 if none was."""
     from vad.log import configure_log
-    from vad.service.demo import run_demo
+    from vad.video.worlds import WorldKind
+
+    if scene is not None and scene not in set(WorldKind):
+        refuse(f"demo --scene: got {scene!r}; allowed: {', '.join(WorldKind)}")
+    from vad.service.demo import run_demo, run_scene  # seconds, which a mistake need not wait for
 
     configure_log(LogSettings(level="error"))
-    if not run_demo(seed=seed, console=stdout):
+    options = given(seed=seed)
+    if scene is None:
+        caught = run_demo(console=stdout, **options)
+    else:
+        caught = run_scene(WorldKind(scene), console=stdout, **options)
+    if not caught:
         raise typer.Exit(1)
 
 

@@ -1,24 +1,48 @@
-"""A scene as a real H.264 file, as a camera would send it."""
+"""What a simulated camera sees as a real H.264 file, as a camera would send it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 import cv2
 import numpy as np
 
 from vad.video.synthetic.posing import Array
-from vad.video.synthetic.scene import Scene
 
 _LIMITED = np.round(16 + np.arange(256) * (219 / 255)).astype(np.uint8)
 """Full-range luma to the limited range that H.264 cameras send."""
 
 
+class Picture(Protocol):
+    """A rendered frame."""
+
+    @property
+    def luma(self) -> Array:
+        """(H, W) uint8, full range."""
+
+
+class FrameSource(Protocol):
+    """A simulated camera: ``Scene``, and the worlds that live for days."""
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    def frames(self, count: int, *, start: int = 0, truth: bool = False) -> Iterator[Picture]:
+        """Frames ``start`` to ``start + count - 1``."""
+
+
 def encode(
-    scene: Scene,
+    scene: FrameSource,
     path: str | Path,
     *,
     seconds: float,
