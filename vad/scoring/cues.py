@@ -34,8 +34,9 @@ OF_OBJECTS = {
 
 STATIC, HOUR, ABSENCE = (CUES.index(r) for r in (Reason.STATIC_CHANGE, Reason.HOUR, Reason.ABSENCE))
 
-UNSTEADY_MOST = np.float32(1.2)
-"""What is fast or odd and belongs to nothing that keeps its way (an insect before the lens) counts up to that."""
+UNSTEADY_MOST, STRAY_MOST = np.float32(1.2), np.float32(0.9)
+"""What is fast or odd and belongs to nothing that keeps its way counts up to that (crowds have no tracks); and what
+belongs to something that keeps none (an insect before the lens)."""
 
 
 AROUND = np.ones((3, 3), np.uint8)
@@ -130,7 +131,7 @@ class Cues:
 
     def _see_objects(self, cells: CellMap) -> tuple[Visits, tuple[TrackedObject, ...]]:
         seen = self.objects.step(cells)
-        self._steady = seen.steady
+        self._steady = np.maximum(seen.steady, np.float32(0.0))
         for k, name in OF_OBJECTS.items():
             self.maps[k] = getattr(seen, name)
         self._leave_out_nuisances(seen)
@@ -146,10 +147,10 @@ class Cues:
             if notable and (moving[:, light] >= LEFT_OUT_LEAST).any():
                 self._nuisance = Nuisance.LIGHT
             moving[:, light] = 0.0
-        unsteady = seen.steady == 0.0
+        unsteady = seen.steady <= 0.0
         if notable and self._nuisance is None and (moving[:, unsteady] >= LEFT_OUT_LEAST).any():
             self._nuisance = Nuisance.UNSTEADY
-        np.minimum(moving, UNSTEADY_MOST, out=moving, where=unsteady)
+        np.minimum(moving, np.where(seen.steady < 0.0, STRAY_MOST, UNSTEADY_MOST), out=moving, where=unsteady)
 
     def _see_no_objects(self) -> tuple[Visits, tuple[TrackedObject, ...]]:
         """An unhealthy picture shows none, and is no background."""

@@ -195,22 +195,25 @@ STEADY = SteadyTuning()
 
 @kernel
 def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTuning) -> None:
-    """1 on the cells that objects which keep their way touch, and on those around them, into ``out`` (gh, gw)."""
+    """1 on the cells that objects which keep their way touch, and on those around them, into ``out`` (gh, gw).
+
+    -1 on those of objects that keep none; 0 where no object is, or one of which nothing is known yet.
+    """
     out[:] = 0.0
     for k in range(len(tracks)):
         track = tracks[k]
         if track[Column.ID] == 0.0 or track[Column.GAP_S] > 0.0 or track[Column.HITS] < t.least_hits:
             continue
-        if track[Column.APART_S] > t.over_s and winds(history[k], t):
-            continue
         longer = max(track[Column.BOTTOM] - track[Column.TOP], track[Column.RIGHT] - track[Column.LEFT])
-        if np.hypot(track[Column.VX], track[Column.VY]) > t.fastest * longer:
-            continue
+        strays = np.hypot(track[Column.VX], track[Column.VY]) > t.fastest * longer
+        if not strays and track[Column.APART_S] > t.over_s:
+            strays = winds(history[k], t)
+        value = np.float32(-1.0) if strays else np.float32(1.0)
         top, bottom = max(0, int(track[Column.TOP]) // cell - 1), int(track[Column.BOTTOM]) // cell + 2
         left, right = max(0, int(track[Column.LEFT]) // cell - 1), int(track[Column.RIGHT]) // cell + 2
         for i in range(top, min(bottom, out.shape[0])):
             for j in range(left, min(right, out.shape[1])):
-                out[i, j] = 1.0
+                out[i, j] = value if out[i, j] == 0.0 else max(out[i, j], value)
 
 
 @kernel

@@ -81,7 +81,7 @@ class ObjectFrame:
     size: Map
     pace: Map
     movement: Map
-    steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason
+    steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason; -1 at others
     light: Map  # 1 where something is brighter or darker that has no outline: a beam, a shadow, fog
     visits: Visits  # (n, 5) passages that have ended, to be learnt; see ``passages.Visit``
 
