@@ -16,6 +16,7 @@ from vad.evaluation.judged import Incident, JudgedClip
 from vad.evaluation.measures import Flags, Undefined, Values, auroc
 from vad.evaluation.operating_point import operating_point
 from vad.scoring.tuning import REASONS
+from vad.types import Reason
 
 EQUAL_FALSE_ALARMS = (2, 5, 10, 20)
 LEAST_NORMAL_S = 60.0
@@ -212,4 +213,4 @@ def harm(scenes: Sequence[SceneFigures]) -> Harm | None:
 
 def _rivals(scene: SceneFigures) -> set[str]:
     by_time = GROWS_WITH_TIME if (scene.auroc["clock"] or 0.0) >= CLOCK_RANKS else set()
-    return set(CUES) - by_time
+    return set(CUES) - {Reason.COMBINED.value} - by_time  # which is no single one
