@@ -28,7 +28,7 @@ from vad.scoring.incidents import Incidents
 from vad.scoring.scorer import Scorer
 from vad.scoring.tuning import REASONS
 from vad.scoring.warming import warm_kernels
-from vad.types import Clip
+from vad.types import Clip, Reason
 from vad.video.dataset import Dataset
 from vad.video.source import FOLDER_FPS
 
@@ -54,7 +54,7 @@ def evidences(folder: Path, *, weights: str) -> None:
     print(f"{len(dataset.test)} clips, {len(truth)} frames, {truth.mean():.0%} abnormal; live frame AUROC, micro")
     print("evidence         alone   all without it")
     for k, reason in enumerate(REASONS):
-        without = np.delete(table, k, axis=1).max(axis=1)
+        without = np.delete(table, [k, REASONS.index(Reason.COMBINED)], axis=1).max(axis=1)  # which it has a part in
         print(f"{reason.value:15} {auroc(truth, table[:, k]):6.4f}   {auroc(truth, without):6.4f}")
     print(f"{'all (maximum)':15} {auroc(truth, table.max(axis=1)):6.4f}")
 

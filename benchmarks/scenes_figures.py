@@ -46,8 +46,8 @@ def only(k: int) -> Score:
 
 
 def without(k: int) -> Score:
-    """The largest of the other cues' scores."""
-    return lambda clip: np.delete(clip.cue_scores, k, axis=1).max(axis=1)
+    """The largest of the other cues' scores; without a cue, also without what it had a part in."""
+    return lambda clip: np.delete(clip.cue_scores, [k, REASONS.index(Reason.COMBINED)], axis=1).max(axis=1)
 
 
 SCORES: dict[str, Score] = {

@@ -40,7 +40,7 @@ SUSTAIN_FRAMES = 3
 """At 8 frames/s: what ``scoring.open_after_s`` asks of an incident."""
 
 LEARNT_FIRST_S = 180.0
-"""As ``scoring.calibrated_after_s``: before that cues that learn are held back, see ``Scale.exponents``."""
+"""As ``scoring.calibrated_after_s``: before that cues that learn are held back, see ``Scale.judge``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Watched:
 
     name: str
     is_world: bool
-    values: NDArray[np.float32]  # (F, K), in the order of REASONS; 0 where the picture was unhealthy
+    values: NDArray[np.float32]  # (F, K + 1), in the order of REASONS; 0 where the picture was unhealthy
     dt_s: NDArray[np.float32]  # (F,)
     starts: NDArray[np.bool_]  # (F,) the first frame of a run
     learnt_s: NDArray[np.float32]  # (F,) normal footage that the scorer had learnt

@@ -78,6 +78,10 @@ class HealthIssue(StrEnum):
     LIGHT_JUMP = "light_jump"
 
 
+PICTURE_STATES = frozenset({*HealthIssue, "recovered"})
+"""What a ``CameraEvent`` can say of how the picture stands from now on."""
+
+
 class Nuisance(StrEnum):
     """What is fast or odd in a picture and is no reason to raise anything."""
 

@@ -257,6 +257,7 @@ def test_a_snapshot_gives_the_last_of_each_cameras_stream_and_picture_first(tmp_
     with delivering(tmp_path) as delivery:
         put(delivery, [state("a", "up"), state("b", "up"), state("a", HealthIssue.FROZEN), *anomalies(9)])
         put(delivery, [state("b", "backoff"), state("a", "recovered")])
+        put(delivery, [state("a", "nuisance")])  # which changes neither
         with subscribe(delivery, snapshot=True, types=["io.vad.camera"]) as subscriber:
             seen = [subscriber.receive(DEADLINE_S) for _ in range(3)]
             assert [(m.camera, m.data.state) for m in seen if isinstance(m, CameraMessage)] == [
@@ -265,7 +266,7 @@ def test_a_snapshot_gives_the_last_of_each_cameras_stream_and_picture_first(tmp_
                 ("a", "recovered"),
             ]
             put(delivery, [state("b", "up")])
-            assert take(subscriber, 1) == [15]
+            assert take(subscriber, 1) == [16]
 
 
 def test_async_iteration_gives_the_same_and_can_be_cancelled_without_a_loss(tmp_path: Path) -> None:

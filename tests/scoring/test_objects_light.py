@@ -8,11 +8,13 @@ import pytest
 from tests.scoring.objects_pictures import film
 from tests.scoring.test_objects_weak import seen
 from vad.scoring.cues import Cues
+from vad.scoring.objects import components, light
 from vad.scoring.objects.layer import ObjectLayer
 from vad.scoring.tuning import CUES, MOVING
 from vad.types import Nuisance, Reason
 
 COLUMNS = np.arange(160.0)
+EVERYWHERE = np.ones((12, 20), np.bool_)
 
 
 def beam(levels: float, *, fades_over: float):
@@ -39,6 +41,17 @@ def test_what_ends_within_two_pixels_is_one(levels):
     assert not any(frame.light.any() for frame in frames)
 
 
+def test_where_the_picture_ends_nothing_fades_out():
+    """A wide thing that the bottom of a padded picture cuts off: the padding repeats its lowest row."""
+    size, level = (90, 160), np.full((96, 160), 120.0, np.float32)
+    luma = np.full((96, 160), 120, np.uint8)
+    luma[72:, 40:120] = 190
+    labels = np.zeros((96, 160), np.int32)
+    labels[72:90, 40:120] = 1
+    boxes = components.boxes_of(labels, 2)
+    assert not light.without_outline(luma, level, labels, boxes, size, light.LIGHT).any()
+
+
 def test_somebody_in_front_of_what_is_light_elsewhere_is_still_seen():
     sweep = beam(60.0, fades_over=30.0)
 
@@ -55,15 +68,15 @@ def test_somebody_in_front_of_what_is_light_elsewhere_is_still_seen():
 def test_nothing_is_fast_or_odd_where_there_is_only_light():
     cues = Cues(12, 20, left_behind_s=15.0, objects=ObjectLayer(12, 20))
     seen = cues.objects.step(next(film([[]])))
-    light = np.zeros((12, 20), np.float32)
-    light[:, 5:9] = 1.0
+    beams = np.zeros((12, 20), np.float32)
+    beams[:, 5:9] = 1.0
     cues.objects.step = lambda cells: seen.__class__(  # type: ignore[method-assign]
-        **{name: getattr(seen, name) for name in seen.__slots__} | {"light": light, "steady": np.ones_like(light)}
+        **{name: getattr(seen, name) for name in seen.__slots__} | {"light": beams, "steady": np.ones_like(beams)}
     )
     (cells,) = film([[]])
     cells.activity[:] = 1.0
     cells.flow[0] = 500.0
-    cues.step(cells, moves=True, is_healthy=True, dt_s=0.1)
+    cues.step(cells, judged=EVERYWHERE, moves=True, is_healthy=True, dt_s=0.1)
     speed = cues.maps[CUES.index(Reason.SPEED)]
     assert speed[:, 4:10].max() == 0.0
     assert speed[:, 11:].min() > 1.0
@@ -76,16 +89,19 @@ def test_what_was_left_out_is_named():
     (cells,) = film([[]])
     cells.activity[:] = 1.0
     cells.flow[0] = 500.0
-    light, steady = np.zeros((12, 20), np.float32), np.zeros((12, 20), np.float32)
+    beams, steady = np.zeros((12, 20), np.float32), np.zeros((12, 20), np.float32)
 
-    def named() -> Nuisance | None:
+    def named(judged: np.ndarray = EVERYWHERE) -> Nuisance | None:
         cues.objects.step = lambda cells: seen.__class__(  # type: ignore[method-assign]
-            **{name: getattr(seen, name) for name in seen.__slots__} | {"light": light, "steady": steady}
+            **{name: getattr(seen, name) for name in seen.__slots__} | {"light": beams, "steady": steady}
         )
-        return cues.step(cells, moves=True, is_healthy=True, dt_s=0.1).nuisance
+        return cues.step(cells, judged=judged, moves=True, is_healthy=True, dt_s=0.1).nuisance
 
+    assert named() is None  # a crowd has no tracks, and is no nuisance
+    steady[:] = -1.0
     assert named() is Nuisance.UNSTEADY
-    light[:] = 1.0
+    assert named(np.zeros((12, 20), np.bool_)) is None  # nobody asks what is outside of the zones
+    beams[:] = 1.0
     assert named() is Nuisance.LIGHT
-    light[:], steady[:] = 0.0, 1.0
+    beams[:], steady[:] = 0.0, 1.0
     assert named() is None

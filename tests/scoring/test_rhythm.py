@@ -90,16 +90,16 @@ def test_what_is_usual_is_kept(known: Rhythm) -> None:
 
 def test_it_says_where_it_runs_and_that_it_rests(known: Rhythm) -> None:
     run(known, 30.0)
-    running = known.running
-    assert running is not None
-    assert running[BELT].all()
-    assert running.sum() == COLUMNS
+    assert known.cells is not None
+    assert known.cells[BELT].all()
+    assert known.cells.sum() == COLUMNS
+    assert not known.rests
     run(known, 60.0, speed=0.0)
-    assert known.running is not None
-    assert not known.running.any()
+    assert known.cells is not None
+    assert known.rests
 
 
 def test_what_has_no_rhythm_neither_runs_nor_rests() -> None:
     rhythm = Rhythm(ROWS, COLUMNS)
     run(rhythm, 60.0)
-    assert rhythm.running is None
+    assert rhythm.cells is None

@@ -40,7 +40,7 @@ def demo(
         int | None, typer.Option(help="Another seed is another scene.", show_default="6; with --scene 3")
     ] = None,
 ) -> None:
-    """Watch a synthetic camera for a minute: five anomalies, and which were caught. Exit status 1 if none was."""
+    """Watch synthetic cameras for a minute: five anomalies, and which were caught. Exit status 1 if none was."""
     from vad.log import configure_log
     from vad.video.worlds import WorldKind
 

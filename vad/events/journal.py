@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeGuard
 
 from vad.clock import SystemClock
 from vad.errors import JournalError
@@ -26,7 +26,7 @@ from vad.events.journal_rows import transaction
 from vad.events.lock import WriterLock
 from vad.events.messages import durable_message
 from vad.events.schema import DurableMessage, encode, topic_of
-from vad.types import CameraEvent, CameraState, JournalEvent, JournalState
+from vad.types import PICTURE_STATES, CameraEvent, CameraState, JournalEvent, JournalState
 
 if TYPE_CHECKING:
     from vad.clock import Clock
@@ -160,7 +160,7 @@ class Journal:
         ]
         stored = [_stored(message) for message in messages]
         rows = [(s.sequence, s.topic, s.body) for s in stored]
-        states = [(*_place_of(e), *row) for e, row in zip(events, rows, strict=True) if isinstance(e, CameraEvent)]
+        states = [(*_place_of(e), *row) for e, row in zip(events, rows, strict=True) if _is_state(e)]
         with sqlite_errors(self.path), transaction(self._db):
             journal_rows.insert(self._db, rows, wall_s=self._clock.wall_s())
             journal_listing.add(self._db, messages)
@@ -239,6 +239,11 @@ class Journal:
 
 def _stored(message: DurableMessage) -> StoredEvent:
     return StoredEvent(message.epoch, message.sequence, topic_of(message), encode(message))
+
+
+def _is_state(event: object) -> TypeGuard[CameraEvent]:
+    """Does it say how a stream or a picture stands from now on? A nuisance does not."""
+    return isinstance(event, CameraEvent) and event.state in {*STREAM_STATES, *PICTURE_STATES}
 
 
 def _place_of(event: CameraEvent) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from vad.scoring.evidence import Evidence, Motion, Stateful
 from vad.scoring.evidence_static import StaticChange
 from vad.scoring.gate import Sample
 from vad.scoring.hours import Hours
-from vad.scoring.kernels import Map
+from vad.scoring.kernels import Map, Mask
 from vad.scoring.objects.layer import ObjectFrame, ObjectLayer, TrackedObject
 from vad.scoring.objects.passages import NO_VISITS, Visits
 from vad.scoring.rhythm import Rhythm
@@ -38,6 +38,9 @@ UNSTEADY_MOST, STRAY_MOST = np.float32(1.2), np.float32(0.9)
 """What is fast or odd and belongs to nothing that keeps its way counts up to that (crowds have no tracks); and what
 belongs to something that keeps none (an insect before the lens)."""
 
+
+STRAYS = np.float32(-1.0)
+"""Of ``ObjectFrame.steady``: it goes to and fro. What is only very fast lies between that and 0."""
 
 AROUND = np.ones((3, 3), np.uint8)
 """What is at the edge of light, within a cell, belongs to it."""
@@ -101,9 +104,14 @@ class Cues:
         else:
             self.static.begin_run()  # the background was hidden, and holds: what is new stands from now on
             self.objects.begin_run()
+        for clock in (self.hours, self.shifts, self.rhythm):  # nobody knows what moved meanwhile
+            clock.begin_run()
 
-    def step(self, cells: CellMap, *, moves: bool, is_healthy: bool, dt_s: float) -> Seen:
-        """The maps of this frame. ``moves``: is there any flow at all? ``dt_s`` after the frame before."""
+    def step(self, cells: CellMap, *, judged: Mask, moves: bool, is_healthy: bool, dt_s: float) -> Seen:
+        """The maps of this frame. ``moves``: is there any flow at all? ``dt_s`` after the frame before.
+
+        Of what is left out only that counts which is ``judged`` (gh, gw).
+        """
         self.rhythm.step(cells.flow, cells.activity, dt_s=dt_s, out=self.maps[ABSENCE])
         if moves:
             cells = self.motion.score(cells, surface=self.static.surface(cells), out=self.maps)
@@ -112,8 +120,9 @@ class Cues:
         self._moved = moves
         self.static.score(cells, out=self.maps[STATIC])  # for what it learns; the object layer judges what was left
         self._nuisance = None
-        visits, tracks = self._see_objects(cells) if is_healthy else self._see_no_objects()
-        self._ask_the_hour(cells.activity * self._steady if moves else None, cells.frame.wall_s, dt_s)
+        visits, tracks = self._see_objects(cells, judged) if is_healthy else self._see_no_objects()
+        if is_healthy:
+            self._ask_the_hour(cells.activity * self._steady if moves else None, cells.frame.wall_s, dt_s)
         ratios = self._nothing
         if self.maps[:HABITUAL].any():
             ratios = self.maps[:HABITUAL].copy()
@@ -121,41 +130,43 @@ class Cues:
         return Seen(cells, ratios, visits, tracks, self._nuisance)
 
     def _ask_the_hour(self, acting: Map | None, wall_s: float, dt_s: float) -> None:
-        """How unusual it is at this time of day that objects move, or none do, and that what always moves rests."""
+        """How unusual it is at this time of day that objects move, or none do; and that a belt runs, or rests."""
         self.hours.step(acting, wall_s, dt_s=dt_s, out=self.maps[HOUR])
-        running = self.rhythm.running
-        if running is not None:
-            rests = np.zeros_like(running)
-            self.shifts.step(running, wall_s, dt_s=dt_s, out=rests)
-            np.maximum(self.maps[HOUR], rests, out=self.maps[HOUR])
+        belt = self.rhythm.cells
+        if belt is not None:
+            unusual = np.zeros_like(belt)
+            self.shifts.step(None if self.rhythm.rests else belt, wall_s, dt_s=dt_s, out=unusual)
+            np.maximum(self.maps[HOUR], unusual * belt, out=self.maps[HOUR])
 
-    def _see_objects(self, cells: CellMap) -> tuple[Visits, tuple[TrackedObject, ...]]:
+    def _see_objects(self, cells: CellMap, judged: Mask) -> tuple[Visits, tuple[TrackedObject, ...]]:
         seen = self.objects.step(cells)
         self._steady = np.maximum(seen.steady, np.float32(0.0))
         for k, name in OF_OBJECTS.items():
             self.maps[k] = getattr(seen, name)
-        self._leave_out_nuisances(seen)
+        self._leave_out_nuisances(seen, judged)
         np.minimum(seen.left / np.float32(self._left_behind_s), TUNING.static_most, out=self.maps[STATIC])
         return seen.visits, seen.tracks
 
-    def _leave_out_nuisances(self, seen: ObjectFrame) -> None:
-        """What keeps no way counts for little, what is light for nothing."""
+    def _leave_out_nuisances(self, seen: ObjectFrame, judged: Mask) -> None:
+        """What goes to and fro counts for little, what is light for nothing; what would have counted is named."""
         moving = self.maps[:MOVING]
-        notable = bool((moving >= LEFT_OUT_LEAST).any())
+        notable = (moving >= LEFT_OUT_LEAST).any(axis=0) & judged
         if seen.light.any():
             light = cv2.dilate(seen.light, AROUND) > 0.0
-            if notable and (moving[:, light] >= LEFT_OUT_LEAST).any():
+            if (notable & light).any():
                 self._nuisance = Nuisance.LIGHT
             moving[:, light] = 0.0
-        unsteady = seen.steady <= 0.0
-        if notable and self._nuisance is None and (moving[:, unsteady] >= LEFT_OUT_LEAST).any():
+        strays = seen.steady < 0.0
+        if self._nuisance is None and (notable & strays).any():
             self._nuisance = Nuisance.UNSTEADY
-        np.minimum(moving, np.where(seen.steady < 0.0, STRAY_MOST, UNSTEADY_MOST), out=moving, where=unsteady)
+        np.minimum(
+            moving, np.where(seen.steady <= STRAYS, STRAY_MOST, UNSTEADY_MOST), out=moving, where=seen.steady <= 0.0
+        )
 
     def _see_no_objects(self) -> tuple[Visits, tuple[TrackedObject, ...]]:
         """An unhealthy picture shows none, and is no background."""
         self._steady = self._nothing[0]
-        self.maps[[STATIC, *OF_OBJECTS]] = 0.0
+        self.maps[[STATIC, HOUR, *OF_OBJECTS]] = 0.0
         return NO_VISITS, ()
 
     def learn(self, sample: Sample) -> None:
@@ -163,9 +174,9 @@ class Cues:
         self._unlearnt_s += sample.dt_s
         self.objects.learn(sample.visits, dt_s=sample.dt_s)
         self.hours.learn(sample.cells.frame.wall_s, moves=sample.busy, quiet=sample.quiet, dt_s=sample.dt_s)
-        if self.rhythm.running is not None:
-            busy, quiet = self.shifts.is_busy, self.shifts.is_quiet
-            self.shifts.learn(sample.cells.frame.wall_s, moves=busy, quiet=quiet, dt_s=sample.dt_s)
+        if sample.shift is not None:
+            runs, rests = sample.shift
+            self.shifts.learn(sample.cells.frame.wall_s, moves=runs, quiet=rests, dt_s=sample.dt_s)
         if self._unlearnt_s < TUNING.learn_every_s - 1e-6:
             return
         for evidence in self.motion.evidences:
@@ -177,6 +188,11 @@ class Cues:
         self.highs.learn(sample.ratios, dt_s=self._unlearnt_s)
         self.rhythm.learn(dt_s=self._unlearnt_s)
         self._unlearnt_s = 0.0
+
+    @property
+    def shift(self) -> tuple[bool, bool] | None:
+        """Does what always moves run, and has it rested for long? None where nothing always moves."""
+        return None if self.rhythm.cells is None else (self.shifts.is_busy, self.shifts.is_quiet)
 
     def parts(self) -> list[tuple[str, Stateful]]:
         """Everything that holds calibration, with its name in the file."""

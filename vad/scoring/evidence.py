@@ -129,7 +129,7 @@ class Motion:
 
     @property
     def evidences(self) -> list[Moving]:
-        """In the order of REASONS."""
+        """In the order of CUES."""
         return [self.speed, self.appearance]
 
     def score(self, cells: CellMap, *, surface: Map, out: Map) -> CellMap:

@@ -16,7 +16,7 @@ class Sample(NamedTuple):
     """A judged frame that waits to be learnt."""
 
     cells: CellMap
-    values: State  # (K,) smoothed cues, as judged
+    values: State  # (K + 1,) smoothed cues and their combination, as judged
     ratios: Map  # (R, gh, gw) the cues that are made relative to what each cell has seen, before they were
     visits: Visits  # passages that ended in this frame
     dt_s: float
@@ -26,6 +26,7 @@ class Sample(NamedTuple):
     moves: bool = True  # False: nothing in it moves at all
     busy: bool = False  # an object that keeps its way moves
     quiet: bool = False  # none has for long
+    shift: tuple[bool, bool] | None = None  # does what always moves run, has it rested for long?
 
 
 class Gate:

@@ -93,17 +93,13 @@ class Rhythm:
         self.rate = 1.0  # of the scene
         self.begin_run()
 
-    @property
-    def running(self) -> Map | None:
-        """(gh, gw) 1 on the cells that have a rhythm, 0 everywhere while they rest; None while none is known."""
-        return self._running
-
     def begin_run(self) -> None:
         """Forget the running means; what is usual is kept."""
         self._mean: State = np.zeros(self._usual.shape)
         self._busy: State = np.zeros(self._spread.shape)
         self._run_s, self._odd_s = 0.0, 0.0
-        self._running: Map | None = None
+        self.cells: Map | None = None  # (gh, gw) 1 on those that have a rhythm; None while too few are known
+        self.rests = False  # does the scene rest?
 
     def step(self, flow: Map, activity: Map, *, dt_s: float, out: Map) -> None:
         """Into ``out`` (gh, gw), where cells have a rhythm, for how many ``odd_s`` the scene's rate has been odd."""
@@ -113,13 +109,13 @@ class Rhythm:
         known = count >= RHYTHM.least_cells and self._run_s >= RHYTHM.settled_s
         self.rate = float(np.nanmedian(rate)) if known else 1.0
         (still_from, still_to), (runs_from, runs_to) = RHYTHM.rests, RHYTHM.runs
-        is_odd = not (still_from <= self.rate <= still_to or runs_from <= self.rate <= runs_to)
+        self.rests = still_from <= self.rate <= still_to
+        is_odd = not (self.rests or runs_from <= self.rate <= runs_to)
         pace = RHYTHM.backwards if self.rate < still_from else 1.0
         self._odd_s = self._odd_s + pace * dt_s if is_odd else 0.0
         has_rhythm = ~np.isnan(rate)
         np.multiply(has_rhythm, np.float32(min(RHYTHM.most, self._odd_s / RHYTHM.odd_s)), out=out)
-        rests = still_from <= self.rate <= still_to
-        self._running = (has_rhythm & (not rests)).astype(np.float32) if known else None
+        self.cells = has_rhythm.astype(np.float32) if known else None
 
     def learn(self, *, dt_s: float) -> None:
         """The running means of a frame that was normal; ``dt_s`` went by since the last call."""

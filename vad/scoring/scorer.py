@@ -1,8 +1,10 @@
-"""One camera's judge: ``CellMap -> FrameScore``. Scores first, learns later and only from what was not flagged.
+"""One camera's judge: ``CellMap -> FrameScore``. Scores first, learns later, and once it is no longer young only from
+what was not flagged.
 
-Each evidence gives a map, its robust maximum over places, a causal smoothing, and, by the tail of the camera's own
-normal values, an expected number of incidents at that level. The frame's score is the strongest evidence's, corrected
-for how many evidences there are, so that the false-alarm budget holds for all of them together.
+Each cue gives a map, its robust maximum over places, a causal smoothing, and, by the tail of the camera's own normal
+values, an expected number of incidents at that level; so does what several cues say within seconds. The frame's score
+is the strongest of them, by its share of the budget and by a tail of the strongest (``scale.py``), so that the
+false-alarm budget holds for all of them together.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from vad.scoring.objects.layer import NOTHING_COUNTED, ObjectLayer
 from vad.scoring.person_height import PersonHeights
 from vad.scoring.places import judged_cells
 from vad.scoring.raise_control import RaiseControl
-from vad.scoring.scale import Scale
+from vad.scoring.scale import Judged, Scale
 from vad.scoring.smoothing import Smoothing
 from vad.scoring.tuning import CUES, DAY_S, LONGEST_STEP_S, MOVING, TUNING
 from vad.types import CellMap, FrameScore, Geometry, HealthIssue, Reason, Stage
@@ -36,6 +38,7 @@ from vad.types import CellMap, FrameScore, Geometry, HealthIssue, Reason, Stage
 TOPS = tuple(TUNING.top_windows if k < MOVING else 1 for k in range(len(CUES)))
 """Of how many highest places a cue is the mean. The windows of motion overlap; the others are pooled already."""
 
+NOTHING_JUDGED = Judged(np.zeros(len(CUES) + 1), np.zeros(len(CUES) + 1), 0.0)
 NO_PICTURE, NO_LATENT = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 0), np.float32)
 
 ANY_CAMERA = "*"
@@ -80,7 +83,8 @@ class Scorer:
         self._normal_s = 0.0  # normal footage seen, media seconds
         self._busy_s = 0.0  # ... in which objects moved
         self._run: int | None = None
-        self._ailing = False
+        self._ailing, self._flagged = False, False
+        self._on_scale = NOTHING_JUDGED  # the last frame
         self._control = RaiseControl()
         self._settled = False  # calibrated_after_s were seen, and enough peaks; or finish_calibration said so
 
@@ -192,24 +196,30 @@ class Scorer:
         if self._ailing and issue is None:
             self._cues.recover(cells, new_look_s=self._health.new_look_s)
             self._smoothing = Smoothing(tau_s=self._settings.smoothing_s)  # what the issue stirred up is over
+        if self._ailing or issue is not None:
+            self._scale.combination.forget()
         self._ailing = issue is not None
-        seen = self._cues.step(cells, moves=moves, is_healthy=issue is None, dt_s=dt_s)
+        seen = self._cues.step(cells, judged=self._judged, moves=moves, is_healthy=issue is None, dt_s=dt_s)
         self._people.step(seen.tracks, cells.frame.geometry, dt_s=dt_s)
         peaks = kernels_frame.highest(self._cues.maps, self._judged, TOPS, 0 if moves else MOVING)
         self._smoothing.step(peaks, dt_s=dt_s, frame_s=self._frame_s)
-        if issue is not None:
-            self._scale.combination.forget()
         self._on_scale = self._scale.judge(
             self._smoothing.values, dt_s=dt_s, frame_s=self._frame_s, learnt_s=self._normal_s
         )
         score = self._judge(seen.cells, issue)
-        if seen.nuisance is not None and issue is None:
-            score = replace(score, nuisance=seen.nuisance)
         if score.stage is not Stage.COLD and issue is None:
+            score = replace(score, nuisance=seen.nuisance) if seen.nuisance is not None else score
             self._control.step(budget_per_s=self._budget_per_s, learnt_s=self._normal_s, dt_s=dt_s)
+        self._flag(score)
         if self.learning:
             self._learn(self._sample(seen, dt_s, moves=moves), seen.cells, score)
         return score
+
+    def _flag(self, score: FrameScore) -> None:
+        """Is this frame unusual enough not to be learnt, raised or not?"""
+        before, self._flagged = self._flagged, not self._is_young and score.score > self._unusual_above(score.stage)
+        if before and not self._flagged:  # its echo is not normal
+            self._scale.combination.forget()
 
     def _sample(self, seen: Seen, dt_s: float, *, moves: bool) -> Sample:
         return Sample(
@@ -222,6 +232,7 @@ class Scorer:
             moves=moves,
             busy=self._cues.hours.is_busy,
             quiet=self._cues.hours.is_quiet,
+            shift=self._cues.shift,
         )
 
     def _enter(self, cells: CellMap) -> bool:
@@ -258,7 +269,8 @@ class Scorer:
         objects = ObjectLayer(rows, columns, counted=counted)
         self._cues: Cues = Cues(rows, columns, left_behind_s=self._settings.left_behind_s, objects=objects)
         gap_s = max(TUNING.decluster_gap_s, self._settings.close_after_s)
-        self._scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
+        self._on_scale = NOTHING_JUDGED
+        self._scale: Scale = Scale(gap_s=gap_s, sustain_s=self._settings.open_after_s)
         self._health = Health(rows, columns)
         self._normal_s, self._busy_s = 0.0, 0.0
         self._begin_run()
@@ -290,11 +302,7 @@ class Scorer:
     def _learn(self, sample: Sample, cells: CellMap, score: FrameScore) -> None:
         """Pass the frame to the gate and learn what the gate lets through."""
         ailing = score.health is not None
-        flagged = not self._is_young and score.score > self._unusual_above(score.stage)
-        if self._flagged and not flagged:  # its echo is not normal
-            self._scale.combination.forget()
-        self._flagged = flagged
-        due = self._gate.step(sample, flagged=flagged, ailing=ailing)
+        due = self._gate.step(sample, flagged=self._flagged, ailing=ailing)
         if self._gate.accepting and Reason.STATIC_CHANGE in score.reasons:
             self._cues.static.accept(cells)
         elif self._gate.closed and not ailing:
@@ -306,8 +314,12 @@ class Scorer:
 
     @property
     def _is_young(self) -> bool:
-        """Has it seen too little to know what is usual? A night in which nothing moves tells nothing of the day."""
-        return self._normal_s < TUNING.young_s or self._busy_s < TUNING.young_busy_s
+        """Has it seen too little to know what is usual? A night in which nothing moves tells nothing of the day.
+
+        A camera before which nothing moves for a day is one on which whatever moves is unusual.
+        """
+        has_seen_little = self._busy_s < TUNING.young_busy_s and self._normal_s < DAY_S
+        return self._normal_s < TUNING.young_s or has_seen_little
 
     def _learn_normal(self, sample: Sample) -> None:
         self._normal_s += sample.dt_s

@@ -138,6 +138,7 @@ def test_sensors_follow_the_events(
                 anomaly(incident="b", type=EventType.CLOSED, close_reason="calm"),
                 state("frozen"),
                 state("recovered"),
+                state("nuisance"),  # says nothing of the picture
                 anomaly(incident="c"),
                 state("connecting"),  # an engine was killed meanwhile: c will never be closed
                 state("covered"),

@@ -15,7 +15,7 @@ from typing import Any
 
 from vad import __version__
 from vad.events.schema import AnomalyMessage, CameraMessage, Message
-from vad.types import CameraState, EventType
+from vad.types import PICTURE_STATES, CameraState, EventType
 
 ON, OFF = "ON", "OFF"
 SENSORS = {
@@ -47,7 +47,7 @@ class SensorStates:
                 self._open.pop(message.camera, None)
             yield self._show(message.camera, "anomaly", on=bool(self._open.get(message.camera)))
             yield self._show(message.camera, "stream", on=message.data.state == CameraState.UP)
-        elif isinstance(message, CameraMessage):
+        elif isinstance(message, CameraMessage) and message.data.state in PICTURE_STATES:
             yield self._show(message.camera, "picture", on=message.data.state != "recovered")
 
     def shown(self) -> Iterator[tuple[str, str, str]]:

@@ -187,7 +187,7 @@ class SteadyTuning(NamedTuple):
     over_s: float = 1.2
     winding: float = 1.6  # path over the way made good: beyond it somebody does not go anywhere
     least_path: float = 1.0  # heights; shorter paths are those of who stands
-    fastest: float = 3.0  # of its own length or height a second: runners come to 2.5, cyclists and cars in town to 3.5
+    fastest: float = 3.0  # of its own length or height a second: runners come to 2.5
 
 
 STEADY = SteadyTuning()
@@ -197,7 +197,8 @@ STEADY = SteadyTuning()
 def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTuning) -> None:
     """1 on the cells that objects which keep their way touch, and on those around them, into ``out`` (gh, gw).
 
-    -1 on those of objects that keep none; 0 where no object is, or one of which nothing is known yet.
+    -1 on those of objects that go to and fro, -0.5 on those that are faster than ``fastest``: insects are both. 0 where
+    no object is, or one of which nothing is known yet.
     """
     out[:] = 0.0
     for k in range(len(tracks)):
@@ -205,10 +206,11 @@ def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTu
         if track[Column.ID] == 0.0 or track[Column.GAP_S] > 0.0 or track[Column.HITS] < t.least_hits:
             continue
         longer = max(track[Column.BOTTOM] - track[Column.TOP], track[Column.RIGHT] - track[Column.LEFT])
-        strays = np.hypot(track[Column.VX], track[Column.VY]) > t.fastest * longer
-        if not strays and track[Column.APART_S] > t.over_s:
-            strays = winds(history[k], t)
-        value = np.float32(-1.0) if strays else np.float32(1.0)
+        value = np.float32(1.0)
+        if np.hypot(track[Column.VX], track[Column.VY]) > t.fastest * longer:
+            value = np.float32(-0.5)
+        if track[Column.APART_S] > t.over_s and winds(history[k], t):
+            value = np.float32(-1.0)
         top, bottom = max(0, int(track[Column.TOP]) // cell - 1), int(track[Column.BOTTOM]) // cell + 2
         left, right = max(0, int(track[Column.LEFT]) // cell - 1), int(track[Column.RIGHT]) // cell + 2
         for i in range(top, min(bottom, out.shape[0])):

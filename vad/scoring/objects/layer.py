@@ -81,7 +81,8 @@ class ObjectFrame:
     size: Map
     pace: Map
     movement: Map
-    steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason; -1 at others
+    steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason;
+    # -1 at what goes to and fro, -0.5 at what is faster than things of its size are
     light: Map  # 1 where something is brighter or darker that has no outline: a beam, a shadow, fog
     visits: Visits  # (n, 5) passages that have ended, to be learnt; see ``passages.Visit``
 
@@ -237,9 +238,11 @@ class ObjectLayer:
         self._stands = bool(self._stood_s.any())
 
     def _blobs(self, cells: CellMap) -> tuple[State, Map]:
+        geometry = cells.frame.geometry
         count = cc.components(self._mask, 8, self._labels)
         parts = cc.boxes_of(self._labels, count)
-        is_light = li.without_outline(cells.frame.luma, self._level, self._labels, parts, li.LIGHT)
+        size = geometry.valid_height, geometry.valid_width
+        is_light = li.without_outline(cells.frame.luma, self._level, self._labels, parts, size, li.LIGHT)
         self._has_light = bool(is_light.any())
         if self._has_light:
             li.take_away(self._labels, is_light, CELL_PX, self._light)
@@ -247,8 +250,6 @@ class ObjectLayer:
             parts = cc.boxes_of(self._labels, count)
         group = np.zeros(count, np.int32)
         count = bl.join(parts, bl.JOIN, group)
-        geometry = cells.frame.geometry
-        size = geometry.valid_height, geometry.valid_width
         table = np.zeros((count - 1, bl.COLUMNS))
         cover = np.zeros((count - 1, *self._cells), np.float32)
         bl.measure(self._labels, group, count, cells.flow, self._flags, bg.CHANGED, CELL_PX, 0.03, size, table, cover)

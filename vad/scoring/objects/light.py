@@ -26,10 +26,13 @@ LIGHT = LightTuning()
 
 
 @kernel
-def without_outline(luma: Luma, level: Map, labels: Labels, boxes: State, t: LightTuning) -> NDArray[np.bool_]:
+def without_outline(
+    luma: Luma, level: Map, labels: Labels, boxes: State, size: tuple[int, int], t: LightTuning
+) -> NDArray[np.bool_]:
     """(count,) which parts fade out instead of ending. ``labels`` (H, W) number the parts, ``boxes`` as ``boxes_of``.
 
-    A pair of pixels lies one inside and two outside of the outline. Parts that have none (they fill the picture) fade.
+    ``size`` is what of the rows and columns shows the picture: where that cuts a part is no outline. A pair of pixels
+    lies one inside and two outside of the outline. Parts that have none (they fill the picture) fade.
     """
     out = np.zeros(len(boxes), np.bool_)
     least = t.least_area * labels.size
@@ -37,14 +40,16 @@ def without_outline(luma: Luma, level: Map, labels: Labels, boxes: State, t: Lig
         out[k] = boxes[k, 4] >= least
     if not out.any():
         return out
-    steps, pairs, inside = np.zeros(len(boxes)), np.zeros(len(boxes)), np.zeros(len(boxes))
-    for i in range(2, labels.shape[0] - 2):
-        for j in range(2, labels.shape[1] - 2):
+    steps, pairs = np.zeros(len(boxes)), np.zeros(len(boxes))
+    inside, area = np.zeros(len(boxes)), np.zeros(len(boxes))
+    for i in range(2, size[0] - 2):
+        for j in range(2, size[1] - 2):
             k = labels[i, j]
             if not out[k]:
                 continue
             off = float(luma[i, j]) - level[i, j]
             inside[k] += abs(off)
+            area[k] += 1.0
             for way in range(4):
                 down = (way == 2) - (way == 3)
                 right = (way == 0) - (way == 1)
@@ -55,7 +60,7 @@ def without_outline(luma: Luma, level: Map, labels: Labels, boxes: State, t: Lig
                     pairs[k] += 1.0
     for k in range(1, len(boxes)):
         if out[k]:
-            out[k] = steps[k] * boxes[k, 4] < t.outline * inside[k] * max(1.0, pairs[k])
+            out[k] = steps[k] * area[k] < t.outline * inside[k] * max(1.0, pairs[k])
     return out
 
 
