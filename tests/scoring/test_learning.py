@@ -51,6 +51,21 @@ def test_nothing_flagged_is_learnt_not_even_what_led_up_to_it(trained, tmp_path)
     assert same(before, learnt(scorer, tmp_path))
 
 
+@pytest.mark.parametrize(("every_s", "times"), [(96.0, 10), (600.0, 3)])
+def test_an_act_that_recurs_scores_as_high_the_last_time_as_the_first(trained, every_s, times):
+    scorer, world = trained
+    scorer._normal_s, scorer._busy_s = TUNING.young_s, TUNING.young_busy_s
+    peaks = []
+    for _ in range(times):
+        for cells in world.frames(every_s - 6.0):
+            scorer.step(cells)
+        world.bodies.append(runner := replace(RUNNER))
+        peaks.append(max(scorer.step(cells).score for cells in world.frames(6.0)))
+        world.bodies.remove(runner)
+    assert peaks[0] > 4.0
+    assert min(peaks[1:]) > 0.9 * peaks[0]
+
+
 def test_learning_goes_on_after_the_margin(trained, tmp_path):
     scorer, world = trained
     world.bodies.append(runner := replace(RUNNER))
