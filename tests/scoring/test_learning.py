@@ -51,7 +51,7 @@ def test_nothing_flagged_is_learnt_not_even_what_led_up_to_it(trained, tmp_path)
     assert same(before, learnt(scorer, tmp_path))
 
 
-@pytest.mark.parametrize(("every_s", "times"), [(96.0, 10), (600.0, 3)])
+@pytest.mark.parametrize(("every_s", "times"), [(96.0, 8), (300.0, 3)])
 def test_an_act_that_recurs_scores_as_high_the_last_time_as_the_first(trained, every_s, times):
     scorer, world = trained
     scorer._normal_s, scorer._busy_s = TUNING.young_s, TUNING.young_busy_s
