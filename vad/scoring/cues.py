@@ -34,13 +34,10 @@ OF_OBJECTS = {
 
 STATIC, HOUR, ABSENCE = (CUES.index(r) for r in (Reason.STATIC_CHANGE, Reason.HOUR, Reason.ABSENCE))
 
-UNSTEADY_MOST, STRAY_MOST = np.float32(1.2), np.float32(0.9)
-"""What is fast or odd and belongs to nothing that keeps its way counts up to that (crowds have no tracks); and what
-belongs to something that keeps none (an insect before the lens)."""
+UNSTEADY_MOST = np.float32(1.2)
+"""What is fast or odd and belongs to nothing that keeps its way counts up to that: insects keep none, crowds have no
+tracks."""
 
-
-STRAYS = np.float32(-1.0)
-"""Of ``ObjectFrame.steady``: it goes to and fro. What is only very fast lies between that and 0."""
 
 AROUND = np.ones((3, 3), np.uint8)
 """What is at the edge of light, within a cell, belongs to it."""
@@ -159,9 +156,7 @@ class Cues:
         strays = seen.steady < 0.0
         if self._nuisance is None and (notable & strays).any():
             self._nuisance = Nuisance.UNSTEADY
-        np.minimum(
-            moving, np.where(seen.steady <= STRAYS, STRAY_MOST, UNSTEADY_MOST), out=moving, where=seen.steady <= 0.0
-        )
+        np.minimum(moving, UNSTEADY_MOST, out=moving, where=seen.steady <= 0.0)
 
     def _see_no_objects(self) -> tuple[Visits, tuple[TrackedObject, ...]]:
         """An unhealthy picture shows none, and is no background."""

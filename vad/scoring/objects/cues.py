@@ -197,8 +197,8 @@ STEADY = SteadyTuning()
 def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTuning) -> None:
     """1 on the cells that objects which keep their way touch, and on those around them, into ``out`` (gh, gw).
 
-    -1 on those of objects that go to and fro, -0.5 on those that are faster than ``fastest``: insects are both. 0 where
-    no object is, or one of which nothing is known yet.
+    -1 on those of objects that go to and fro, or faster than ``fastest``: insects do both. 0 where no object is, or one
+    of which nothing is known yet.
     """
     out[:] = 0.0
     for k in range(len(tracks)):
@@ -206,11 +206,10 @@ def paint_steady(tracks: State, history: State, cell: int, out: Map, t: SteadyTu
         if track[Column.ID] == 0.0 or track[Column.GAP_S] > 0.0 or track[Column.HITS] < t.least_hits:
             continue
         longer = max(track[Column.BOTTOM] - track[Column.TOP], track[Column.RIGHT] - track[Column.LEFT])
-        value = np.float32(1.0)
-        if np.hypot(track[Column.VX], track[Column.VY]) > t.fastest * longer:
-            value = np.float32(-0.5)
-        if track[Column.APART_S] > t.over_s and winds(history[k], t):
-            value = np.float32(-1.0)
+        strays = np.hypot(track[Column.VX], track[Column.VY]) > t.fastest * longer
+        if not strays and track[Column.APART_S] > t.over_s:
+            strays = winds(history[k], t)
+        value = np.float32(-1.0) if strays else np.float32(1.0)
         top, bottom = max(0, int(track[Column.TOP]) // cell - 1), int(track[Column.BOTTOM]) // cell + 2
         left, right = max(0, int(track[Column.LEFT]) // cell - 1), int(track[Column.RIGHT]) // cell + 2
         for i in range(top, min(bottom, out.shape[0])):

@@ -82,7 +82,7 @@ class ObjectFrame:
     pace: Map
     movement: Map
     steady: Map  # 1 at objects that keep their way, and around them: nothing else is fast for a reason;
-    # -1 at what goes to and fro, -0.5 at what is faster than things of its size are
+    # -1 at what goes to and fro, or faster than things of its size do
     light: Map  # 1 where something is brighter or darker that has no outline: a beam, a shadow, fog
     visits: Visits  # (n, 5) passages that have ended, to be learnt; see ``passages.Visit``
 
