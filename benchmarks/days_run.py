@@ -8,6 +8,8 @@ on there and ends in the same record as one that was not (a test compares them).
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
 import pickle
 import time
 from collections.abc import Callable, Sequence
@@ -123,12 +125,20 @@ def advance(state: DetectorRun, world: World, *, frames: int) -> None:
     count = min(frames, state.job.frames - state.done)
     source = world.frames(count, start=state.job.start + state.done)
     while True:
+        _end_with_parent()
         begun_s = time.process_time()
         seen = list(itertools.islice(source, CLIP_LENGTH))
         state.cpu_s["world"] += time.process_time() - begun_s
         if not seen:
             return
         state.step(seen)
+
+
+def _end_with_parent() -> None:
+    """A worker whose program was killed goes on with the last checkpoint another time, and not now for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(1)  # the pool would catch anything else, and wait for work
 
 
 def run(job: Job, folder: Path, *, progress: Callable[[str], None] = print) -> Path:
