@@ -118,7 +118,8 @@ class EvidenceStore:
     def put(self, camera: str, incident: str, files: Mapping[str, bytes]) -> None:
         """Keep an incident's evidence instead of what was kept of it so far; make room for it first.
 
-        Raises TooBig when it alone exceeds the bound, OSError when the disk does not take it; what was kept stays.
+        Raises TooBig when it and what was kept of the incident so far exceed the bound together, since that stays until
+        the new is whole; OSError when the disk does not take it. Either way what was kept stays.
         """
         _check(camera, incident)
         size = _taken(len(data) for data in files.values())
@@ -126,7 +127,8 @@ class EvidenceStore:
             before = self._kept.get(incident)
             mine = before.used_bytes if before else 0
             if size + mine > self._limit_bytes:
-                raise TooBig(f"evidence of {size} bytes; allowed: {self._limit_bytes} for all of it")
+                kept = f" beside {mine} kept of it so far" if mine else ""
+                raise TooBig(f"evidence of {size} bytes{kept}; allowed: {self._limit_bytes} for all of it")
             self._make_room(size, spare=incident)
             folder = self.directory / camera / incident
             self._write(folder, files)
