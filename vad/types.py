@@ -86,7 +86,7 @@ class Nuisance(StrEnum):
     """What is fast or odd in a picture and is no reason to raise anything."""
 
     LIGHT = "light"  # something that fades out instead of ending: a beam, the shadow of a cloud, fog
-    UNSTEADY = "unsteady"  # something that keeps no way: an insect before the lens, rain, snow
+    UNSTEADY = "unsteady"  # something that moves to and fro, or too fast for its size: insects, rain, snow
 
 
 class DropReason(StrEnum):

@@ -243,7 +243,7 @@ def _stored(message: DurableMessage) -> StoredEvent:
 
 def _is_state(event: object) -> TypeGuard[CameraEvent]:
     """Does it say how a stream or a picture stands from now on? A nuisance does not."""
-    return isinstance(event, CameraEvent) and event.state in {*STREAM_STATES, *PICTURE_STATES}
+    return isinstance(event, CameraEvent) and (event.state in STREAM_STATES or event.state in PICTURE_STATES)
 
 
 def _place_of(event: CameraEvent) -> tuple[str, str]:

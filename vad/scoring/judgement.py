@@ -11,7 +11,7 @@ from vad.scoring.kernels import Mask
 from vad.scoring.places import regions_of
 from vad.scoring.scale import Judged, Scale
 from vad.scoring.tuning import CUES, REASONS
-from vad.types import CellMap, FrameScore, HealthIssue, Reason, Stage
+from vad.types import CellMap, Finding, FrameScore, HealthIssue, Reason, Stage
 
 PART = 0.5
 """Of the strongest cue's exponent: what comes to that has a part in what all come to together."""
@@ -45,17 +45,23 @@ def judgement(cells: CellMap, frame: Judged, standing: Standing, *, cues: Cues, 
         heat=heat,
         health=standing.issue,
         regions=regions_of(geometry, heat, score, standing.threshold, objects=objects) if reasons else (),
-        findings=findings_of(
-            reasons,
-            cells=cells,
-            evidences=cues.evidences,
-            maps=cues.maps,
-            judged=standing.judged,
-            passages=cues.objects.passages,
-            values=frame.values,
-            usual=scale.usual,
-            objects=objects,
-        ),
+        findings=_findings(reasons, cells, frame, standing, cues, scale) if reasons else (),
+    )
+
+
+def _findings(
+    reasons: tuple[Reason, ...], cells: CellMap, frame: Judged, standing: Standing, cues: Cues, scale: Scale
+) -> tuple[Finding, ...]:
+    return findings_of(
+        reasons,
+        cells=cells,
+        evidences=cues.evidences,
+        maps=cues.maps,
+        judged=standing.judged,
+        passages=cues.objects.passages,
+        values=frame.values,
+        usual=scale.usual,
+        objects=cues.objects.tracks,
     )
 
 
