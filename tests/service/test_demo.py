@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import re
 from functools import cache
 
 import pytest
+import typer
 from rich.console import Console
 
 from tests.events.factory import anomaly
 from tests.service.test_cli import vad
+from vad.cli.live import demo
 from vad.events import AnomalyMessage
 from vad.events.messages import durable_message
 from vad.service.demo import run_scene
@@ -95,6 +99,17 @@ def test_a_scene_that_is_not_offered_is_refused_with_those_that_are() -> None:
     done = vad("demo", "--scene", "moon")
     assert done.returncode == 2
     assert "got 'moon'; allowed: street, shop, yard, care, line" in done.stderr
+
+
+def test_a_full_disk_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(**options: object) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vad.service.demo.run_demo", fails)
+    with pytest.raises(typer.Exit) as ended:
+        demo()
+    assert ended.value.exit_code == 2
+    assert "No space left on device; allowed: 50 MB of room" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

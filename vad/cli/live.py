@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -50,10 +51,15 @@ def demo(
 
     configure_log(LogSettings(level="error"))
     options = given(seed=seed)
-    if scene is None:
-        caught = run_demo(console=stdout, **options)
-    else:
-        caught = run_scene(WorldKind(scene), console=stdout, **options)
+    try:
+        if scene is None:
+            caught = run_demo(console=stdout, **options)
+        else:
+            caught = run_scene(WorldKind(scene), console=stdout, **options)
+    except OSError as exc:
+        refuse(
+            f"demo: its films cannot be kept in {tempfile.gettempdir()}: {exc.strerror or exc}; allowed: 50 MB of room"
+        )
     if not caught:
         raise typer.Exit(1)
 

@@ -14,7 +14,7 @@ AGAIN_S = 6 * 3600.0
 
 DETAILS = {
     Nuisance.LIGHT: "beams of light, shadows or fog pass: nothing is raised for them",
-    Nuisance.UNSTEADY: "something moves to and fro or too fast for its size (insects, rain, snow): it is not raised for that",
+    Nuisance.UNSTEADY: "what moves to and fro or too fast for its size (insects, rain, snow) is not raised",
 }
 
 
