@@ -7,8 +7,9 @@ given pictures, or made of noise. Everything follows from the seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Body:
+class Body:
     """Parts, painted in order, on a path: ``centre + velocity * (t - t0) + bend * (t - t0)^2 / 2``."""
 
     parts: list[_Part]
@@ -81,7 +82,7 @@ class Collage:
         if self._random.random() < 0.5:  # often a calm ground, as pavements and floors are
             ground = self._random.uniform(30, 220)
             background = ground + (background - ground) * self._random.uniform(0.05, 0.5)
-        bodies = [self._body(count, w, h) for _ in range(self._random.integers(3, 18))]
+        bodies = self.bodies(count, width=width, height=height)
         luma = np.empty((count, height, width), np.uint8)
         flow = np.empty((count, height, width, 2), np.float32)
         moving = np.empty((count, height, width), np.bool_)
@@ -94,7 +95,12 @@ class Collage:
             flow[t] = np.stack([_pool(motion[..., k]) / scale for k in (0, 1)], axis=-1) * moving[t][..., None]
         return Labelled(luma, flow, moving)
 
-    def _body(self, count: int, w: int, h: int) -> _Body:
+    def bodies(self, count: int, *, width: int, height: int) -> list[Body]:
+        """Three to seventeen, each somewhere in a picture of ``width`` x ``height`` during ``count`` frames."""
+        w, h = width * SUPERSAMPLE, height * SUPERSAMPLE
+        return [self._body(count, w, h) for _ in range(self._random.integers(3, 18))]
+
+    def _body(self, count: int, w: int, h: int) -> Body:
         random = self._random
         size = float(np.exp(random.uniform(np.log(0.08 * h), np.log(LONGEST_FIGURE_SHARE * h))))  # px, height
         # Up to about a body's width a frame: beyond that no two frames show where it went.
@@ -106,7 +112,7 @@ class Collage:
             angle = random.uniform(0.0, 2 * np.pi)
         velocity = speed * np.array([np.cos(angle), np.sin(angle)])
         parts = self._figure(size) if random.random() < 0.7 else [self._plain(size)]
-        return _Body(
+        return Body(
             parts,
             centre=np.array([random.uniform(0, w), random.uniform(-0.3 * size, h - 0.5 * size)]),
             velocity=velocity,
@@ -188,30 +194,61 @@ class Collage:
         return np.asarray(np.clip(image, 0, 255), np.float32)
 
 
-def _paint(background: Image, bodies: Sequence[_Body], t: float) -> tuple[Image, Image, Image]:
+def cover(picture: NDArray[np.uint8], bodies: Sequence[Body], t: float) -> tuple[NDArray[np.uint8], Image]:
+    """``picture`` (H, W) with the bodies of time ``t`` in it, and the share (H, W) of each pixel that they cover."""
+    large = picture.repeat(SUPERSAMPLE, axis=0).repeat(SUPERSAMPLE, axis=1).astype(np.float32)
+    share = np.zeros(large.shape, np.float32)
+    for piece in _pieces(bodies, t, large.shape):
+        large[piece.window] += piece.alpha * (piece.texture - large[piece.window])
+        share[piece.window] += piece.alpha * (1.0 - share[piece.window])
+    return np.clip(_pool(large) + 0.5, 0, 255).astype(np.uint8), _pool(share)
+
+
+def _paint(background: Image, bodies: Sequence[Body], t: float) -> tuple[Image, Image, Image]:
     """Picture (h, w), flow since ``t - 1`` weighted by share (h, w, 2), and share covered by what moves (h, w)."""
     h, w = background.shape
     picture = background.copy()
     motion = np.zeros((h, w, 2), np.float32)
     share = np.zeros((h, w), np.float32)
+    for piece in _pieces(bodies, t, background.shape):
+        before = piece.body.pose(piece.part, t - 1.0)
+        y, x = piece.window
+        step = _displacement(piece.pose, before, x.start, y.start, piece.alpha.shape[::-1])
+        moves = np.hypot(step[..., 0], step[..., 1]) > 0.1 * SUPERSAMPLE
+        picture[piece.window] += piece.alpha * (piece.texture - picture[piece.window])
+        motion[piece.window] += piece.alpha[..., None] * (step * moves[..., None] - motion[piece.window])
+        share[piece.window] += piece.alpha * (moves - share[piece.window])
+    return picture, motion, share
+
+
+class _Piece(NamedTuple):
+    """A part where it is at one time."""
+
+    body: Body
+    part: _Part
+    pose: NDArray[np.float64]
+    window: tuple[slice, slice]  # of the picture
+    alpha: Image  # of the window
+    texture: Image
+
+
+def _pieces(bodies: Sequence[Body], t: float, shape: tuple[int, ...]) -> Iterator[_Piece]:
+    """The parts that are in the picture (h, w), in the order in which they are painted."""
+    h, w = shape
     for body in bodies:
         for part in body.parts:
-            now, before = body.pose(part, t), body.pose(part, t - 1.0)
-            box = _bounds(part, now, w, h)
+            pose = body.pose(part, t)
+            box = _bounds(part, pose, w, h)
             if box is None:
                 continue
             x0, y0, x1, y1 = box
-            placed = now - np.array([[0, 0, x0], [0, 0, y0]])
+            placed = pose - np.array([[0, 0, x0], [0, 0, y0]])
             size = (x1 - x0, y1 - y0)
-            alpha = cv2.warpAffine(part.alpha, placed, size, flags=cv2.INTER_LINEAR)
-            texture = cv2.warpAffine(part.texture, placed, size, borderMode=cv2.BORDER_REPLICATE)
-            step = _displacement(now, before, x0, y0, size)
-            moves = np.hypot(step[..., 0], step[..., 1]) > 0.1 * SUPERSAMPLE
-            window = (slice(y0, y1), slice(x0, x1))
-            picture[window] += alpha * (texture - picture[window])
-            motion[window] += alpha[..., None] * (step * moves[..., None] - motion[window])
-            share[window] += alpha * (moves - share[window])
-    return picture, motion, share
+            alpha = np.asarray(cv2.warpAffine(part.alpha, placed, size, flags=cv2.INTER_LINEAR), np.float32)
+            texture = np.asarray(
+                cv2.warpAffine(part.texture, placed, size, borderMode=cv2.BORDER_REPLICATE), np.float32
+            )
+            yield _Piece(body, part, pose, (slice(y0, y1), slice(x0, x1)), alpha, texture)
 
 
 def _bounds(part: _Part, pose: NDArray[np.float64], w: int, h: int) -> tuple[int, int, int, int] | None:

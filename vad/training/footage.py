@@ -75,7 +75,7 @@ class Footage:
         kept: dict[int, Picture] = {}
         for number, frame in enumerate(_frames(self.clip, self.input_width), start=-self.first):
             if number in numbers:
-                kept[number] = _picture(frame)
+                kept[number] = visible(frame)
                 if len(kept) == len(numbers):
                     break
         return kept
@@ -102,7 +102,7 @@ def _surveyed(clip: ClipSource, input_width: int) -> Footage:
     frame: Frame | None = None
     for frame in _frames(clip, input_width):
         if count % stride == 0:
-            samples.append(_picture(frame))
+            samples.append(visible(frame))
         if len(samples) > 2 * SAMPLES:
             samples, stride = samples[::2], 2 * stride
         count, length_s = count + 1, frame.pts_s
@@ -204,11 +204,11 @@ def _width(part: Footage, random: np.random.Generator) -> int:
     return max(least, round(part.width * random.uniform(low, high)))
 
 
-def _frames(clip: ClipSource, input_width: int) -> Iterator[Frame]:
-    """Every frame of a clip, pooled as the engine does, to about twice the model's size. Raises StreamError."""
-    config = CameraConfig(url=clip.url, analysis_fps=FASTEST_FPS, realtime=False)
+def analysed(clip: ClipSource, *, analysis_fps: float, model_width: int) -> Iterator[Frame]:
+    """The frames of a clip as an engine would look at them. Raises StreamError."""
+    config = CameraConfig(url=clip.url, analysis_fps=analysis_fps, realtime=False)
     stop = threading.Event()
-    reader = Reader(clip.name, config=config, run=1, model_width=2 * input_width, clock=SystemClock(), stop=stop)
+    reader = Reader(clip.name, config=config, run=1, model_width=model_width, clock=SystemClock(), stop=stop)
     try:
         with reader:
             yield from (item for item in reader if isinstance(item, Frame))
@@ -219,6 +219,11 @@ def _frames(clip: ClipSource, input_width: int) -> Iterator[Frame]:
         reader.close()
 
 
-def _picture(frame: Frame) -> Picture:
+def visible(frame: Frame) -> Picture:
     """Without the padding."""
     return frame.luma[: frame.geometry.valid_height, : frame.geometry.valid_width]
+
+
+def _frames(clip: ClipSource, input_width: int) -> Iterator[Frame]:
+    """Every frame of a clip, pooled as the engine does, to about twice the model's size. Raises StreamError."""
+    return analysed(clip, analysis_fps=FASTEST_FPS, model_width=2 * input_width)
