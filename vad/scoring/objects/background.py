@@ -56,9 +56,9 @@ class BackgroundTuning(NamedTuple):
 
 BACKGROUND = BackgroundTuning()
 
-FAR, SHADOW, CHANGED, RECENT, SURE, WEAK = 1, 2, 4, 8, 16, 32
+FAR, SHADOW, CHANGED, RECENT, SURE, WEAK, UNCOVERED = 1, 2, 4, 8, 16, 32, 64
 """Bits of a pixel: off the background; but only darker; changed since the frame before; changed within ``recent_s``;
-its background is established; off the background by little."""
+its background is established; off the background by little; what was there before shows again."""
 
 
 @kernel
@@ -169,7 +169,7 @@ def uncover(luma: Luma, level: Map, spread: Map, under: Map, quiet_s: Map, flags
                 if before < np.float32(0.0):
                     under[i, j] = level[i, j]
                 elif abs(now - before) < min(least, np.float32(0.5) * abs(now - level[i, j])):
-                    flags[i, j] &= ~np.uint8(FAR)
+                    flags[i, j] = flags[i, j] & ~np.uint8(FAR) | np.uint8(UNCOVERED)
                     if quiet_s[i, j] >= quiet:
                         level[i, j], spread[i, j], under[i, j] = now, np.float32(t.spread_floor), none
             elif abs(now - level[i, j]) < np.float32(0.5) * least and abs(level[i, j] - before) < least:
@@ -219,6 +219,14 @@ def grow(
             k = labels[i, j]
             if k and area[k]:
                 flags[i, j] |= FAR
+
+
+@kernel
+def mark(flags: Flags, out: Flags) -> None:
+    """Mark (1) the pixels that are off the background, by much or little, or have changed."""
+    for i in range(flags.shape[0]):
+        for j in range(flags.shape[1]):
+            out[i, j] = flags[i, j] & (FAR | WEAK | CHANGED) != 0
 
 
 @kernel
@@ -297,3 +305,36 @@ def foreground(flags: Flags, activity: Map, cell: int, least_activity: float, ou
                 far = (flag & FAR) != 0 and (active or flag & SHADOW == 0)
                 lately = (flag & SURE) != 0 or (flag & RECENT) != 0
                 to[j] = (far and lately) or (active and (flag & CHANGED) != 0)
+
+
+@kernel
+def add_extents(flags: Flags, activity: Map, cell: int, least_activity: float, network: Flags, mask: Flags) -> None:
+    """Add to ``mask`` (H, W) what the ``network`` says belongs to objects.
+
+    It is not asked where the background is not established or shows again, nor of what is only darker and does not
+    move: a shadow.
+    """
+    for i in range(flags.shape[0]):
+        row, busy = flags[i], activity[i // cell]
+        for j in range(flags.shape[1]):
+            if network[i, j] and row[j] & (SURE | UNCOVERED) == SURE:
+                mask[i, j] |= row[j] & SHADOW == 0 or busy[j // cell] > least_activity
+
+
+@kernel
+def unsupported(
+    labels: Labels, count: int, foreground: Flags, activity: Map, cell: int, least_activity: float, least: float
+) -> NDArray[np.bool_]:
+    """(count,) which connected parts are neither ``foreground`` nor move in a share of ``least`` of their pixels."""
+    area, supported = np.zeros(count, np.int32), np.zeros(count, np.int32)
+    for i in range(labels.shape[0]):
+        row, busy = labels[i], activity[i // cell]
+        for j in range(labels.shape[1]):
+            k = row[j]
+            if k:
+                area[k] += 1
+                supported[k] += foreground[i, j] != 0 or busy[j // cell] > least_activity
+    out = np.zeros(count, np.bool_)
+    for k in range(1, count):
+        out[k] = supported[k] < least * area[k]
+    return out

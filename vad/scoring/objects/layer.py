@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from vad.scoring.objects import light as li
 from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
 from vad.scoring.objects.passages import NO_VISITS, RARITIES, Passages, Visits
+from vad.scoring.objects.segmentation import Planes, Segmentation
 from vad.types import BLOCK_PX, CELL_PX, CellMap
 
 LEAST_ACTIVITY = 0.4
@@ -25,6 +27,9 @@ LEAST_ACTIVITY = 0.4
 
 CLEAN_LEAST = 5
 """Of nine pixels: more than half."""
+
+SUPPORTED_SHARE = 0.15
+"""Of an object must be off the background, or move: the network says how far it reaches, not that there is one."""
 
 LIGHT_BLOCK_SHARE = 0.2
 """Blocks with more of an object in them say nothing of the light."""
@@ -94,6 +99,12 @@ def _frame_of(tracks: tuple[TrackedObject, ...], maps: Map, visits: Visits) -> O
     """``maps`` (MAPS, gh, gw) in the order of its fields."""
     fall, agitation, left, direction, size, pace, movement, steady, light = maps
     return ObjectFrame(tracks, fall, agitation, left, direction, size, pace, movement, steady, light, visits)
+
+
+@cache
+def bundled() -> Segmentation:
+    """The network that comes with vad."""
+    return Segmentation(cell_px=CELL_PX)
 
 
 class ObjectLayer:
@@ -213,11 +224,18 @@ class ObjectLayer:
         self._resolve_still(luma, stands_s)
         brighter = bg.follow(luma, *background, self._quiet_s, self._flags, dt_s, t)
         bg.relight(self._under, brighter, 0.0)
-        bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
-        cc.clean(self._marked, CLEAN_LEAST, self._mask)
+        self._find_objects(cells)
         geometry = cells.frame.geometry
         self._mask[geometry.valid_height :] = 0
         self._mask[:, geometry.valid_width :] = 0
+
+    def _find_objects(self, cells: CellMap) -> None:
+        """What belongs to objects, into the mask: what is off the background or moves, and what the network adds."""
+        bg.mark(self._flags, self._marked)
+        bundled()(self.planes(cells), self._marked, self._still)
+        bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
+        cc.clean(self._marked, CLEAN_LEAST, self._mask)
+        bg.add_extents(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._still, self._mask)
 
     def _resolve_still(self, luma: bg.Luma, stands_s: float) -> None:
         """Tell what stands still; take ghosts into the background and count for how long the rest has stood."""
@@ -238,11 +256,17 @@ class ObjectLayer:
         self._stands = bool(self._stood_s.any())
 
     def _blobs(self, cells: CellMap) -> tuple[State, Map]:
-        geometry = cells.frame.geometry
-        count = cc.components(self._mask, 8, self._labels)
-        parts = cc.boxes_of(self._labels, count)
+        geometry, luma = cells.frame.geometry, cells.frame.luma
         size = geometry.valid_height, geometry.valid_width
-        is_light = li.without_outline(cells.frame.luma, self._level, self._labels, parts, size, li.LIGHT)
+        count = cc.components(self._mask, 8, self._labels)
+        unsupported = bg.unsupported(
+            self._labels, count, self._marked, cells.activity, CELL_PX, LEAST_ACTIVITY, SUPPORTED_SHARE
+        )
+        if unsupported.any():
+            self._mask[unsupported[self._labels]] = 0
+            count = cc.components(self._mask, 8, self._labels)
+        parts = cc.boxes_of(self._labels, count)
+        is_light = li.without_outline(luma, self._level, self._labels, parts, size, li.LIGHT)
         self._has_light = bool(is_light.any())
         if self._has_light:
             li.take_away(self._labels, is_light, CELL_PX, self._light)
@@ -295,6 +319,15 @@ class ObjectLayer:
     def tracks(self) -> tuple[TrackedObject, ...]:
         """The objects of the last frame."""
         return self._last.tracks
+
+    def planes(self, cells: CellMap) -> Planes:
+        """What the segmentation network looks at, of the frame that was stepped last."""
+        return Planes(cells.frame.luma, self._level, self._spread, self._seen_s, self._quiet_s, cells.activity)
+
+    @property
+    def mask(self) -> bg.Flags:
+        """(H, W) 1 where the last frame shows an object."""
+        return self._mask
 
     @property
     def passages(self) -> Passages:
