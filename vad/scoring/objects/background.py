@@ -308,17 +308,18 @@ def foreground(flags: Flags, activity: Map, cell: int, least_activity: float, ou
 
 
 @kernel
-def add_extents(flags: Flags, activity: Map, cell: int, least_activity: float, network: Flags, mask: Flags) -> None:
-    """Add to ``mask`` (H, W) what the ``network`` says belongs to objects.
+def keep_added(flags: Flags, activity: Map, cell: int, least_activity: float, mask: Flags, network: Flags) -> None:
+    """Keep (1) of what the ``network`` (H, W) says belongs to objects what it adds to ``mask``.
 
     It is not asked where the background is not established or shows again, nor of what is only darker and does not
     move: a shadow.
     """
     for i in range(flags.shape[0]):
-        row, busy = flags[i], activity[i // cell]
+        row, busy, added = flags[i], activity[i // cell], network[i]
         for j in range(flags.shape[1]):
-            if network[i, j] and row[j] & (SURE | UNCOVERED) == SURE:
-                mask[i, j] |= row[j] & SHADOW == 0 or busy[j // cell] > least_activity
+            if added[j]:
+                asked = mask[i, j] == 0 and row[j] & (SURE | UNCOVERED) == SURE
+                added[j] = asked and (row[j] & SHADOW == 0 or busy[j // cell] > least_activity)
 
 
 @kernel

@@ -49,6 +49,9 @@ class JoinTuning(NamedTuple):
 
 JOIN = JoinTuning()
 
+BRIDGE = JoinTuning(gap=10.0)
+"""Of parts with something between them that belongs to an object: how far they are apart says nothing."""
+
 
 @kernel
 def belong(a: State, b: State, t: JoinTuning) -> bool:
@@ -67,6 +70,33 @@ def belong(a: State, b: State, t: JoinTuning) -> bool:
     slim_a, slim_b = a[1] - a[0] >= t.person * (a[3] - a[2]), b[1] - b[0] >= t.person * (b[3] - b[2])
     small = min(a[4], b[4]) < t.small * max(a[4], b[4])
     return (above or beside) and not (slim_a and slim_b and not small)
+
+
+@kernel
+def add(parts: Labels, boxes: State, added: Labels, count: int, t: JoinTuning, mask: Flags) -> None:
+    """Set ``mask`` (H, W) to 1 where something is added that does not bridge two parts that do not belong together.
+
+    ``parts`` (H, W) numbers what is in the mask already, ``boxes`` as ``boxes_of``; ``added`` (H, W) numbers the
+    ``count - 1`` connected parts of what is to be added.
+    """
+    height, width = parts.shape
+    first, bridges = np.zeros(count, np.int32), np.zeros(count, np.bool_)
+    for i in range(1, height - 1):
+        for j in range(1, width - 1):
+            k = added[i, j]
+            if k == 0:
+                continue
+            for near in (parts[i - 1, j], parts[i + 1, j], parts[i, j - 1], parts[i, j + 1]):
+                if near == 0 or near == first[k]:
+                    continue
+                if first[k] == 0:
+                    first[k] = near
+                elif not belong(boxes[first[k]], boxes[near], t):
+                    bridges[k] = True
+    for i in range(height):
+        for j in range(width):
+            if added[i, j] and not bridges[added[i, j]]:
+                mask[i, j] = 1
 
 
 @kernel

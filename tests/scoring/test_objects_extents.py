@@ -1,0 +1,77 @@
+"""What the segmentation network adds to objects: how far they reach, and neither new objects nor one out of two."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vad.scoring.objects import background as bg
+from vad.scoring.objects import blobs as bl
+from vad.scoring.objects import components as cc
+from vad.types import CELL_PX
+
+SHAPE = (96, 160)
+Box = tuple[int, int, int, int]  # top, bottom, left, right
+
+
+def pixels(*boxes: Box) -> np.ndarray:
+    out = np.zeros(SHAPE, np.uint8)
+    for top, bottom, left, right in boxes:
+        out[top:bottom, left:right] = 1
+    return out
+
+
+def added(parts: list[Box], what: Box) -> np.ndarray:
+    """The mask after ``what`` was to be added to ``parts``."""
+    mask = pixels(*parts)
+    labels, more = np.zeros(SHAPE, np.int32), np.zeros(SHAPE, np.int32)
+    boxes = cc.boxes_of(labels, cc.components(mask, 1, labels))
+    count = cc.components(pixels(what) & ~mask & 1, 1, more)
+    bl.add(labels, boxes, more, count, bl.BRIDGE, mask)
+    return mask
+
+
+HEAD, SHOES = (10, 20, 60, 70), (34, 38, 60, 70)
+
+
+def test_head_and_shoes_are_joined_by_trousers() -> None:
+    np.testing.assert_array_equal(added([HEAD, SHOES], (20, 34, 60, 70)), pixels((10, 38, 60, 70)))
+
+
+def test_two_walkers_stay_two() -> None:
+    walkers = [(10, 38, 60, 68), (10, 38, 71, 79)]
+    np.testing.assert_array_equal(added(walkers, (14, 30, 68, 71)), pixels(*walkers))
+
+
+def test_what_touches_nobody_is_added_for_now() -> None:
+    np.testing.assert_array_equal(added([HEAD], (60, 70, 20, 30)), pixels(HEAD, (60, 70, 20, 30)))
+
+
+ESTABLISHED = bg.SURE
+
+
+@pytest.mark.parametrize(
+    ("flags", "activity", "is_kept"),
+    [
+        (ESTABLISHED, 0.0, True),
+        (0, 1.0, False),  # the background is not established
+        (ESTABLISHED | bg.UNCOVERED, 1.0, False),  # it shows again
+        (ESTABLISHED | bg.FAR | bg.SHADOW, 0.0, False),
+        (ESTABLISHED | bg.FAR | bg.SHADOW, 1.0, True),  # what is dark and moves
+    ],
+)
+def test_where_the_network_is_asked(flags: int, activity: float, is_kept: bool) -> None:
+    says, mask = pixels((0, 40, 0, 40)), pixels((0, 20, 0, 40))
+    cells = np.full((12, 20), activity, np.float32)
+    bg.keep_added(np.full(SHAPE, flags, np.uint8), cells, CELL_PX, 0.4, mask, says)
+    np.testing.assert_array_equal(says, pixels((20, 40, 0, 40)) if is_kept else pixels())
+
+
+def test_a_part_needs_some_foreground_or_movement() -> None:
+    labels = np.zeros(SHAPE, np.int32)
+    mask = pixels((0, 16, 0, 16), (32, 48, 0, 16), (64, 80, 0, 16))
+    assert cc.components(mask, 8, labels) == 4
+    cells = np.zeros((12, 20), np.float32)
+    cells[8, :2] = 1.0  # the third one moves
+    found = bg.unsupported(labels, 4, pixels((32, 36, 0, 16)), cells, CELL_PX, 0.4, 0.15)
+    assert found.tolist() == [False, True, False, False]
