@@ -23,11 +23,10 @@ def pixels(*boxes: Box) -> np.ndarray:
 
 def added(parts: list[Box], what: Box) -> np.ndarray:
     """The mask after ``what`` was to be added to ``parts``."""
-    mask = pixels(*parts)
-    labels, more = np.zeros(SHAPE, np.int32), np.zeros(SHAPE, np.int32)
-    boxes = cc.boxes_of(labels, cc.components(mask, 1, labels))
-    count = cc.components(pixels(what) & ~mask & 1, 1, more)
-    bl.add(labels, boxes, more, count, bl.BRIDGE, mask)
+    mask, labels = pixels(*parts), np.zeros(SHAPE, np.int32)
+    count = cc.components(mask, 1, labels)
+    boxes = cc.boxes_of(labels, count)
+    bl.extend(labels, boxes, pixels(what) & (1 - mask), bl.BRIDGE, mask)
     return mask
 
 
@@ -39,8 +38,10 @@ def test_head_and_shoes_are_joined_by_trousers() -> None:
 
 
 def test_two_walkers_stay_two() -> None:
-    walkers = [(10, 38, 60, 68), (10, 38, 71, 79)]
-    np.testing.assert_array_equal(added(walkers, (14, 30, 68, 71)), pixels(*walkers))
+    walkers = [(10, 38, 60, 68), (10, 38, 74, 82)]
+    mask = added(walkers, (14, 30, 68, 74))
+    assert cc.components(mask, 8, np.zeros(SHAPE, np.int32)) == 3
+    np.testing.assert_array_equal(mask, pixels(*walkers, (14, 30, 68, 70), (14, 30, 72, 74)))
 
 
 def test_what_touches_nobody_is_added_for_now() -> None:

@@ -49,6 +49,9 @@ class JoinTuning(NamedTuple):
 
 JOIN = JoinTuning()
 
+GROWS_PX = 16
+"""A part grows by so much at most: legs in the colour of the floor, under a shirt that is not."""
+
 BRIDGE = JoinTuning(gap=10.0)
 """Of parts with something between them that belongs to an object: how far they are apart says nothing."""
 
@@ -73,30 +76,36 @@ def belong(a: State, b: State, t: JoinTuning) -> bool:
 
 
 @kernel
-def add(parts: Labels, boxes: State, added: Labels, count: int, t: JoinTuning, mask: Flags) -> None:
-    """Set ``mask`` (H, W) to 1 where something is added that does not bridge two parts that do not belong together.
+def extend(parts: Labels, boxes: State, added: Flags, t: JoinTuning, mask: Flags) -> None:
+    """Set ``mask`` (H, W) to 1 where something is ``added``, but between parts that do not belong together.
 
-    ``parts`` (H, W) numbers what is in the mask already, ``boxes`` as ``boxes_of``; ``added`` (H, W) numbers the
-    ``count - 1`` connected parts of what is to be added.
+    ``parts`` (H, W) numbers what is in the mask already, ``boxes`` as ``boxes_of``. Each part grows into what is added,
+    a pixel a pass, and has its number there afterwards; where two meet that are two objects, a gap stays.
     """
     height, width = parts.shape
-    first, bridges = np.zeros(count, np.int32), np.zeros(count, np.bool_)
+    for _ in range(GROWS_PX):
+        grows = False
+        for i in range(1, height - 1):
+            for j in range(1, width - 1):
+                if added[i, j] and parts[i, j] == 0:
+                    near = max(parts[i - 1, j], parts[i + 1, j], parts[i, j - 1], parts[i, j + 1])
+                    if near > 0:
+                        parts[i, j] = -near
+                        grows = True
+        if not grows:
+            break
+        for i in range(1, height - 1):
+            for j in range(1, width - 1):
+                parts[i, j] = abs(parts[i, j])
     for i in range(1, height - 1):
         for j in range(1, width - 1):
-            k = added[i, j]
-            if k == 0:
+            if not added[i, j]:
                 continue
-            for near in (parts[i - 1, j], parts[i + 1, j], parts[i, j - 1], parts[i, j + 1]):
-                if near == 0 or near == first[k]:
-                    continue
-                if first[k] == 0:
-                    first[k] = near
-                elif not belong(boxes[first[k]], boxes[near], t):
-                    bridges[k] = True
-    for i in range(height):
-        for j in range(width):
-            if added[i, j] and not bridges[added[i, j]]:
-                mask[i, j] = 1
+            mask[i, j], own = 1, parts[i, j]
+            for k in range(9):
+                near = parts[i + k // 3 - 1, j + k % 3 - 1]
+                if own > 0 and near > 0 and near != own and not belong(boxes[own], boxes[near], t):
+                    mask[i, j] = 0
 
 
 @kernel

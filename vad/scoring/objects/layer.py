@@ -152,7 +152,6 @@ class ObjectLayer:
         self._last = _frame_of((), nothing[None].repeat(MAPS, axis=0), NO_VISITS)
         self._passages.begin_run()
         self._labels = np.zeros(self._shape, np.int32)
-        self._added = np.zeros(self._shape, np.int32)
         self._tracks: State = np.zeros((tr.MOST_TRACKS, len(tr.Column)))
         self._history: State = np.full((tr.MOST_TRACKS, tr.SPAN, len(tr.Past)), -1.0)
         self._raw: State = np.zeros((tr.MOST_TRACKS, 3, 4))
@@ -239,8 +238,7 @@ class ObjectLayer:
         bg.keep_added(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._mask, self._still)
         if self._still.any():
             boxes = cc.boxes_of(self._labels, cc.components(self._mask, 1, self._labels))
-            count = cc.components(self._still, 1, self._added)
-            bl.add(self._labels, boxes, self._added, count, bl.BRIDGE, self._mask)
+            bl.extend(self._labels, boxes, self._still, bl.BRIDGE, self._mask)
 
     def _resolve_still(self, luma: bg.Luma, stands_s: float) -> None:
         """Tell what stands still; take ghosts into the background and count for how long the rest has stood."""
