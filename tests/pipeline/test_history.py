@@ -147,8 +147,10 @@ def test_an_engine_tells_the_history_of_its_cameras_and_what_a_budget_would_have
         assert history.points
         assert status.last_score_wall_s is not None
         assert history.points[-1][0] <= engine.status().cameras["cam"].last_score_wall_s  # type: ignore[operator]
+        # the history is a second behind the incident, in which a file goes on for several
+        wait_for(lambda: bool(engine.preview("cam", false_alarms_per_day=1440.0, hours=24.0).incidents))
         now = engine.preview("cam", false_alarms_per_day=1440.0, hours=24.0)
         rarely = engine.preview("cam", false_alarms_per_day=1.44, hours=24.0)
         assert now.threshold == pytest.approx(engine.status().cameras["cam"].threshold, abs=0.2)
         assert rarely.threshold == pytest.approx(now.threshold + 3.0, abs=0.2)
-        assert len(rarely.incidents) <= len(now.incidents) > 0
+        assert len(rarely.incidents) <= len(now.incidents)
