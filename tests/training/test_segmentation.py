@@ -105,3 +105,24 @@ def test_seeds_that_are_judged_are_never_learnt_from() -> None:
     assert set(SEEDS) <= set(TRAINING_SEEDS)
     assert not set(SEEDS) & set(JUDGED_SEEDS)
     assert not set(SEEDS) & {21, 22, 23, 24, 31}  # what benchmarks look into
+
+
+def test_a_folder_without_videos_is_named(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cache / "empty").mkdir()
+    with pytest.raises(SystemExit) as exit_status:
+        segmentation.main(arguments(cache, "small", "--streams", str(cache / "empty")))
+    assert exit_status.value.code == 1
+    assert "holds no .mp4 file" in capsys.readouterr().out
+
+
+def test_examples_that_cannot_be_kept_are_no_traceback(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cache / "file").write_text("")
+    with pytest.raises(segmentation.TrainingError, match="cannot be kept"):
+        segmentation._cached(cache / "file" / "walked.npz", lambda: iter([drawn(2)]))
+
+
+@pytest.mark.parametrize("option", ["--batches", "--pieces", "--threads"])
+def test_counts_begin_at_one(cache: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        segmentation.main(arguments(cache, "small", option, "0"))
+    assert "got '0'; allowed: a whole number from 1 on" in capsys.readouterr().err

@@ -302,10 +302,13 @@ def _cached(path: Path, draw: Callable[[], Iterator[Examples]]) -> Examples:
     if not path.exists():
         begun_s = time.monotonic()
         examples = Examples.joined(list(draw()))
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")  # a kill leaves no half of a file to be taken for a whole one
-        examples.save(part)
-        part.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            examples.save(part)
+            part.replace(path)
+        except OSError as error:
+            raise TrainingError(f"examples {path}: cannot be kept: {error.strerror or error}") from error
         log.info("drawn", path=str(path), examples=len(examples), seconds=round(time.monotonic() - begun_s))
     return Examples.load(path)
 
@@ -339,16 +342,22 @@ def _checkpoint(options: argparse.Namespace) -> Path:
     return path
 
 
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a whole number from 1 on")
+    return int(text)
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vad.training.segmentation", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors path; the card goes beside it")
-    parser.add_argument("--batches", type=int, default=BATCHES, help="how long to teach")
-    parser.add_argument("--pieces", type=int, default=PIECES, help="of each kind of world, a minute each")
+    parser.add_argument("--batches", type=_count, default=BATCHES, help="how long to teach")
+    parser.add_argument("--pieces", type=_count, default=PIECES, help="of each kind of world, a minute each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--streams", type=Path, default=None, help="a folder of .mp4 files from fixed cameras")
     parser.add_argument("--cache", type=Path, default=Path("runs/segmentation"), help="where drawn examples are kept")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --cache")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=_count, default=1)
     return parser.parse_args(arguments)
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vad.errors import DatasetError
 from vad.model.making import AnyRunner
 from vad.scoring.objects.layer import ObjectLayer
 from vad.scoring.objects.segmentation import Planes
@@ -125,8 +126,10 @@ def from_footage(
 
 
 def footage_of(folder: Path) -> list[list[NDArray[np.uint8]]]:
-    """The pictures of each .mp4 in a folder, ``FPS`` a second. Raises StreamError."""
+    """The pictures of each .mp4 in a folder, ``FPS`` a second. Raises DatasetError where there is none, StreamError."""
     clips = [ClipSource(video.stem, video) for video in sorted(folder.glob("*.mp4"))]
+    if not clips:
+        raise DatasetError(f"{folder}: holds no .mp4 file; allowed: a folder of videos of fixed cameras")
     return [[visible(frame) for frame in analysed(clip, analysis_fps=FPS, model_width=WIDTH)] for clip in clips]
 
 
