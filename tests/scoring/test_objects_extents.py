@@ -44,6 +44,11 @@ def test_two_walkers_stay_two() -> None:
     np.testing.assert_array_equal(mask, pixels(*walkers, (14, 30, 68, 70), (14, 30, 72, 74)))
 
 
+def test_two_who_are_far_apart_stay_two_as_well() -> None:
+    mask = added([(10, 38, 40, 48), (10, 38, 88, 96)], (14, 30, 48, 88))
+    assert cc.components(mask, 8, np.zeros(SHAPE, np.int32)) == 3
+
+
 def test_what_touches_nobody_is_added_for_now() -> None:
     np.testing.assert_array_equal(added([HEAD], (60, 70, 20, 30)), pixels(HEAD, (60, 70, 20, 30)))
 

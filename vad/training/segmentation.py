@@ -348,12 +348,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a whole number from 0 on")
+    return int(text)
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vad.training.segmentation", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors path; the card goes beside it")
     parser.add_argument("--batches", type=_count, default=BATCHES, help="how long to teach")
     parser.add_argument("--pieces", type=_count, default=PIECES, help="of each kind of world, a minute each")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--streams", type=Path, default=None, help="a folder of .mp4 files from fixed cameras")
     parser.add_argument("--cache", type=Path, default=Path("runs/segmentation"), help="where drawn examples are kept")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --cache")

@@ -49,9 +49,6 @@ class JoinTuning(NamedTuple):
 
 JOIN = JoinTuning()
 
-GROWS_PX = 16
-"""A part grows by so much at most: legs in the colour of the floor, under a shirt that is not."""
-
 BRIDGE = JoinTuning(gap=10.0)
 """Of parts with something between them that belongs to an object: how far they are apart says nothing."""
 
@@ -83,7 +80,8 @@ def extend(parts: Labels, boxes: State, added: Flags, t: JoinTuning, mask: Flags
     a pixel a pass, and has its number there afterwards; where two meet that are two objects, a gap stays.
     """
     height, width = parts.shape
-    for _ in range(GROWS_PX):
+    grows = True
+    while grows:
         grows = False
         for i in range(1, height - 1):
             for j in range(1, width - 1):
@@ -92,8 +90,6 @@ def extend(parts: Labels, boxes: State, added: Flags, t: JoinTuning, mask: Flags
                     if near > 0:
                         parts[i, j] = -near
                         grows = True
-        if not grows:
-            break
         for i in range(1, height - 1):
             for j in range(1, width - 1):
                 parts[i, j] = abs(parts[i, j])
