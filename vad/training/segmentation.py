@@ -34,7 +34,7 @@ from vad.atomic import check_writable, replace_file
 from vad.errors import TrainingError, VadError
 from vad.model.making import make_runner
 from vad.model.weights import load_weights
-from vad.scoring.objects.segmentation import ESTABLISHED_S
+from vad.scoring.objects.segmentation_kernels import ESTABLISHED_S
 from vad.scoring.warming import warm_kernels
 from vad.training import checkpoint
 from vad.training.card import commit

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vad.errors import DatasetError
 from vad.model.making import AnyRunner
 from vad.scoring.objects.layer import ObjectLayer
-from vad.scoring.objects.segmentation import Planes
+from vad.scoring.objects.segmentation_kernels import Planes
 from vad.training.collage import Body, Collage, cover
 from vad.training.footage import analysed, visible
 from vad.types import CELL_PX, CellMap, Clip, Frame, Geometry, WallSource

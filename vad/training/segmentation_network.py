@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vad.scoring.objects.segmentation import CHANNELS, WIDTHS
+from vad.scoring.objects.segmentation import SHAPES
 
 
 class SegmentationNetwork(nn.Module):
@@ -18,18 +18,17 @@ class SegmentationNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        half, quarter, eighth, least = WIDTHS
-        self.mix2 = nn.Conv2d(CHANNELS, half, 3, padding=1)
-        self.down4 = nn.Conv2d(4 * half, quarter, 1)
-        self.mix4 = nn.Conv2d(quarter, quarter, 3, padding=1)
-        self.down8 = nn.Conv2d(4 * quarter, eighth, 1)
-        self.mix8 = nn.Conv2d(eighth, eighth, 3, padding=1)
-        self.down16 = nn.Conv2d(4 * eighth, least, 1)
-        self.mix16 = nn.Conv2d(least, least, 3, padding=1)
-        self.up8 = nn.Conv2d(least + eighth, eighth, 1)
-        self.up4 = nn.Conv2d(eighth + quarter, quarter, 1)
-        self.up2 = nn.Conv2d(quarter + half, half, 1)
-        self.leave = nn.Conv2d(half, 4, 1)
+        self.mix2 = _convolution("mix2")
+        self.down4 = _convolution("down4")
+        self.mix4 = _convolution("mix4")
+        self.down8 = _convolution("down8")
+        self.mix8 = _convolution("mix8")
+        self.down16 = _convolution("down16")
+        self.mix16 = _convolution("mix16")
+        self.up8 = _convolution("up8")
+        self.up4 = _convolution("up4")
+        self.up2 = _convolution("up2")
+        self.leave = _convolution("leave")
 
     def forward(self, planes: Tensor) -> Tensor:
         """The logits."""
@@ -46,3 +45,8 @@ class SegmentationNetwork(nn.Module):
 
 def _doubled(planes: Tensor) -> Tensor:
     return functional.interpolate(planes, scale_factor=2, mode="nearest")
+
+
+def _convolution(name: str) -> nn.Conv2d:
+    out, channels, side = SHAPES[name]
+    return nn.Conv2d(channels, out, side, padding=side // 2)

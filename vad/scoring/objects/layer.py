@@ -19,7 +19,8 @@ from vad.scoring.objects import light as li
 from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
 from vad.scoring.objects.passages import NO_VISITS, RARITIES, Passages, Visits
-from vad.scoring.objects.segmentation import Planes, Segmentation
+from vad.scoring.objects.segmentation import Segmentation
+from vad.scoring.objects.segmentation_kernels import Planes
 from vad.types import BLOCK_PX, CELL_PX, CellMap
 
 LEAST_ACTIVITY = 0.4
