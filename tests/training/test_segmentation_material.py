@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
 
+from vad.errors import DatasetError
 from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.training import segmentation_material as material
-from vad.training.segmentation_material import HEIGHT, WIDTH, Examples, from_footage, from_worlds
+from vad.training.segmentation_material import HEIGHT, WIDTH, Examples, footage_of, from_footage, from_worlds
 from vad.video.worlds import WorldKind
 
 
@@ -55,5 +59,27 @@ def test_cut_outs_over_footage_are_masked_and_its_own_movers_teach_nothing(runne
     assert found.trust[:, :, 20:].mean() > 0.97
 
 
+def test_cut_outs_follow_from_the_seed_and_no_piece_from_the_one_before(
+    runner: AnyRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[str] = []
+    forget = runner.forget
+    monkeypatch.setattr(runner, "forget", lambda camera: (forgotten.append(camera), forget(camera)))
+    first, again = (list(from_footage(2, seed=3, runner=runner, footage=[wall()])) for _ in range(2))
+    for name in Examples.__slots__:
+        np.testing.assert_array_equal(*(getattr(Examples.joined(drawn), name) for drawn in (first, again)))
+    assert sorted(forgotten) == ["bare"] * 4 + ["shown"] * 4
+
+
 def test_footage_goes_to_and_fro() -> None:
     assert [material._bounced(index, 4) for index in range(-2, 9)] == [2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2]
+
+
+def test_a_clip_of_one_frame_is_named(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "short.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 160, 96
+        picture = av.VideoFrame.from_ndarray(np.zeros((96, 160), np.uint8), format="gray")
+        container.mux(stream.encode(picture.reformat(format="yuv420p")) + stream.encode(None))
+    with pytest.raises(DatasetError, match=r"short\.mp4: 1 frames at 8 a second; allowed: two or more"):
+        footage_of(tmp_path)

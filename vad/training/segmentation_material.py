@@ -6,7 +6,7 @@ cross real footage of fixed cameras, whose own movers are left out. Of each piec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +47,6 @@ EMPTY_SHARE = 0.15
 UNSEEN_LEVELS, UNSEEN_AFTER_S = 6.0, 30.0
 """What stays for so long and is that close to the background has become it: the mask does not count there."""
 
-CAMERA = "segmentation"
 CLIP_LENGTH = 16
 
 
@@ -130,7 +129,12 @@ def footage_of(folder: Path) -> list[list[NDArray[np.uint8]]]:
     clips = [ClipSource(video.stem, video) for video in sorted(folder.glob("*.mp4"))]
     if not clips:
         raise DatasetError(f"{folder}: holds no .mp4 file; allowed: a folder of videos of fixed cameras")
-    return [[visible(frame) for frame in analysed(clip, analysis_fps=FPS, model_width=WIDTH)] for clip in clips]
+    footage = []
+    for clip in clips:
+        footage.append([visible(frame) for frame in analysed(clip, analysis_fps=FPS, model_width=WIDTH)])
+        if len(footage[-1]) < 2:
+            raise DatasetError(f"{clip.path}: {len(footage[-1])} frames at {FPS:.0f} a second; allowed: two or more")
+    return footage
 
 
 def _pasted(frames: Sequence[NDArray[np.uint8]], random: np.random.Generator) -> Iterator[Seen]:
@@ -169,11 +173,11 @@ def _bounced(index: int, count: int) -> int:
 def _watched(frames: Sequence[Seen], runner: AnyRunner, random: np.random.Generator) -> Iterator[Examples]:
     """The examples of one piece."""
     height, width = frames[0].luma.shape
-    layer = ObjectLayer(height // CELL_PX, width // CELL_PX)
+    layer = ObjectLayer(height // CELL_PX, width // CELL_PX, extents=False)
     movers = _movers([frame.bare for frame in frames if frame.bare is not None], runner)
     same_s = np.zeros((height, width), np.float32)
     every, learnt = int(EVERY_S * FPS), int(LEARNT_S * FPS)
-    for index, cells in enumerate(_maps([frame.luma for frame in frames], runner)):
+    for index, cells in enumerate(_maps("shown", [frame.luma for frame in frames], runner)):
         luma, ids, bare = frames[index]
         layer.step(cells)
         own = next(movers) if bare is not None else None
@@ -187,17 +191,18 @@ def _watched(frames: Sequence[Seen], runner: AnyRunner, random: np.random.Genera
         trust = ~((ids > 0) & (same_s > UNSEEN_AFTER_S) & (off < UNSEEN_LEVELS))
         if own is not None:
             trust &= (own == 0) | (ids > 0)
-        window = _window(ids, random) if height > HEIGHT else (slice(0, HEIGHT), slice(0, WIDTH))
+        window = _window(ids, random) if height > HEIGHT or width > WIDTH else (slice(0, HEIGHT), slice(0, WIDTH))
         yield _row(planes, ids > 0, trust, window)
+    movers.close()
 
 
-def _movers(pictures: Sequence[NDArray[np.uint8]], runner: AnyRunner) -> Iterator[NDArray[np.uint8]]:
+def _movers(pictures: Sequence[NDArray[np.uint8]], runner: AnyRunner) -> Generator[NDArray[np.uint8], None, None]:
     """(H, W) 1 on and around what moves in each picture by itself."""
     layer: ObjectLayer | None = None
-    for cells in _maps(pictures, runner):
-        layer = layer or ObjectLayer(*cells.frame.geometry.cells)
+    for cells in _maps("bare", pictures, runner):
+        layer = layer or ObjectLayer(*cells.frame.geometry.cells, extents=False)
         layer.step(cells)
-        yield np.asarray(cv2.dilate(layer.mask, np.ones((7, 7), np.uint8)), np.uint8)
+        yield np.asarray(cv2.dilate(layer.mask, np.ones((9, 9), np.uint8)), np.uint8)
 
 
 def _window(ids: NDArray[np.uint8], random: np.random.Generator) -> tuple[slice, slice]:
@@ -232,19 +237,18 @@ def _row(planes: Planes, mask: NDArray[np.bool_], trust: NDArray[np.bool_], wind
     )
 
 
-def _maps(pictures: Sequence[NDArray[np.uint8]], runner: AnyRunner) -> Iterator[CellMap]:
-    """What the motion network says of the pictures, which are one run."""
+def _maps(camera: str, pictures: Sequence[NDArray[np.uint8]], runner: AnyRunner) -> Iterator[CellMap]:
+    """What the motion network says of the pictures, which are one run of ``camera``; forgotten when that ends."""
     if not pictures:
         return
     height, width = pictures[0].shape
     geometry = Geometry(width, height, 1, width, height)
-    waiting: list[Frame] = []
-    camera = f"{CAMERA} {id(pictures)}"
-    for index, picture in enumerate(pictures):
-        at_s = index / FPS
-        luma = np.ascontiguousarray(picture)
-        waiting.append(Frame(camera, 1, index, at_s, at_s, WallSource.FILE, at_s, geometry, luma))
-        if len(waiting) == CLIP_LENGTH or index == len(pictures) - 1:
-            yield from runner([Clip(tuple(waiting))])[0]
-            waiting = []
-    runner.forget(camera)
+    try:
+        for first in range(0, len(pictures), CLIP_LENGTH):
+            frames = []
+            for index, picture in enumerate(pictures[first : first + CLIP_LENGTH], start=first):
+                at_s, luma = index / FPS, np.ascontiguousarray(picture)
+                frames.append(Frame(camera, 1, index, at_s, at_s, WallSource.FILE, at_s, geometry, luma))
+            yield from runner([Clip(tuple(frames))])[0]
+    finally:
+        runner.forget(camera)

@@ -311,8 +311,8 @@ def foreground(flags: Flags, activity: Map, cell: int, least_activity: float, ou
 def keep_added(flags: Flags, activity: Map, cell: int, least_activity: float, mask: Flags, network: Flags) -> None:
     """Keep (1) of what the ``network`` (H, W) says belongs to objects what it adds to ``mask``.
 
-    It is not asked where the background is not established or shows again, nor of what is only darker and does not
-    move: a shadow.
+    It is not asked where the background is not established or shows again, nor of what is marked as SHADOW and does
+    not move.
     """
     for i in range(flags.shape[0]):
         row, busy, added = flags[i], activity[i // cell], network[i]

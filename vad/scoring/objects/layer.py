@@ -30,7 +30,7 @@ CLEAN_LEAST = 5
 """Of nine pixels: more than half."""
 
 SUPPORTED_SHARE = 0.15
-"""Of an object must be off the background, or move: the network says how far it reaches, not that there is one."""
+"""So much of an object must be off the background, or move: the network says how far it reaches, not that one is."""
 
 LIGHT_BLOCK_SHARE = 0.2
 """Blocks with more of an object in them say nothing of the light."""
@@ -112,10 +112,14 @@ class ObjectLayer:
     """One camera, frames in order, one owner. ``rows`` and ``columns`` are cells.
 
     ``counted`` is what the layer that it takes over from had counted: in which run, and the next object's number.
+    Without ``extents`` objects are what is off the background, as the segmentation network's training needs it.
     """
 
-    def __init__(self, rows: int, columns: int, *, counted: tuple[int, int] = NOTHING_COUNTED) -> None:
+    def __init__(
+        self, rows: int, columns: int, *, counted: tuple[int, int] = NOTHING_COUNTED, extents: bool = True
+    ) -> None:
         self.counted = counted
+        self._network = bundled() if extents else None
         self._shape = rows * CELL_PX, columns * CELL_PX
         self._cells = rows, columns
         self._level: Map = np.zeros(self._shape, np.float32)  # (H, W) background, levels in the light of its own time
@@ -232,10 +236,13 @@ class ObjectLayer:
 
     def _find_objects(self, cells: CellMap) -> None:
         """What belongs to objects, into the mask: what is off the background or moves, and what the network adds."""
-        bg.mark(self._flags, self._marked)
-        bundled()(self.planes(cells), self._marked, self._still)
+        if self._network is not None:
+            bg.mark(self._flags, self._marked)
+            self._network(self.planes(cells), self._marked, self._still)
         bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
         cc.clean(self._marked, CLEAN_LEAST, self._mask)
+        if self._network is None:
+            return
         bg.keep_added(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._mask, self._still)
         if self._still.any():
             boxes = cc.boxes_of(self._labels, cc.components(self._mask, 1, self._labels))
@@ -330,7 +337,7 @@ class ObjectLayer:
 
     @property
     def mask(self) -> bg.Flags:
-        """(H, W) 1 where the last frame shows an object."""
+        """(H, W) 1 where the last frame shows an object, or light that was taken for one at first."""
         return self._mask
 
     @property
