@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from vad.errors import DatasetError
 from vad.scoring.objects.segmentation import layers_of
 from vad.training import segmentation
-from vad.training.segmentation_material import HEIGHT, SEEDS, WIDTH, Examples, footage_of
+from vad.training.segmentation_material import HEIGHT, HELD_OUT_SEEDS, SEEDS, WIDTH, Examples, footage_of
 from vad.video.worlds import JUDGED_SEEDS, TRAINING_SEEDS
 
 
@@ -36,8 +36,9 @@ def drawn(count: int = 120, seed: int = 0) -> Examples:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    for name in segmentation.SOURCES:
-        drawn(700 if name == "walked" else 60).save(tmp_path / f"{name}-1-0.npz")
+    for number, name in enumerate(segmentation.SOURCES):
+        drawn(60, seed=number).save(tmp_path / f"train-{name}-1-{100 + number}.npz")
+        drawn(20, seed=9 + number).save(tmp_path / f"held_out-{name}-1-{1100 + number}.npz")
     return tmp_path
 
 
@@ -53,6 +54,7 @@ def test_the_command_writes_weights_that_run_and_a_card(cache: Path) -> None:
     card = json.loads((cache / "small.json").read_text())
     assert "--batches 6 --pieces 1 --seed 0" in card["command"]
     assert card["curves"][-1]["batch"] == 6.0
+    assert set(card["metrics"]) == {"held_out_walked", "held_out_yards"}
     assert not list(cache.glob("*.checkpoint"))
 
 
@@ -103,9 +105,10 @@ def test_a_flip_is_a_flip_of_the_picture() -> None:
 
 
 def test_seeds_that_are_judged_are_never_learnt_from() -> None:
-    assert set(SEEDS) <= set(TRAINING_SEEDS)
-    assert not set(SEEDS) & set(JUDGED_SEEDS)
-    assert not set(SEEDS) & {21, 22, 23, 24, 31}  # what benchmarks look into
+    assert {*SEEDS, *HELD_OUT_SEEDS} <= set(TRAINING_SEEDS)
+    assert not set(SEEDS) & set(HELD_OUT_SEEDS)
+    assert not {*SEEDS, *HELD_OUT_SEEDS} & set(JUDGED_SEEDS)
+    assert not {*SEEDS, *HELD_OUT_SEEDS} & {21, 22, 23, 24, 31}  # what benchmarks look into
 
 
 def test_a_folder_without_videos_is_named(cache: Path) -> None:
@@ -120,7 +123,28 @@ def test_a_folder_without_videos_is_named(cache: Path) -> None:
 def test_examples_that_cannot_be_kept_are_no_traceback(cache: Path) -> None:
     (cache / "file").write_text("")
     with pytest.raises(segmentation.TrainingError, match="cannot be kept"):
-        segmentation._cached(cache / "file" / "walked.npz", lambda: iter([drawn(2)]))
+        segmentation._cached(cache / "file" / "walked.npz", iter([drawn(2)]), lambda: False)
+
+
+def test_a_broken_file_of_examples_is_named(cache: Path) -> None:
+    (cache / "train-walked-1-100.npz").write_bytes(b"PK broken")
+    with pytest.raises(segmentation.TrainingError, match="remove the file to draw them anew"):
+        segmentation._cached(cache / "train-walked-1-100.npz", iter([]), lambda: False)
+
+
+def test_who_stops_the_drawing_ends_it_and_keeps_no_half(cache: Path) -> None:
+    path = cache / "half.npz"
+    assert segmentation._cached(path, iter([drawn(2), drawn(2)]), lambda: True) is None
+    assert not list(cache.glob("half*"))
+
+
+def test_clips_are_parted_in_time_and_folders_told_apart() -> None:
+    footage = [[np.full((4, 4), k, np.uint8) for k in range(10)], [np.zeros((4, 4), np.uint8)] * 2]
+    learnt, measured = (segmentation._parts(footage, held_out) for held_out in (False, True))
+    assert [int(picture[0, 0]) for picture in [*learnt[0], *measured[0]]] == list(range(10))
+    assert len(measured[0]) == 2
+    assert len(learnt[1]) == len(measured[1]) == 2  # too short to be parted
+    assert segmentation._digest(footage) != segmentation._digest(learnt)
 
 
 @pytest.mark.parametrize("option", ["--batches", "--pieces", "--threads"])

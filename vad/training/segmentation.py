@@ -15,9 +15,10 @@ import json
 import math
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,18 @@ from vad.scoring.warming import warm_kernels
 from vad.training import checkpoint
 from vad.training.card import commit
 from vad.training.interrupt import stop_on_signals
-from vad.training.segmentation_material import HEIGHT, WIDTH, Examples, footage_of, from_footage, from_worlds
+from vad.training.provenance import read_provenance
+from vad.training.segmentation_material import (
+    HEIGHT,
+    HELD_OUT_SEEDS,
+    SEEDS,
+    WIDTH,
+    Examples,
+    Footage,
+    footage_of,
+    from_footage,
+    from_worlds,
+)
 from vad.training.segmentation_network import SegmentationNetwork
 from vad.video.worlds import WorldKind
 
@@ -57,8 +69,11 @@ PIECES = 45
 SOURCES = {"walked": (WorldKind.STREET, WorldKind.SHOP, WorldKind.CARE), "yards": (WorldKind.YARD, WorldKind.LINE)}
 """Worlds, by the name of the file that keeps them."""
 
-HELD_OUT_EVERY, HELD_OUT_RUN = 12, 50
-"""Of twelve runs of fifty examples the last is for measuring."""
+HELD_OUT_SEED = 1_000
+"""Added to the seed of what is only for measuring."""
+
+HELD_OUT_SHARE, TRAIN_SHARE = 0.1, 0.8
+"""Pieces for measuring over those to learn from; share of each clip to learn from."""
 
 ABSORBED_SHARE, ABSORBED_LEVELS = 0.2, 8.0
 """Whoever differs from the background by that many levels in less than that share of his pixels has become it."""
@@ -80,11 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         checkpoint.check_begun(_checkpoint(options), resume=options.resume)
         check_writable(options.out)
-        learnt, held_out = _sources(options)
+        check_writable(_checkpoint(options))
+        footage = footage_of(options.streams) if options.streams else []
         with stop_on_signals() as should_stop:
-            training = Training(options, learnt, held_out)
-            if not training.run(should_stop):
-                log.warning("interrupted", batch=training.batch, go_on_with="the same command and --resume")
+            drawn = _sources(options, footage, should_stop)
+            training = Training(options, *drawn) if drawn else None
+            if training is None or not training.run(should_stop):
+                log.warning("interrupted", go_on_with="the same command and --resume; whole sources are kept")
                 sys.exit(130)
         _write(options, training)
     except VadError as error:
@@ -104,13 +121,20 @@ class Training:
         self._learnt, self._weight, self._held_out = learnt, weights_of(learnt), held_out
         self._optimiser = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
         self._losses: list[float] = []
-        digest = hashlib.sha256(learnt.luma.data).hexdigest()[:16]
-        self._settings = {"batches": options.batches, "seed": options.seed, "examples": f"{len(learnt)} {digest}"}
+        digest = hashlib.sha256()
+        for plane in (learnt.luma, learnt.level, learnt.mask, learnt.trust):
+            digest.update(np.ascontiguousarray(plane).data)
+        self._settings: dict[str, str | int] = {
+            "batches": options.batches,
+            "seed": options.seed,
+            "threads": options.threads,
+            "examples": f"{len(learnt)}, sha256 {digest.hexdigest()[:16]}",
+        }
         if self._path.exists():
             state = checkpoint.load(self._path, settings=self._settings)
             self.network.load_state_dict(state["network"])
             self._optimiser.load_state_dict(state["optimiser"])
-            self.batch, self.curves = state["batch"], state["curves"]
+            self.batch, self.curves, self._losses = state["batch"], state["curves"], state["losses"]
             log.info("resumed", batch=self.batch)
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
@@ -123,6 +147,12 @@ class Training:
             if self.batch % EXAM_EVERY == 0 or self.batch == self._batches:
                 self._end_epoch()
         return True
+
+    @property
+    def held_out(self) -> dict[str, float]:
+        """What was measured last."""
+        last = self.curves[-1] if self.curves else {}
+        return {name: value for name, value in last.items() if name.startswith("held_out_")}
 
     def measures(self) -> dict[str, float]:
         """Intersection over union of what was held out, by source."""
@@ -172,10 +202,14 @@ class Training:
         self._save()
 
     def _save(self) -> None:
-        state = {"network": self.network.state_dict(), "optimiser": self._optimiser.state_dict()}
-        checkpoint.save(
-            self._path, settings=self._settings, state={**state, "batch": self.batch, "curves": self.curves}
-        )
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "batch": self.batch,
+            "curves": self.curves,
+            "losses": self._losses,
+        }
+        checkpoint.save(self._path, settings=self._settings, state=state)
 
 
 def loss_of(logits: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
@@ -277,46 +311,96 @@ def without_absorbed(examples: Examples) -> Examples:
     return replace(examples, trust=trust)
 
 
-def _sources(options: argparse.Namespace) -> tuple[Examples, dict[str, Examples]]:
-    """To learn from, and what is only for measuring, by source."""
+def _sources(
+    options: argparse.Namespace, footage: Footage, should_stop: Callable[[], bool]
+) -> tuple[Examples, dict[str, Examples]] | None:
+    """To learn from, and what is only for measuring, by source; None when ``should_stop`` said so before.
+
+    Measured is on worlds of other seeds, and on the last part of each clip.
+    """
+    found: dict[str, dict[str, Examples]] = {"train": {}, "held_out": {}}
+    for use, name, path, source in _plan(options, footage):
+        examples = _cached(path, source, should_stop)
+        if examples is None:
+            return None
+        found[use][name] = examples
+    return Examples.joined(list(found["train"].values())), found["held_out"]
+
+
+def _plan(options: argparse.Namespace, footage: Footage) -> Iterator[tuple[str, str, Path, Iterator[Examples]]]:
+    """What it is for, its name, where it is kept and how it is drawn, of each source."""
     runner = make_runner(load_weights("base"), device="cpu")
     warm_kernels()
-    sources: dict[str, Callable[[], Iterator[Examples]]] = {
-        name: partial(from_worlds, options.pieces, seed=options.seed + 100 + k, runner=runner, kinds=kinds)
-        for k, (name, kinds) in enumerate(SOURCES.items())
-    }
-    if options.streams:
-        sources["cut_outs"] = lambda: from_footage(
-            options.pieces, seed=options.seed + 7, runner=runner, footage=footage_of(options.streams)
-        )
-    learnt, held_out = [], {}
-    for name, draw in sources.items():
-        examples = without_absorbed(_cached(options.cache / f"{name}-{options.pieces}-{options.seed}.npz", draw))
-        measures = np.arange(len(examples)) // HELD_OUT_RUN % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-        learnt.append(examples.only(~measures))
-        held_out[name] = examples.only(measures)
-    return Examples.joined(learnt), held_out
+    few = math.ceil(HELD_OUT_SHARE * options.pieces)
+    for use, count, first, seeds in (
+        ("train", options.pieces, options.seed, SEEDS),
+        ("held_out", few, options.seed + HELD_OUT_SEED, HELD_OUT_SEEDS),
+    ):
+        for number, (name, kinds) in enumerate(SOURCES.items()):
+            seed = first + 100 + number
+            path = options.cache / f"{use}-{name}-{count}-{seed}.npz"
+            yield use, name, path, from_worlds(count, seed=seed, runner=runner, kinds=kinds, seeds=seeds)
+        if footage:
+            path = options.cache / f"{use}-cut_outs-{count}-{first + 7}-{_digest(footage)}.npz"
+            parts = _parts(footage, use == "held_out")
+            yield use, "cut_outs", path, from_footage(count, seed=first + 7, runner=runner, footage=parts)
 
 
-def _cached(path: Path, draw: Callable[[], Iterator[Examples]]) -> Examples:
+def _parts(footage: Footage, held_out: bool) -> Footage:
+    """The last fifth of each clip is for measuring, or what is left before two frames of either."""
+    parts = []
+    for frames in footage:
+        border = min(max(2, round(TRAIN_SHARE * len(frames))), max(2, len(frames) - 2))
+        parts.append(frames[border:] if held_out and len(frames) >= 4 else frames[:border])
+    return parts
+
+
+def _digest(footage: Footage) -> str:
+    """Tells one folder of streams from another."""
+    digest = hashlib.sha256()
+    for frames in footage:
+        for picture in frames:
+            digest.update(str(picture.shape).encode() + np.ascontiguousarray(picture).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _cached(path: Path, source: Iterator[Examples], should_stop: Callable[[], bool]) -> Examples | None:
+    """What is kept at ``path``, without whoever was absorbed; drawn and kept where there is nothing yet."""
     if not path.exists():
-        begun_s = time.monotonic()
-        examples = Examples.joined(list(draw()))
-        part = path.with_suffix(".part.npz")  # a kill leaves no half of a file to be taken for a whole one
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            examples.save(part)
-            part.replace(path)
-        except OSError as error:
-            raise TrainingError(f"examples {path}: cannot be kept: {error.strerror or error}") from error
-        log.info("drawn", path=str(path), examples=len(examples), seconds=round(time.monotonic() - begun_s))
-    return Examples.load(path)
+        begun_s, drawn = time.monotonic(), []
+        for example in source:
+            drawn.append(example)
+            if should_stop():
+                return None
+        if not drawn:
+            raise TrainingError(f"{path.stem}: nothing came of these pieces; allowed: more --pieces or another --seed")
+        _keep(path, Examples.joined(drawn))
+        log.info("drawn", path=str(path), examples=len(drawn), seconds=round(time.monotonic() - begun_s))
+    try:
+        return without_absorbed(Examples.load(path))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"examples {path}: cannot be read: {error}; remove the file to draw them anew") from error
+
+
+def _keep(path: Path, examples: Examples) -> None:
+    part = path.with_suffix(".part.npz")  # a kill leaves no half of a file to be taken for a whole one
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        examples.save(part)
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise TrainingError(f"examples {path}: cannot be kept: {error.strerror or error}") from error
 
 
 def _write(options: argparse.Namespace, training: Training) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in training.network.state_dict().items()}
     data = save(tensors)
-    streams = ", cut-outs over the CC BY 4.0 streams of intel-iot-devkit/sample-videos" if options.streams else ""
+    streams = ""
+    if options.streams:
+        source = read_provenance(options.streams)
+        streams = f", cut-outs over {source.title} ({source.licence})"
     command = f"python -m vad.training.segmentation --out {options.out}" + (" --streams STREAMS" if streams else "")
     card = {
         "name": options.out.stem,
@@ -325,7 +409,7 @@ def _write(options: argparse.Namespace, training: Training) -> None:
         "command": f"{command} --batches {options.batches} --pieces {options.pieces} --seed {options.seed}",
         "commit": commit(),
         "sha256": hashlib.sha256(data).hexdigest(),
-        "metrics": training.measures(),
+        "metrics": training.held_out,
         "curves": training.curves,
     }
     try:
@@ -334,7 +418,7 @@ def _write(options: argparse.Namespace, training: Training) -> None:
     except OSError as error:
         raise TrainingError(f"weights {options.out}: cannot be written: {error.strerror or error}") from error
     _checkpoint(options).unlink(missing_ok=True)
-    log.info("saved", path=str(options.out), **training.measures())
+    log.info("saved", path=str(options.out), **training.held_out)
 
 
 def _checkpoint(options: argparse.Namespace) -> Path:
