@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
+from tests.scoring.objects_pictures import film
 from vad.scoring.objects import background as bg
 from vad.scoring.objects import blobs as bl
 from vad.scoring.objects import components as cc
+from vad.scoring.objects.layer import ObjectLayer
 from vad.types import CELL_PX
 
 SHAPE = (96, 160)
@@ -81,3 +86,11 @@ def test_a_part_needs_some_foreground_or_movement() -> None:
     cells[8, :2] = 1.0  # the third one moves
     found = bg.unsupported(labels, 4, pixels((32, 36, 0, 16)), cells, CELL_PX, 0.4, 0.15)
     assert found.tolist() == [False, True, False, False]
+
+
+def test_a_layer_can_be_copied_and_pickled() -> None:
+    """Evaluation copies a calibrated scorer for each clip, and benchmarks keep one in a checkpoint."""
+    layer = ObjectLayer(12, 20)
+    for cells in film([[]] * 12):
+        layer.step(cells)
+    assert copy.deepcopy(layer).tracks == pickle.loads(pickle.dumps(layer)).tracks == layer.tracks

@@ -119,7 +119,7 @@ class ObjectLayer:
         self, rows: int, columns: int, *, counted: tuple[int, int] = NOTHING_COUNTED, extents: bool = True
     ) -> None:
         self.counted = counted
-        self._network = bundled() if extents else None
+        self._extents = extents  # the network itself belongs to the process: a layer can be copied and kept
         self._shape = rows * CELL_PX, columns * CELL_PX
         self._cells = rows, columns
         self._level: Map = np.zeros(self._shape, np.float32)  # (H, W) background, levels in the light of its own time
@@ -236,12 +236,12 @@ class ObjectLayer:
 
     def _find_objects(self, cells: CellMap) -> None:
         """What belongs to objects, into the mask: what is off the background or moves, and what the network adds."""
-        if self._network is not None:
+        if self._extents:
             bg.mark(self._flags, self._marked)
-            self._network(self.planes(cells), self._marked, self._still)
+            bundled()(self.planes(cells), self._marked, self._still)
         bg.foreground(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._marked)
         cc.clean(self._marked, CLEAN_LEAST, self._mask)
-        if self._network is None:
+        if not self._extents:
             return
         bg.keep_added(self._flags, cells.activity, CELL_PX, LEAST_ACTIVITY, self._mask, self._still)
         if self._still.any():
