@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def cache(tmp_path: Path) -> Path:
 
 def arguments(cache: Path, name: str, *more: str) -> list[str]:
     out = str(cache / f"{name}.safetensors")
-    return ["--out", out, "--cache", str(cache), "--pieces", "1", "--batches", "6", *more]
+    return ["--out", out, "--cache", str(cache), "--pieces", "1", "--batches", "6", "--without-camera", *more]
 
 
 def test_the_command_writes_weights_that_run_and_a_card(cache: Path) -> None:
@@ -52,7 +53,7 @@ def test_the_command_writes_weights_that_run_and_a_card(cache: Path) -> None:
     tensors = load_file(cache / "small.safetensors")
     assert len(layers_of(tensors)) == len(segmentation.SegmentationNetwork().state_dict()) // 2
     card = json.loads((cache / "small.json").read_text())
-    assert "--batches 6 --pieces 1 --seed 0" in card["command"]
+    assert "--batches 6 --pieces 1 --seed 0 --without-camera" in card["command"]
     assert card["curves"][-1]["batch"] == 6.0
     assert set(card["metrics"]) == {"held_out_walked", "held_out_yards"}
     assert not list(cache.glob("*.checkpoint"))
@@ -65,7 +66,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(cache: Path, mo
     original = segmentation.Training.run
     monkeypatch.setattr(segmentation.Training, "run", lambda self, _: original(self, lambda: next(stopped, False)))
     out = cache / "whole2.safetensors"
-    options = ["--out", str(out), "--cache", str(cache), "--pieces", "1", "--batches", "6"]
+    options = ["--out", str(out), "--cache", str(cache), "--pieces", "1", "--batches", "6", "--without-camera"]
     with pytest.raises(SystemExit) as exit_status:
         segmentation.main(options)
     assert exit_status.value.code == 130
@@ -152,3 +153,11 @@ def test_counts_begin_at_one(cache: Path, option: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         segmentation.main(arguments(cache, "small", option, "0"))
     assert "got '0'; allowed: a whole number from 1 on" in capsys.readouterr().err
+
+
+def test_a_missing_torchvision_is_said_before_anything_is_drawn(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setattr(segmentation, "from_worlds", lambda *_, **__: pytest.fail("drawn"))
+    with pytest.raises(SystemExit) as exit_status:
+        segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "empty")])
+    assert exit_status.value.code == 1

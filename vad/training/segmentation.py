@@ -42,10 +42,8 @@ from vad.training.card import commit
 from vad.training.interrupt import stop_on_signals
 from vad.training.provenance import read_provenance
 from vad.training.segmentation_material import (
-    HEIGHT,
     HELD_OUT_SEEDS,
     SEEDS,
-    WIDTH,
     Examples,
     Footage,
     footage_of,
@@ -53,6 +51,7 @@ from vad.training.segmentation_material import (
     from_worlds,
 )
 from vad.training.segmentation_network import SegmentationNetwork
+from vad.training.segmentation_vary import Camera, part_of_batch, vary
 from vad.video.worlds import WorldKind
 
 log = structlog.get_logger(__name__)
@@ -81,9 +80,6 @@ ABSORBED_SHARE, ABSORBED_LEVELS = 0.2, 8.0
 TYPICAL_PX, LEAST_WEIGHT, MOST_WEIGHT = 200.0, 0.7, 4.0
 """Somebody of that size weighs 1 in each of his pixels; who is smaller weighs more."""
 
-LIT_SHARE, FADES_OVER_PX = 0.35, (10.0, 40.0)
-"""So many of the pictures have a beam or a shadow in them that fades out over so many pixels."""
-
 EXAM_EVERY = 500
 
 
@@ -96,10 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkpoint.check_begun(_checkpoint(options), resume=options.resume)
         check_writable(options.out)
         check_writable(_checkpoint(options))
+        camera = None if options.without_camera else Camera()
         footage = footage_of(options.streams) if options.streams else []
         with stop_on_signals() as should_stop:
             drawn = _sources(options, footage, should_stop)
-            training = Training(options, *drawn) if drawn else None
+            training = Training(options, *drawn, camera) if drawn else None
             if training is None or not training.run(should_stop):
                 log.warning("interrupted", go_on_with="the same command and --resume; whole sources are kept")
                 sys.exit(130)
@@ -112,13 +109,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 class Training:
     """Teaches one network in place; ``run`` once. Goes on from the checkpoint where there is one."""
 
-    def __init__(self, options: argparse.Namespace, learnt: Examples, held_out: Mapping[str, Examples]) -> None:
+    def __init__(
+        self, options: argparse.Namespace, learnt: Examples, held_out: Mapping[str, Examples], camera: Camera | None
+    ) -> None:
         torch.manual_seed(options.seed)
         self.network = SegmentationNetwork()
         self.batch = 0
         self.curves: list[dict[str, float]] = []
         self._batches, self._seed, self._path = options.batches, options.seed, _checkpoint(options)
         self._learnt, self._weight, self._held_out = learnt, weights_of(learnt), held_out
+        self._camera = camera
         self._optimiser = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
         self._losses: list[float] = []
         digest = hashlib.sha256()
@@ -128,6 +128,7 @@ class Training:
             "batches": options.batches,
             "seed": options.seed,
             "threads": options.threads,
+            "without_camera": str(options.without_camera),
             "examples": f"{len(learnt)}, sha256 {digest.hexdigest()[:16]}",
         }
         if self._path.exists():
@@ -174,9 +175,12 @@ class Training:
     def _teach(self) -> None:
         random = np.random.default_rng((self._seed, self.batch))
         rows = random.integers(0, len(self._learnt), BATCH)
-        varied = vary(Examples(**{name: getattr(self._learnt, name)[rows] for name in Examples.__slots__}), random)
-        planes, mask, trust = tensors_of(varied, np.arange(BATCH))
+        chosen = Examples(**{name: getattr(self._learnt, name)[rows] for name in Examples.__slots__})
+        planes, mask, trust = tensors_of(vary(chosen, random, self._camera), np.arange(BATCH))
         weight = torch.from_numpy(self._weight[rows].astype(np.float32)) * trust
+        y, x = part_of_batch(random)
+        half_y, half_x = slice(y.start // 2, y.stop // 2), slice(x.start // 2, x.stop // 2)
+        planes, mask, weight = planes[:, :, half_y, half_x], mask[:, y, x], weight[:, y, x]
         if random.random() < 0.5:
             planes, mask, weight = _flipped(planes), mask.flip(2), weight.flip(2)
         for group in self._optimiser.param_groups:
@@ -252,33 +256,6 @@ def _flipped(planes: Tensor) -> Tensor:
     order = [1, 0, 3, 2]
     apart = [4 * group + k for group in range(3) for k in order]
     return flipped[:, apart + list(range(12, planes.shape[1]))]
-
-
-def vary(examples: Examples, random: np.random.Generator) -> Examples:
-    """Other light, less contrast and more noise than the examples have, and beams and shadows."""
-    shape = len(examples), 1, 1
-    gain = (random.uniform(0.7, 1.3, shape) * random.uniform(0.4, 1.1, shape)).astype(np.float32)
-    offset = (128.0 + random.uniform(-25.0, 25.0, shape)).astype(np.float32)
-    grain = (random.uniform(0.0, 4.0, shape) * (random.random(shape) < 0.5)).astype(np.float32)
-    luma = (examples.luma.astype(np.float32) - 128.0) * gain + offset
-    luma *= 1.0 + light(len(examples), random)
-    luma += grain * random.standard_normal(luma.shape, np.float32)
-    level = np.clip((examples.level.astype(np.float32) - 128.0) * gain + offset, 0.0, 255.0)
-    return replace(examples, luma=np.clip(np.round(luma), 0, 255).astype(np.uint8), level=level.astype(np.float16))
-
-
-def light(count: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """(N, H, W): by what share beams and shadows without an outline make some pictures brighter or darker."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    out = np.zeros((count, HEIGHT, WIDTH), np.float32)
-    for k in np.flatnonzero(random.random(count) < LIT_SHARE):
-        turn, fades_over = random.uniform(0.0, np.pi), random.uniform(*FADES_OVER_PX)
-        along, across = random.uniform(10.0, 120.0), random.uniform(10.0, 50.0)
-        dx, dy = x - random.uniform(0.0, WIDTH), y - random.uniform(0.0, HEIGHT)
-        u, v = np.cos(turn) * dx + np.sin(turn) * dy, np.cos(turn) * dy - np.sin(turn) * dx
-        beyond = (np.hypot(u / along, v / across) - 1.0) * across
-        out[k] = random.uniform(-0.5, 0.7) * np.clip(1.0 - beyond / fades_over, 0.0, 1.0)
-    return out
 
 
 def weights_of(examples: Examples) -> NDArray[np.float16]:
@@ -406,7 +383,8 @@ def _write(options: argparse.Namespace, training: Training) -> None:
         "name": options.out.stem,
         "trained_on": f"simulated worlds of vad.video.worlds{streams}",
         "licence": "Apache-2.0",
-        "command": f"{command} --batches {options.batches} --pieces {options.pieces} --seed {options.seed}",
+        "command": f"{command} --batches {options.batches} --pieces {options.pieces} --seed {options.seed}"
+        + (" --without-camera" if options.without_camera else ""),
         "commit": commit(),
         "sha256": hashlib.sha256(data).hexdigest(),
         "metrics": training.held_out,
@@ -447,6 +425,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--streams", type=Path, default=None, help="a folder of .mp4 files from fixed cameras")
     parser.add_argument("--cache", type=Path, default=Path("runs/segmentation"), help="where drawn examples are kept")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --cache")
+    parser.add_argument("--without-camera", action="store_true", help="no blur and JPEG, which need the extra train")
     parser.add_argument("--threads", type=_count, default=1)
     return parser.parse_args(arguments)
 

@@ -102,14 +102,14 @@ class Seen(NamedTuple):
 def from_worlds(
     count: int, *, seed: int, runner: AnyRunner, kinds: Iterable[WorldKind] = WorldKind, seeds: range = SEEDS
 ) -> Iterator[Examples]:
-    """``count`` pieces of each kind; every third around something that is planted."""
+    """``count`` pieces of each kind; every other around something that is planted."""
     random = np.random.default_rng(seed)
     for kind in kinds:
         for number in range(count):
             width, height = SIZES[int(random.integers(len(SIZES)))]
             world = open_world(kind, seed=int(random.choice(seeds)), days=2.0, width=width, height=height, fps=FPS)
             at_s = float(random.uniform(0.0, 1.9 * 86400.0))
-            if number % 3 == 0 and world.planted:
+            if number % 2 == 0 and world.planted:
                 planted = world.planted[int(random.integers(len(world.planted)))]
                 at_s = max(0.0, planted.start_s - LEARNT_S - float(random.uniform(5.0, 30.0)))
             frames = world.frames(int((LEARNT_S + SHOWN_S) * FPS), start=int(at_s * FPS), truth=True)
