@@ -155,9 +155,21 @@ def test_counts_begin_at_one(cache: Path, option: str, capsys: pytest.CaptureFix
     assert "got '0'; allowed: a whole number from 1 on" in capsys.readouterr().err
 
 
-def test_a_missing_torchvision_is_said_before_anything_is_drawn(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_torchvision_is_said_before_anything_is_drawn(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     monkeypatch.setattr(segmentation, "from_worlds", lambda *_, **__: pytest.fail("drawn"))
     with pytest.raises(SystemExit) as exit_status:
-        segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "empty")])
+        segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "new" / "one")])
     assert exit_status.value.code == 1
+    assert "torchvision cannot be imported" in capsys.readouterr().out
+    assert (cache / "new" / "one").is_dir()
+
+
+def test_a_cache_that_cannot_be_made_is_no_traceback(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cache / "file").write_text("")
+    with pytest.raises(SystemExit) as exit_status:
+        segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "file" / "below")])
+    assert exit_status.value.code == 1
+    assert "cannot be made" in capsys.readouterr().out

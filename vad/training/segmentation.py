@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     try:
+        _make_folder(options.cache)
         checkpoint.check_begun(_checkpoint(options), resume=options.resume)
         check_writable(options.out)
         check_writable(_checkpoint(options))
@@ -359,10 +360,16 @@ def _cached(path: Path, source: Iterator[Examples], should_stop: Callable[[], bo
         raise TrainingError(f"examples {path}: cannot be read: {error}; remove the file to draw them anew") from error
 
 
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"--cache {path}: cannot be made: {error.strerror or error}") from error
+
+
 def _keep(path: Path, examples: Examples) -> None:
     part = path.with_suffix(".part.npz")  # a kill leaves no half of a file to be taken for a whole one
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         examples.save(part)
         part.replace(path)
     except OSError as error:
