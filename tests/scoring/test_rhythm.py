@@ -103,3 +103,15 @@ def test_what_has_no_rhythm_neither_runs_nor_rests() -> None:
     rhythm = Rhythm(ROWS, COLUMNS)
     run(rhythm, 60.0)
     assert rhythm.cells is None
+
+
+@pytest.mark.parametrize(("speed", "is_slow"), [(8.0, True), (60.0, False)])
+def test_a_slow_belt_crawls_and_a_fast_one_does_not(speed: float, is_slow: bool) -> None:
+    rhythm = Rhythm(ROWS, COLUMNS)
+    run(rhythm, 600.0, speed=speed, learn=True)
+    rhythm.begin_run()
+    run(rhythm, 0.5, speed=speed)
+    assert (rhythm.crawls is not None) is is_slow
+    if rhythm.crawls is not None:
+        assert rhythm.crawls[BELT].all()
+        assert not np.delete(rhythm.crawls, BELT, axis=0).any()

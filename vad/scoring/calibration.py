@@ -116,16 +116,22 @@ class Histogram:
 class RowLine:
     """A high quantile as a line over the rows: ``line`` (gh,), always positive.
 
-    With little data it is a constant, with none the prior. ``add`` is cheap, the line is fitted anew once a
-    ``refresh_s`` of learnt footage.
+    With little data it is a constant, with none the prior; a row that has little of its own is brought up towards
+    that: a line that was learnt where a belt crawls says nothing of the aisle in front of it. ``add`` is cheap, the
+    line is fitted anew once a ``refresh_s`` of learnt footage.
     """
 
     def __init__(self, rows: int, columns: int, *, q: float, prior: float, prior_mass: float) -> None:
         self._q, self._prior, self._prior_mass = q, prior, prior_mass
         self._groups = np.repeat(np.arange(rows), columns).reshape(rows, columns)
         self._histogram = Histogram(rows, low=prior / 50.0, high=prior * 50.0)
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing is learnt yet."""
+        self._histogram.mass[:] = 0.0
         self._since_fit_s, self._learnt_s = 0.0, 0.0
-        self.line: State = np.full(rows, prior)
+        self.line: State = np.full(len(self._groups), self._prior)
 
     def add(self, values: Map, weights: Map, dt_s: float) -> None:
         self._histogram.add(self._groups, values, weights, dt_s)
@@ -147,7 +153,9 @@ class RowLine:
             return
         quantiles = self._histogram.quantiles(self._q)
         line = fit_line(mass, quantiles, TUNING.row_mass, TUNING.slope_ridge, TUNING.line_floor)
-        self.line = (total * line + self._prior_mass * self._prior) / (total + self._prior_mass)
+        line = (total * line + self._prior_mass * self._prior) / (total + self._prior_mass)
+        unknown = TUNING.row_mass / (mass + TUNING.row_mass)
+        self.line = line + unknown * np.maximum(0.0, self._prior - line)
 
     def state(self) -> dict[str, State]:
         return {"mass": self._histogram.mass, "line": self.line, "clock": np.array([self._since_fit_s, self._learnt_s])}

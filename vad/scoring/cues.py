@@ -174,11 +174,10 @@ class Cues:
             self.shifts.learn(sample.cells.frame.wall_s, moves=runs, quiet=rests, dt_s=sample.dt_s)
         if self._unlearnt_s < TUNING.learn_every_s - 1e-6:
             return
-        for evidence in self.motion.evidences:
-            if sample.moves:
-                evidence.learn(sample.cells, dt_s=self._unlearnt_s)
-            else:
-                evidence.rest(dt_s=self._unlearnt_s)
+        if sample.moves:
+            self.motion.learn(sample.cells, dt_s=self._unlearnt_s, crawls=self.rhythm.crawls)
+        else:
+            self.motion.rest(dt_s=self._unlearnt_s)
         self.static.learn(sample.cells, dt_s=self._unlearnt_s)
         self.highs.learn(sample.ratios, dt_s=self._unlearnt_s)
         self.rhythm.learn(dt_s=self._unlearnt_s)

@@ -48,30 +48,40 @@ class Speed:
     """Mean speed of the surface in a person-sized window, over what is fast at that depth; one-sided.
 
     The surface is all that belongs to objects: a trunk moves as its legs do on the whole, and the mean over both tells
-    a rider from a walker where the legs alone would not.
+    a rider from a walker where the legs alone would not. What always crawls there (a belt) says nothing of how fast
+    those are who pass: it is left out once it is known.
     """
 
     def __init__(self, rows: int, columns: int) -> None:
         self._fast = RowLine(
             rows, columns, q=TUNING.speed_quantile, prior=TUNING.speed_prior, prior_mass=TUNING.speed_prior_mass
         )
+        self._is_apart = False  # has what always crawls been left out?
 
     @property
     def fast(self) -> State:
         """(gh,) what is fast in each row, px/s."""
         return self._fast.line
 
-    def learn(self, cells: CellMap, *, dt_s: float) -> None:
-        self._fast.add(kernels.speeds(cells.flow), cells.activity, dt_s)
+    def learn(self, cells: CellMap, *, dt_s: float, crawls: Map | None = None) -> None:
+        """Learn a normal frame. ``crawls`` (gh, gw) is 1 on cells that are left out; None: none is known."""
+        activity = cells.activity
+        if crawls is not None:
+            activity = activity * (np.float32(1.0) - crawls)
+            if not self._is_apart:
+                self._is_apart = True
+                self._fast.begin()  # most of what was learnt before is the belt
+        self._fast.add(kernels.speeds(cells.flow), activity, dt_s)
 
     def rest(self, *, dt_s: float) -> None:
         self._fast.pass_time(dt_s)
 
     def state(self) -> dict[str, State]:
-        return self._fast.state()
+        return {**self._fast.state(), "is_apart": np.array([float(self._is_apart)])}
 
     def restore(self, arrays: Mapping[str, State]) -> None:
         self._fast.restore(arrays)
+        self._is_apart = bool(take(arrays, "is_apart", np.zeros(1))[0])
 
 
 class Appearance:
@@ -131,6 +141,16 @@ class Motion:
     def evidences(self) -> list[Moving]:
         """In the order of CUES."""
         return [self.speed, self.appearance]
+
+    def learn(self, cells: CellMap, *, dt_s: float, crawls: Map | None) -> None:
+        """Learn a normal frame; ``crawls`` is ``Speed.learn``'s."""
+        self.speed.learn(cells, dt_s=dt_s, crawls=crawls)
+        self.appearance.learn(cells, dt_s=dt_s)
+
+    def rest(self, *, dt_s: float) -> None:
+        """``learn`` of a frame in which nothing moves at all, without the work."""
+        self.speed.rest(dt_s=dt_s)
+        self.appearance.rest(dt_s=dt_s)
 
     def score(self, cells: CellMap, *, surface: Map, out: Map) -> CellMap:
         """Their maps into the first of ``out`` (K, gh, gw), and the cells with the activity of what really moves.

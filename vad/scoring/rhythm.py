@@ -30,6 +30,7 @@ class RhythmTuning(NamedTuple):
     steady: float = 2.5  # mean motion over its spread
     least_px_s: float = 0.3
     least_cells: int = 6  # with a rhythm
+    crawls_px_s: float = 5.0  # activity times flow: slower than people walk
     rests: tuple[float, float] = (-0.1, 0.12)  # rates at which it rests ...
     runs: tuple[float, float] = (0.72, 1.5)  # ... and at which it runs; all others are odd
     odd_s: float = 20.0  # slowing down to a rest takes 12 s with that ``tau_s``
@@ -98,7 +99,8 @@ class Rhythm:
         self._mean: State = np.zeros(self._usual.shape)
         self._busy: State = np.zeros(self._spread.shape)
         self._run_s, self._odd_s = 0.0, 0.0
-        self.cells: Map | None = None  # (gh, gw) 1 on those that have a rhythm; None while too few are known
+        self.cells: Map | None = None  # (gh, gw) 1 on those that have a rhythm; None while the run is young
+        self.crawls: Map | None = None  # ... 1 on those of them that are slow, from the first frame on
         self.rests = False  # does the scene rest?
 
     def step(self, flow: Map, activity: Map, *, dt_s: float, out: Map) -> None:
@@ -116,6 +118,9 @@ class Rhythm:
         has_rhythm = ~np.isnan(rate)
         np.multiply(has_rhythm, np.float32(min(RHYTHM.most, self._odd_s / RHYTHM.odd_s)), out=out)
         self.cells = has_rhythm.astype(np.float32) if known else None
+        size = self._usual[0] ** 2 + self._usual[1] ** 2
+        is_slow = has_rhythm & (size < RHYTHM.crawls_px_s**2)
+        self.crawls = is_slow.astype(np.float32) if np.count_nonzero(is_slow) >= RHYTHM.least_cells else None
 
     def learn(self, *, dt_s: float) -> None:
         """The running means of a frame that was normal; ``dt_s`` went by since the last call."""

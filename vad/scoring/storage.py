@@ -18,7 +18,7 @@ from vad.errors import CalibrationError
 from vad.scoring.kernels import State
 
 FORMAT = "vad-calibration"
-VERSION = 4
+VERSION = 5
 
 
 def save(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, State]) -> None:
