@@ -7,7 +7,7 @@ import pytest
 from vad.scoring import tails
 from vad.scoring.gpd import excursions
 from vad.scoring.tails import RING, Streams
-from vad.scoring.threshold import MOST_PEAKS, Spot, learn_in_step
+from vad.scoring.threshold import MOST_PEAKS, OLDER, YOUNG_S, Spot, learn_in_step
 from vad.scoring.tuning import DAY_S, TailPrior
 
 PRIOR = TailPrior(floor=0.0, scale=1.0, shape=0.0, weight=8.0)
@@ -157,3 +157,17 @@ def test_what_is_sustained_is_the_lowest_of_the_last_moments():
     held = spot.state()["ring"][0]
     assert held[98] == 0.0
     assert [held[k] for k in range(99, 400)] == [values[k - 99 : k + 1].min() for k in range(99, 400)]
+
+
+@pytest.mark.parametrize("wild_from_s", [20.0, 400.0])
+def test_what_was_seen_at_first_is_forgotten_once_four_times_as_much_was_seen(wild_from_s):
+    prior = TailPrior(floor=1.0, scale=0.2, shape=0.0, rate_per_hour=10.0, rate_worth_s=600.0)
+    rng, wild, calm = np.random.default_rng(3), *(Spot.alone(prior, gap_s=GAP_S) for _ in range(2))
+    for k in range(round(OLDER * YOUNG_S / 0.2) + 400):
+        at_s, value = 0.2 * k, float(rng.uniform(0.0, 1.1))
+        odd = wild_from_s <= at_s < wild_from_s + 60.0 and at_s % 10.0 < 0.2
+        wild.learn(4.0 if odd else value, dt_s=0.2)
+        calm.learn(value, dt_s=0.2)
+        if round(at_s, 1) == 1000.0:
+            assert (wild.level(2.0 / DAY_S) > calm.level(2.0 / DAY_S) + 0.3) is (wild_from_s > 100.0)
+    assert wild.level(2.0 / DAY_S) == pytest.approx(calm.level(2.0 / DAY_S), abs=0.05)

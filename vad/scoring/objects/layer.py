@@ -16,6 +16,8 @@ from vad.scoring.objects import blobs as bl
 from vad.scoring.objects import components as cc
 from vad.scoring.objects import cues as cu
 from vad.scoring.objects import light as li
+from vad.scoring.objects import rejoin as rj
+from vad.scoring.objects import stays as sy
 from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
 from vad.scoring.objects.passages import NO_VISITS, RARITIES, Passages, Visits
@@ -145,6 +147,7 @@ class ObjectLayer:
         self._still = np.zeros(self._shape, np.uint8)
         self._mask = np.zeros(self._shape, np.uint8)
         self._stood_s: Map = np.zeros(self._shape, np.float32)
+        self._stays = np.zeros(self._shape, np.uint8)  # 1 on who came by himself and stands still
         self._soft: Map = np.zeros(self._shape, np.float32)
         self._stands = False  # does anything stand?
         self._has_light = False  # is there anything that is light and no thing?
@@ -184,7 +187,7 @@ class ObjectLayer:
             self._known = True
         steady = self._follow_light(cells, dt_s)
         self._segment(cells, dt_s, dt_s if steady else 0.0)
-        blobs, _ = self._blobs(cells)
+        blobs, _ = self._blobs(cells, dt_s)
         run, number = self.counted
         self.counted = run, tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, number, tr.TRACKS)
         falls = cu.falls(self._tracks, self._history, self._held, self._flags, dt_s, cu.FALL)
@@ -261,12 +264,13 @@ class ObjectLayer:
         edges, boxes = np.zeros((max(1, count), 6)), cc.boxes_of(self._labels, max(1, count))
         st.outline_edges(luma, self._level, self._flags, self._labels, edges)
         verdict, pace = st.verdicts(boxes, edges, self._seen_s, self._labels, self._flags, t)
+        sy.mark_who_stays(self._tracks, boxes, self._labels, self._flags, self._stays, verdict, pace, sy.STAYS)
         background = self._level, self._spread, self._seen_s
         st.settle(luma, *background, self._flags, self._labels, verdict, bg.BACKGROUND.spread_floor)
         st.dwell(self._stood_s, self._flags, self._labels, verdict, pace, stands_s, t)
         self._stands = bool(self._stood_s.any())
 
-    def _blobs(self, cells: CellMap) -> tuple[State, Map]:
+    def _blobs(self, cells: CellMap, dt_s: float) -> tuple[State, Map]:
         geometry, luma = cells.frame.geometry, cells.frame.luma
         size = geometry.valid_height, geometry.valid_width
         count = cc.components(self._mask, 8, self._labels)
@@ -285,6 +289,7 @@ class ObjectLayer:
             parts = cc.boxes_of(self._labels, count)
         group = np.zeros(count, np.int32)
         count = bl.join(parts, bl.JOIN, group)
+        count = rj.rejoin(parts, group, count, self._tracks, self._history, dt_s, rj.REJOIN)
         table = np.zeros((count - 1, bl.COLUMNS))
         cover = np.zeros((count - 1, *self._cells), np.float32)
         bl.measure(self._labels, group, count, cells.flow, self._flags, bg.CHANGED, CELL_PX, 0.03, size, table, cover)

@@ -45,6 +45,14 @@ class Column(IntEnum):
     CELLS = 19  # cells' worth of it that have flow
     BORDER = 20  # as of the blob
     SPEED = 21  # length of its mean flow, px/s, smoothed
+    BORN_X = 22  # middle of its box when it began; that of the track which it was a part of
+    BORN_Y = 23
+    FROM_X = 24  # ... and when it last merged or was split
+    FROM_Y = 25
+    WAY = 26  # how far from there it has been, px
+    WAY_HEIGHT = 27  # its box over the last of that way
+    WAY_WIDTH = 28
+    IS_PART = 29  # 1: it began as a part of another track
 
 
 class Past(IntEnum):
@@ -77,6 +85,10 @@ class TrackTuning(NamedTuple):
     split_share: float = 0.3  # area over area: smaller parts that come and go are arms and bags
     velocity_tau_s: float = 0.3
     spread_tau_s: float = 0.6
+    wider: float = 1.4  # than on its way: something or somebody is at it, or it lies
+    lower: float = 0.8  # ... its height over that on its way: it sits down or falls
+    shaped_s: float = 1.0  # age from which on its shape is known
+    beside_px: float = 4.0  # from another track's box: what begins there was a part of it
     sample_s: float = 0.075  # 32 samples hold 2.4 s and more
     reach: float = 0.6  # of its larger side, from one frame to the next, beyond what its velocity says
     like_area: float = 0.4  # area over area of what does not overlap
@@ -194,6 +206,13 @@ def advance(tracks: State, history: State, raw: State, blobs: State, dt_s: float
         for k in range(len(tracks)):
             if tracks[k, Column.ID] == 0.0:
                 begin(tracks, k, raw[k], blobs[b], next_id, b)
+                whole = beside(tracks, k, t.beside_px)
+                if whole >= 0:
+                    tracks[k, Column.IS_PART] = 1.0
+                    tracks[k, Column.BORN_X], tracks[k, Column.BORN_Y] = (
+                        tracks[whole, Column.BORN_X],
+                        tracks[whole, Column.BORN_Y],
+                    )
                 history[k, :, Past.AGE_S] = -1.0
                 remember(tracks[k], history[k], blobs[b], t)
                 next_id += 1
@@ -224,7 +243,7 @@ def note_mixing(tracks: State, given: NDArray[np.int64], blobs: State, dt_s: flo
             if inside >= t.least_inside and smaller >= t.split_share * max(
                 tracks[k, Column.AREA], tracks[other, Column.AREA]
             ):
-                tracks[other, Column.APART_S] = 0.0
+                begin_way(tracks[other])
     used = np.zeros(len(blobs), np.bool_)
     for k in range(len(tracks)):
         if given[k] >= 0:
@@ -237,7 +256,35 @@ def note_mixing(tracks: State, given: NDArray[np.int64], blobs: State, dt_s: flo
                 continue
             _, inside = overlap_of(blobs[b, :4], tracks[k, 1:5])
             if inside >= t.least_inside and blobs[b, Blob.AREA] >= t.split_share * tracks[k, Column.AREA]:
-                tracks[k, Column.APART_S] = 0.0
+                begin_way(tracks[k])
+
+
+@kernel
+def begin_way(track: State) -> None:
+    """From here on it is an object for itself."""
+    track[Column.APART_S], track[Column.WAY], track[Column.WAY_HEIGHT], track[Column.WAY_WIDTH] = 0.0, 0.0, 0.0, 0.0
+    track[Column.FROM_X] = 0.5 * (track[Column.LEFT] + track[Column.RIGHT])
+    track[Column.FROM_Y] = 0.5 * (track[Column.TOP] + track[Column.BOTTOM])
+
+
+@kernel
+def follow_way(track: State, t: TrackTuning) -> None:
+    """How far it has been from where it began, and its box over the last own height of that way.
+
+    Who falls, sits down or is joined by somebody goes no way meanwhile, although the middle of the box moves.
+    """
+    height, width = track[Column.BOTTOM] - track[Column.TOP], track[Column.RIGHT] - track[Column.LEFT]
+    x = 0.5 * (track[Column.LEFT] + track[Column.RIGHT]) - track[Column.FROM_X]
+    y = 0.5 * (track[Column.TOP] + track[Column.BOTTOM]) - track[Column.FROM_Y]
+    further = np.hypot(x, y) - track[Column.WAY]
+    is_shaped = track[Column.WAY_HEIGHT] > 0.0 and track[Column.AGE_S] > t.shaped_s and track[Column.BORDER] == 0.0
+    is_other = height < t.lower * track[Column.WAY_HEIGHT] or width > t.wider * track[Column.WAY_WIDTH]
+    if further <= 0.0 or (is_shaped and is_other):
+        return
+    share = min(1.0, further / max(height, 1.0)) if track[Column.WAY_HEIGHT] > 0.0 else 1.0
+    track[Column.WAY] += further
+    track[Column.WAY_HEIGHT] += share * (height - track[Column.WAY_HEIGHT])
+    track[Column.WAY_WIDTH] += share * (width - track[Column.WAY_WIDTH])
 
 
 @kernel
@@ -248,13 +295,31 @@ def begin(tracks: State, k: int, raw: State, blob: State, number: int, b: int) -
     track[1:5] = blob[:4]
     for past in range(3):
         raw[past] = blob[:4]
-    track[Column.HITS], track[Column.APART_S], track[Column.AREA], track[Column.BLOB], track[Column.SAMPLE_S] = (
+    track[Column.HITS], track[Column.AREA], track[Column.BLOB], track[Column.SAMPLE_S] = (
         1.0,
-        9.0,
         blob[Blob.AREA],
         b,
         -1.0,
     )
+    begin_way(track)
+    track[Column.APART_S] = 9.0
+    track[Column.BORN_X], track[Column.BORN_Y] = track[Column.FROM_X], track[Column.FROM_Y]
+
+
+@kernel
+def beside(tracks: State, k: int, near: float) -> int:
+    """The largest track in or near whose box the middle of the ``k``-th's lies, -1 for none."""
+    x, y = tracks[k, Column.BORN_X], tracks[k, Column.BORN_Y]
+    found = -1
+    for other in range(len(tracks)):
+        box = tracks[other]
+        if other == k or box[Column.ID] == 0.0 or box[Column.GAP_S] > 0.0 or box[Column.HITS] < 2.0:
+            continue
+        across = box[Column.LEFT] - near <= x <= box[Column.RIGHT] + near
+        down = box[Column.TOP] - near <= y <= box[Column.BOTTOM] + near
+        if across and down and (found < 0 or box[Column.AREA] > tracks[found, Column.AREA]):
+            found = other
+    return found
 
 
 @kernel
@@ -279,6 +344,7 @@ def update(track: State, raw: State, blob: State, dt_s: float, t: TrackTuning) -
         track[Column.VY] += near * (
             (0.5 * (track[Column.TOP] + track[Column.BOTTOM]) - before[1]) / took_s - track[Column.VY]
         )
+    follow_way(track, t)
     track[Column.HITS] += 1.0
     track[Column.GAP_S] = 0.0
     track[Column.AREA] += near * (blob[Blob.AREA] - track[Column.AREA])
