@@ -113,3 +113,19 @@ def test_provenance_is_read_from_the_papers_of_a_data_set(tmp_path: Path) -> Non
     (tmp_path / "README.md").write_text("# Streets\n\n- **Licence:** CC BY 4.0\nCitation: Somebody 2010\nTerms: none\n")
     found = read_provenance(tmp_path)
     assert (found.title, found.licence, found.citation) == ("Streets", "CC BY 4.0", "Somebody 2010")
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("- a.mp4:\n  example.org/videos @ 57978890, licence CC BY 4.0 (file included). Others are not.", "CC BY 4.0"),
+        ("Its license is Apache-2.0, see LICENSE (Apache-2.0).", "Apache-2.0"),
+        ("- a.mp4: licence CC BY 4.0\n- b.mp4: licence unknown", UNKNOWN_LICENCE),
+        ("- a.mp4: licence CC BY 4.0\n- b.mp4: licence CC BY-SA 4.0", UNKNOWN_LICENCE),
+        ("This set has no licence that we know of.", UNKNOWN_LICENCE),
+        ("See the license for details.", UNKNOWN_LICENCE),
+    ],
+)
+def test_a_licence_that_is_named_within_a_line_is_found(tmp_path: Path, text: str, licence: str) -> None:
+    (tmp_path / "PROVENANCE.md").write_text(f"# Streams\n{text}\n")
+    assert read_provenance(tmp_path).licence == licence

@@ -38,8 +38,8 @@ def drawn(count: int = 120, seed: int = 0) -> Examples:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     for number, name in enumerate(segmentation.SOURCES):
-        drawn(60, seed=number).save(tmp_path / f"train-{name}-1-{100 + number}.npz")
-        drawn(20, seed=9 + number).save(tmp_path / f"held_out-{name}-1-{1100 + number}.npz")
+        drawn(60, seed=number).save(tmp_path / f"train-{name}-1-{100 + number}-v2.npz")
+        drawn(20, seed=9 + number).save(tmp_path / f"held_out-{name}-1-{1100 + number}-v2.npz")
     return tmp_path
 
 
@@ -128,9 +128,9 @@ def test_examples_that_cannot_be_kept_are_no_traceback(cache: Path) -> None:
 
 
 def test_a_broken_file_of_examples_is_named(cache: Path) -> None:
-    (cache / "train-walked-1-100.npz").write_bytes(b"PK broken")
+    (cache / "train-walked-1-100-v2.npz").write_bytes(b"PK broken")
     with pytest.raises(segmentation.TrainingError, match="remove the file to draw them anew"):
-        segmentation._cached(cache / "train-walked-1-100.npz", iter([]), lambda: False)
+        segmentation._cached(cache / "train-walked-1-100-v2.npz", iter([]), lambda: False)
 
 
 def test_who_stops_the_drawing_ends_it_and_keeps_no_half(cache: Path) -> None:

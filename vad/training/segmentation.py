@@ -80,6 +80,9 @@ ABSORBED_SHARE, ABSORBED_LEVELS = 0.2, 8.0
 TYPICAL_PX, LEAST_WEIGHT, MOST_WEIGHT = 200.0, 0.7, 4.0
 """Somebody of that size weighs 1 in each of his pixels; who is smaller weighs more."""
 
+DRAWN_AS = "v2"
+"""In the names of kept examples: another way of drawing makes others, and gets another name."""
+
 EXAM_EVERY = 500
 
 
@@ -316,10 +319,10 @@ def _plan(options: argparse.Namespace, footage: Footage) -> Iterator[tuple[str, 
     ):
         for number, (name, kinds) in enumerate(SOURCES.items()):
             seed = first + 100 + number
-            path = options.cache / f"{use}-{name}-{count}-{seed}.npz"
+            path = options.cache / f"{use}-{name}-{count}-{seed}-{DRAWN_AS}.npz"
             yield use, name, path, from_worlds(count, seed=seed, runner=runner, kinds=kinds, seeds=seeds)
         if footage:
-            path = options.cache / f"{use}-cut_outs-{count}-{first + 7}-{_digest(footage)}.npz"
+            path = options.cache / f"{use}-cut_outs-{count}-{first + 7}-{_digest(footage)}-{DRAWN_AS}.npz"
             parts = _parts(footage, use == "held_out")
             yield use, "cut_outs", path, from_footage(count, seed=first + 7, runner=runner, footage=parts)
 
