@@ -6,7 +6,8 @@
 camera learns ninety minutes of one day, from all its hours; then each of the first planted anomalies is shown from a
 hundred seconds before it begins, and nothing is learnt from them. Printed for each cue: the highest values of the
 normal footage after the first ten minutes, ten seconds apart and held for three frames, and each anomaly's own. An
-anomaly stands out where one of its cues is higher than all normal footage was. That is less than being raised at two
+anomaly stands out where one of its cues is higher than all normal footage was, and than half of where its tail begins:
+less than that is never raised, however calm the camera. That is less than being raised at two
 false alarms a day, which is why the score over the threshold is printed beside it; at 20 and 200 a day the threshold is
 lower by one and two. Training seeds only.
 """
@@ -29,7 +30,7 @@ from vad.config import CameraConfig, ModelSettings, ScoringSettings
 from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.judge import Judge
-from vad.scoring.tuning import REASONS
+from vad.scoring.tuning import REASONS, TAILS
 from vad.scoring.warming import warm_kernels
 from vad.types import Clip, Frame, Geometry, Stage, WallSource
 from vad.video.worlds import TRAINING_SEEDS, World, WorldKind, open_world
@@ -41,6 +42,9 @@ NORMAL_H = ((8.5, 25), (18.0, 20), (21.5, 15), (3.0, 8), (6.5, 15))
 
 BEFORE_S, AFTER_S, CLEAR_S, YOUNG_S = 100.0, 4.0, 30.0, 600.0
 HELD_FRAMES, APART_S, HIGHEST = 3, 10.0, 6
+RAISABLE = 0.5
+"""Times the start of a cue's prior tail: values below that say nothing."""
+
 CLIP_LENGTH: int = ModelSettings().clip_length
 
 
@@ -134,7 +138,8 @@ def _shown(over: Watch, kind: str, start_s: float, end_s: float, usual: dict[str
     table = over.piece(start_s - BEFORE_S, end_s + AFTER_S, learning=False)
     table = table[table[:, 0] >= start_s]
     values = table[:, 3:].max(axis=0)
-    out = [r.value for k, r in enumerate(REASONS) if values[k] > max(usual[r.value], default=0.0) + 1e-6]
+    least = [max(RAISABLE * TAILS[r].floor, *usual[r.value], 0.0) for r in REASONS]
+    out = [r.value for k, r in enumerate(REASONS) if values[k] > least[k] + 1e-6]
     return Shown(kind, start_s, tuple(np.round(values, 3).tolist()), float(np.nanmax(table[:, 1])), tuple(out))
 
 

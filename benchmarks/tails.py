@@ -1,13 +1,14 @@
 """What the tails of the cues look like over many cameras: where ``vad.scoring.tuning.TAILS`` comes from.
 
-    python -m benchmarks.tails [--footage PATH...] [--worlds street:3 shop:4 ...] [--hours 1.5] [--cells DIR] [--keep F]
+    python -m benchmarks.tails [--footage PATH...] [--minutes 10] [--worlds street:3 shop:4 ...] [--hours 1.5]
+        [--cells DIR] [--keep F] [--also F...] [--each]
 
-Each camera is watched from cold, learning, on footage that shows nothing unusual: real footage, once, and simulated
-worlds of training seeds. Of each cue the excursions above its tail's floor are counted, ended by calm and sustained as
-an incident must be. Printed for each cue: their rate, and scale and shape of a generalised Pareto tail fitted by
-moments to their excesses, where all real footage weighs as much as all worlds; and the seconds of footage that the rate
-is worth (a Gamma prior whose spread is that between the cameras). The values of an unhealthy picture, and of the first
-seconds, are left out: they never enter a tail.
+Each camera is watched from cold, learning, on footage that shows nothing unusual: real footage, in varied loops, and
+simulated worlds of training seeds, at all hours. Of each cue the excursions above its tail's floor are counted, ended
+by calm and sustained as an incident must be. Printed for each cue: their rate, and scale and shape of a generalised
+Pareto tail fitted by moments to their excesses, where all real footage weighs as much as all worlds; and the seconds of
+footage that the rate is worth (a Gamma prior whose spread is that between the cameras). The values of an unhealthy
+picture, and of the first seconds, are left out: they never enter a tail.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.normal import CLIP_LENGTH, cameras, new_judge, played, read
+from benchmarks.planted import NORMAL_H
 from benchmarks.scenes import LIVE_FPS
 from benchmarks.scenes_cells import KeptCells
 from vad.errors import VadError
@@ -30,7 +32,7 @@ from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.scoring.gpd import excursions
 from vad.scoring.tails import LONGEST_EXCURSION_S
-from vad.scoring.tuning import REASONS, TAILS, TUNING
+from vad.scoring.tuning import DAY_S, REASONS, TAILS, TUNING
 from vad.scoring.warming import warm_kernels
 from vad.types import CellMap, Clip, Frame, Geometry, WallSource
 from vad.video.luma import warm_luma
@@ -38,6 +40,9 @@ from vad.video.worlds import TRAINING_SEEDS, WorldKind, open_world
 
 SUSTAIN_FRAMES = 3
 """At 8 frames/s: what ``scoring.open_after_s`` asks of an incident."""
+
+HIGHEST = 12
+"""Peaks of a camera that are printed."""
 
 LEARNT_FIRST_S = 180.0
 """As ``scoring.calibrated_after_s``: before that cues that learn are held back, see ``Scale.judge``."""
@@ -122,32 +127,42 @@ def fit(pool: Sequence[Watched], k: int, floor: float) -> Fit:
 
 
 def world_maps(kind: WorldKind, seed: int, *, hours: float, runner: AnyRunner) -> Iterator[CellMap]:
-    """A world without planted events, from its first frame."""
+    """A world without planted events: pieces of one day, from all its hours, cut together as one run."""
     world, name = open_world(kind, seed=seed, days=1.0, anomalies=False), f"{kind.value}-{seed}"
     shape = Geometry(world.width, world.height, 1, world.width, world.height)
+    share = 60.0 * hours / sum(minutes for _, minutes in NORMAL_H)
     waiting: list[Frame] = []
-    for frame in world.frames(int(hours * 3600.0 * world.fps)):
-        at_s = frame.index / world.fps
-        waiting.append(Frame(name, 1, frame.index, at_s, at_s, WallSource.FILE, at_s, shape, frame.luma))
-        if len(waiting) == CLIP_LENGTH:
-            yield from runner([Clip(tuple(waiting))])[0]
-            waiting = []
+    index = 0
+    for hour, minutes in NORMAL_H:
+        start_s = (hour * 3600.0 - world.begins_s) % DAY_S
+        for seen in world.frames(int(60.0 * share * minutes * world.fps), start=int(start_s * world.fps)):
+            at_s = index / world.fps
+            waiting.append(Frame(name, 1, index, at_s, seen.at_s, WallSource.FILE, at_s, shape, seen.luma))
+            index += 1
+            if len(waiting) == CLIP_LENGTH:
+                yield from runner([Clip(tuple(waiting))])[0]
+                waiting = []
     runner.forget(name)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--footage", type=Path, nargs="*", default=[], metavar="PATH")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each real camera, as benchmarks.normal does")
     parser.add_argument("--worlds", nargs="*", default=[], metavar="KIND:SEED")
     parser.add_argument("--hours", type=float, default=1.5, help="of each world")
     parser.add_argument("--weights", default="base")
     parser.add_argument("--cells", type=Path, help="folder that keeps what the network said of real footage")
     parser.add_argument("--keep", type=Path, help="a file that keeps the values, to be read instead where it exists")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="files that other runs have kept")
+    parser.add_argument("--each", action="store_true", help="print each camera's highest peaks, too")
     options = parser.parse_args(arguments)
     try:
-        pool = _pool(options)
+        pool = [one for path in options.also for one in _kept(path)] + _pool(options)
     except VadError as error:
         sys.exit(str(error))
+    if not pool:
+        sys.exit("nothing to watch; allowed: --footage, --worlds or --also")
     print(f"{len(pool)} cameras, {sum(float(c.dt_s.sum()) for c in pool) / 3600:.1f} h")
     print("cue             floor   an hour   worth s    scale   shape   peaks  highest")
     for k, reason in enumerate(REASONS):
@@ -157,11 +172,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{reason.value:15} {floor:5.2f} {one.rate_per_hour:9.2f} {one.worth_s:9.0f} {one.scale:8.3f} "
             f"{one.shape:7.2f} {one.peaks:7d} {one.highest:8.2f}"
         )
+        if options.each:
+            _print_each(pool, k, floor)
+
+
+def _print_each(pool: Sequence[Watched], k: int, floor: float) -> None:
+    for camera in pool:
+        peaks, seconds = peaks_of(camera, k, floor)
+        if peaks.size:
+            highest = " ".join(f"{peak:.2f}" for peak in sorted(peaks, reverse=True)[:HIGHEST])
+            print(f"    {camera.name:36} {seconds / 3600:5.2f} h {peaks.size:4d}: {highest}")
+
+
+def _kept(path: Path) -> list[Watched]:
+    try:
+        return list(pickle.loads(path.read_bytes()))
+    except (OSError, pickle.UnpicklingError, EOFError) as error:
+        sys.exit(f"{path}: cannot be read: {error}; allowed: a file that --keep wrote")
 
 
 def _pool(options: argparse.Namespace) -> list[Watched]:
     if options.keep and options.keep.exists():
-        return list(pickle.loads(options.keep.read_bytes()))
+        return _kept(options.keep)
     warm_luma()
     warm_kernels()
     runner = make_runner(load_weights(options.weights), device="auto", max_batch=1)
@@ -169,14 +201,13 @@ def _pool(options: argparse.Namespace) -> list[Watched]:
     pool = []
     for camera in cameras(options.footage):
         footage = read(camera, analysis_fps=LIVE_FPS)
-        once = played(camera, footage, kept, minutes=1e-3)
-        pool.append(watched(camera.name, once, is_world=False))
+        pool.append(watched(camera.name, played(camera, footage, kept, minutes=options.minutes), is_world=False))
     for spec in options.worlds:
         kind, seed = _world(spec)
         maps = world_maps(kind, seed, hours=options.hours, runner=runner)
         pool.append(watched(spec, maps, is_world=True))
         print(f"watched {spec}", file=sys.stderr)
-    if options.keep:
+    if options.keep and pool:
         options.keep.write_bytes(pickle.dumps(pool))
     return pool
 
