@@ -26,6 +26,8 @@ FEWEST_PEAKS = 32  # below that, after ageing, the tail starts anew from the rin
 LEAST_RATE = 1e-9  # a second: no tail is told to be empty
 FEW = 1024  # values that are sorted as a whole as soon as in part
 YOUNG_SHARE = 0.7  # of the ring is used while it fills: the first values were made by a scorer that knew less
+YOUNG_S = 900.0  # of learnt footage, whose peaks are forgotten as soon as OLDER times as much was learnt
+OLDER = 4.0
 
 
 class Spot:
@@ -145,7 +147,7 @@ class Spot:
     def _latest(self) -> tuple[State, State, Mask]:
         """(n,) values, steps and breaks to place the tail's start by, oldest first."""
         streams, count = self._streams, self._streams.count
-        if count < RING:
+        if count <= RING:
             part: Any = slice(count - max(1, math.ceil(YOUNG_SHARE * count)), count)
         else:
             part = np.arange(count - RING, count) % RING
@@ -163,13 +165,18 @@ class Spot:
             self._fit()
 
     def _age(self) -> None:
+        if self._counted_from_s < YOUNG_S <= self._streams.learnt_s / OLDER:
+            self._forget_before(YOUNG_S)
         oldest_s = self._streams.learnt_s - HORIZON_S
         if oldest_s > self._counted_from_s:
-            self._counted_from_s = oldest_s
-            young = self._peak_at_s >= oldest_s
-            self._keep(self._peaks[young], self._peak_at_s[young])
+            self._forget_before(oldest_s)
             if self._peaks.size < FEWEST_PEAKS:
                 self._begin_from_ring()
+
+    def _forget_before(self, at_s: float) -> None:
+        later = self._peak_at_s >= at_s
+        self._counted_from_s = at_s
+        self._keep(self._peaks[later], self._peak_at_s[later])
 
     def _keep(self, peaks: State, at_s: State) -> None:
         self._peaks, self._peak_at_s = peaks, at_s
