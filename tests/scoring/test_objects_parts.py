@@ -158,6 +158,7 @@ for module in (background, blobs, components, cues, light, passages, rejoin, sta
         "how_it_came",
         "covers",
         "are_one",
+        "is_at",
         "is_attended",
         "has_left",
         "beside",

@@ -155,7 +155,8 @@ TAILS = {
 """Units of each cue; of static change, times ``scoring.left_behind_s``.
 
 After ``python -m benchmarks.tails``, rounded, and set by hand where there were few peaks (static change, movement,
-hour, fall). Absence was never above its floor but once in three hours of two lines: its rate is worth little. The shares follow what each cue catches on real scenes and in worlds (docs/detector.md).
+hour, fall). Absence was above its floor but once in three hours of two lines: its rate is worth little. The shares
+follow what each cue catches on real scenes and in worlds (docs/detector.md).
 """
 
 OVERALL = TailPrior(floor=1.6, scale=0.434, shape=0.0, weight=24.0, rate_per_hour=90.0, rate_worth_s=1800.0)

@@ -33,6 +33,7 @@ class RejoinTuning(NamedTuple):
     wider: float = 1.4
     person: float = 1.8  # height over width of what looks like a whole person
     small: float = 0.25  # area over that of the other: so small a part is nobody
+    most: int = 64  # parts: of more, nothing is joined
 
 
 REJOIN = RejoinTuning()
@@ -45,6 +46,8 @@ def rejoin(parts: State, group: Labels, count: int, tracks: State, history: Stat
     ``parts`` and ``group`` as ``blobs.join`` leaves them: numbers 1, 2, ... below ``count``. ``tracks`` and ``history``
     are of the frame before, which was ``dt_s`` ago.
     """
+    if count > t.most:
+        return count
     boxes = np.zeros((count, 5))
     boxes[:, 0], boxes[:, 2] = 1e9, 1e9
     for p in range(1, len(parts)):
@@ -56,7 +59,7 @@ def rejoin(parts: State, group: Labels, count: int, tracks: State, history: Stat
             max(box[3], part[3]),
         )
         box[4] = max(box[4], part[4])
-    into = np.arange(count)
+    into, candidates = np.arange(count), np.zeros(count, np.int64)
     joined = False
     for k in range(len(tracks)):
         track = tracks[k]
@@ -70,9 +73,15 @@ def rejoin(parts: State, group: Labels, count: int, tracks: State, history: Stat
         first = 0
         while history[k, first, Past.AGE_S] < 0.0 and first < history.shape[1] - 1:
             first += 1
-        for a in range(1, count):
-            for b in range(a + 1, count):
-                if into[a] == a and into[b] == b and are_one(track, history[k, first], boxes[a], boxes[b], dt_s, t):
+        near = 0
+        for g in range(1, count):
+            if into[g] == g and is_at(track, boxes[g], dt_s, t):
+                candidates[near] = g
+                near += 1
+        for i in range(near):
+            for j in range(i + 1, near):
+                a, b = candidates[i], candidates[j]
+                if into[a] == a and into[b] == b and are_one(track, history[k, first], boxes[a], boxes[b], t):
                     box, other = boxes[a], boxes[b]
                     box[0], box[1] = min(box[0], other[0]), max(box[1], other[1])
                     box[2], box[3] = min(box[2], other[2]), max(box[3], other[3])
@@ -97,17 +106,20 @@ def rejoin(parts: State, group: Labels, count: int, tracks: State, history: Stat
 
 
 @kernel
-def are_one(track: State, then: State, a: State, b: State, dt_s: float, t: RejoinTuning) -> bool:
-    """Are two parts of the one object that a track was? ``then`` is the first sample of its history."""
+def is_at(track: State, box: State, dt_s: float, t: RejoinTuning) -> bool:
+    """Does a part lie where the track's box is expected, ``dt_s`` after it was brought up to date?"""
     ahead_s = dt_s + track[Column.GAP_S]
     around = max(2.0, t.around * (track[Column.BOTTOM] - track[Column.TOP]))
     down, right = track[Column.VY] * ahead_s, track[Column.VX] * ahead_s
     top, bottom = track[Column.TOP] + down - around, track[Column.BOTTOM] + down + around
     left, far = track[Column.LEFT] + right - around, track[Column.RIGHT] + right + around
-    for box in (a, b):
-        tall, wide = min(box[1], bottom) - max(box[0], top), min(box[3], far) - max(box[2], left)
-        if tall <= 0.0 or wide <= 0.0 or tall * wide < t.inside * (box[1] - box[0]) * (box[3] - box[2]):
-            return False
+    tall, wide = min(box[1], bottom) - max(box[0], top), min(box[3], far) - max(box[2], left)
+    return bool(tall > 0.0 and wide > 0.0 and tall * wide >= t.inside * (box[1] - box[0]) * (box[3] - box[2]))
+
+
+@kernel
+def are_one(track: State, then: State, a: State, b: State, t: RejoinTuning) -> bool:
+    """Are two parts in the track's box of the one object that it was? ``then`` is the first sample of its history."""
     if min(a[1], b[1]) - max(a[0], b[0]) > t.overlap * min(a[1] - a[0], b[1] - b[0]):
         return False
     if max(a[2], b[2]) - min(a[3], b[3]) > t.aside * (track[Column.RIGHT] - track[Column.LEFT]):

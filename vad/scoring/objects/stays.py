@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vad.scoring.kernels import State, kernel
 from vad.scoring.objects.background import FAR, Flags, Labels
-from vad.scoring.objects.still import GHOST, REMOVED
+from vad.scoring.objects.still import ARRIVED, GHOST, REMOVED
 from vad.scoring.objects.tracks import Column
 
 
@@ -70,6 +70,8 @@ def mark_who_stays(
     changed = False
     for k in range(1, count):
         box = boxes[k]
+        if verdict[k] < ARRIVED:
+            continue
         if verdict[k] == REMOVED and has_left(tracks, box, t):
             verdict[k] = GHOST
         how = how_it_came(tracks, box, t)
@@ -82,7 +84,7 @@ def mark_who_stays(
     if changed:
         for i in range(labels.shape[0]):
             for j in range(labels.shape[1]):
-                if labels[i, j]:
+                if labels[i, j] and verdict[labels[i, j]] >= ARRIVED:
                     stays[i, j] = marked[labels[i, j]] > 0.0
 
 
