@@ -123,10 +123,10 @@ def test_a_still_picture_is_passed_over():
 
 def test_warming_calls_every_kernel_of_the_layer():
     code = """
-from vad.scoring.objects import background, blobs, components, cues, light, passages, rejoin, stays, still, tracks
+from vad.scoring.objects import background, blobs, components, cues, light, passages, stays, still, tracks
 from vad.scoring.objects.warming import warm_objects
 warm_objects()
-for module in (background, blobs, components, cues, light, passages, rejoin, stays, still, tracks):
+for module in (background, blobs, components, cues, light, passages, stays, still, tracks):
     for name, value in vars(module).items():
         if hasattr(value, "signatures") and value.__module__ == module.__name__ and not value.signatures:
             print(name)
@@ -157,8 +157,6 @@ for module in (background, blobs, components, cues, light, passages, rejoin, sta
         "follow_way",
         "how_it_came",
         "covers",
-        "are_one",
-        "is_at",
         "is_attended",
         "has_left",
         "beside",

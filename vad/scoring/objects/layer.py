@@ -16,7 +16,6 @@ from vad.scoring.objects import blobs as bl
 from vad.scoring.objects import components as cc
 from vad.scoring.objects import cues as cu
 from vad.scoring.objects import light as li
-from vad.scoring.objects import rejoin as rj
 from vad.scoring.objects import stays as sy
 from vad.scoring.objects import still as st
 from vad.scoring.objects import tracks as tr
@@ -187,7 +186,7 @@ class ObjectLayer:
             self._known = True
         steady = self._follow_light(cells, dt_s)
         self._segment(cells, dt_s, dt_s if steady else 0.0)
-        blobs, _ = self._blobs(cells, dt_s)
+        blobs, _ = self._blobs(cells)
         run, number = self.counted
         self.counted = run, tr.advance(self._tracks, self._history, self._raw, blobs, dt_s, number, tr.TRACKS)
         falls = cu.falls(self._tracks, self._history, self._held, self._flags, dt_s, cu.FALL)
@@ -270,7 +269,7 @@ class ObjectLayer:
         st.dwell(self._stood_s, self._flags, self._labels, verdict, pace, stands_s, t)
         self._stands = bool(self._stood_s.any())
 
-    def _blobs(self, cells: CellMap, dt_s: float) -> tuple[State, Map]:
+    def _blobs(self, cells: CellMap) -> tuple[State, Map]:
         geometry, luma = cells.frame.geometry, cells.frame.luma
         size = geometry.valid_height, geometry.valid_width
         count = cc.components(self._mask, 8, self._labels)
@@ -289,7 +288,6 @@ class ObjectLayer:
             parts = cc.boxes_of(self._labels, count)
         group = np.zeros(count, np.int32)
         count = bl.join(parts, bl.JOIN, group)
-        count = rj.rejoin(parts, group, count, self._tracks, self._history, dt_s, rj.REJOIN)
         table = np.zeros((count - 1, bl.COLUMNS))
         cover = np.zeros((count - 1, *self._cells), np.float32)
         bl.measure(self._labels, group, count, cells.flow, self._flags, bg.CHANGED, CELL_PX, 0.03, size, table, cover)
