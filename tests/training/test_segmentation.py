@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,6 +42,14 @@ def cache(tmp_path: Path) -> Path:
         drawn(60, seed=number).save(tmp_path / f"train-{name}-1-{100 + number}-v2.npz")
         drawn(20, seed=9 + number).save(tmp_path / f"held_out-{name}-1-{1100 + number}-v2.npz")
     return tmp_path
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the command said went wrong, wherever the log goes."""
+    said: list[str] = []
+    monkeypatch.setattr(segmentation, "log", SimpleNamespace(error=lambda _, *, detail: said.append(detail)))
+    return said
 
 
 def arguments(cache: Path, name: str, *more: str) -> list[str]:
@@ -156,20 +165,20 @@ def test_counts_begin_at_one(cache: Path, option: str, capsys: pytest.CaptureFix
 
 
 def test_a_missing_torchvision_is_said_before_anything_is_drawn(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cache: Path, monkeypatch: pytest.MonkeyPatch, errors: list[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     monkeypatch.setattr(segmentation, "from_worlds", lambda *_, **__: pytest.fail("drawn"))
     with pytest.raises(SystemExit) as exit_status:
         segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "new" / "one")])
     assert exit_status.value.code == 1
-    assert "torchvision cannot be imported" in capsys.readouterr().out
+    assert "torchvision cannot be imported" in errors[0]
     assert (cache / "new" / "one").is_dir()
 
 
-def test_a_cache_that_cannot_be_made_is_no_traceback(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cache_that_cannot_be_made_is_no_traceback(cache: Path, errors: list[str]) -> None:
     (cache / "file").write_text("")
     with pytest.raises(SystemExit) as exit_status:
         segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "file" / "below")])
     assert exit_status.value.code == 1
-    assert "cannot be made" in capsys.readouterr().out
+    assert "cannot be made" in errors[0]
