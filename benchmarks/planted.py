@@ -70,6 +70,17 @@ class Camera:
     shown: tuple[Shown, ...]
 
 
+def clips_of(world: World, camera: str, *, from_s: float, count: int, first: int) -> Iterator[Clip]:
+    """``count`` frames of a world from a second on, as whole clips of one run; the first has the index ``first``."""
+    geometry, waiting = Geometry(world.width, world.height, 1, world.width, world.height), []
+    for index, seen in enumerate(world.frames(count, start=int(from_s * world.fps)), start=first):
+        luma, at_s = np.ascontiguousarray(seen.luma), index / world.fps
+        waiting.append(Frame(camera, 1, index, at_s, seen.at_s, WallSource.FILE, at_s, geometry, luma))
+        if len(waiting) == CLIP_LENGTH:
+            yield Clip(tuple(waiting))
+            waiting = []
+
+
 class Watch:
     """A judge over pieces of one world, cut together: the next one follows the last frame of the one before.
 
@@ -81,7 +92,6 @@ class Watch:
         config = CameraConfig(url=CAMERA, false_alarms_per_day=2.0, analysis_fps=world.fps)
         # no incidents: each anomaly is held against the threshold of a camera that has raised nothing
         self._scorer = Judge.create(CAMERA, config=config, settings=ScoringSettings()).scorer
-        self._geometry = Geometry(world.width, world.height, 1, world.width, world.height)
         self._frames = 0
 
     def piece(self, from_s: float, to_s: float, *, learning: bool) -> NDArray[np.float64]:
@@ -100,14 +110,9 @@ class Watch:
         return table
 
     def _clips(self, from_s: float, to_s: float) -> Iterator[Clip]:
-        fps, waiting = self._world.fps, []
-        for seen in self._world.frames(int((to_s - from_s) * fps), start=int(from_s * fps)):
-            luma, at_s = np.ascontiguousarray(seen.luma), self._frames / fps
-            waiting.append(Frame(CAMERA, 1, self._frames, at_s, seen.at_s, WallSource.FILE, at_s, self._geometry, luma))
-            self._frames += 1
-            if len(waiting) == CLIP_LENGTH:
-                yield Clip(tuple(waiting))
-                waiting = []
+        count = int((to_s - from_s) * self._world.fps)
+        yield from clips_of(self._world, CAMERA, from_s=from_s, count=count, first=self._frames)
+        self._frames += count
 
 
 def watch(kind: WorldKind, seed: int, runner: AnyRunner, *, events: int, width: int) -> Camera:

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.normal import CLIP_LENGTH, cameras, new_judge, played, read
-from benchmarks.planted import NORMAL_H
+from benchmarks.normal import cameras, new_judge, played, read
+from benchmarks.planted import NORMAL_H, clips_of
 from benchmarks.scenes import LIVE_FPS
 from benchmarks.scenes_cells import KeptCells
 from vad.errors import VadError
@@ -34,7 +34,7 @@ from vad.scoring.gpd import excursions
 from vad.scoring.tails import LONGEST_EXCURSION_S
 from vad.scoring.tuning import DAY_S, REASONS, TAILS, TUNING
 from vad.scoring.warming import warm_kernels
-from vad.types import CellMap, Clip, Frame, Geometry, WallSource
+from vad.types import CellMap
 from vad.video.luma import warm_luma
 from vad.video.worlds import TRAINING_SEEDS, WorldKind, open_world
 
@@ -129,19 +129,13 @@ def fit(pool: Sequence[Watched], k: int, floor: float) -> Fit:
 def world_maps(kind: WorldKind, seed: int, *, hours: float, runner: AnyRunner) -> Iterator[CellMap]:
     """A world without planted events: pieces of one day, from all its hours, cut together as one run."""
     world, name = open_world(kind, seed=seed, days=1.0, anomalies=False), f"{kind.value}-{seed}"
-    shape = Geometry(world.width, world.height, 1, world.width, world.height)
-    share = 60.0 * hours / sum(minutes for _, minutes in NORMAL_H)
-    waiting: list[Frame] = []
-    index = 0
+    share = 3600.0 * hours / sum(minutes for _, minutes in NORMAL_H)
+    first = 0
     for hour, minutes in NORMAL_H:
-        start_s = (hour * 3600.0 - world.begins_s) % DAY_S
-        for seen in world.frames(int(60.0 * share * minutes * world.fps), start=int(start_s * world.fps)):
-            at_s = index / world.fps
-            waiting.append(Frame(name, 1, index, at_s, seen.at_s, WallSource.FILE, at_s, shape, seen.luma))
-            index += 1
-            if len(waiting) == CLIP_LENGTH:
-                yield from runner([Clip(tuple(waiting))])[0]
-                waiting = []
+        from_s, count = (hour * 3600.0 - world.begins_s) % DAY_S, int(share * minutes * world.fps)
+        for clip in clips_of(world, name, from_s=from_s, count=count, first=first):
+            yield from runner([clip])[0]
+        first += count
     runner.forget(name)
 
 

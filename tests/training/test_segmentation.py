@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from vad.errors import DatasetError
+from vad.errors import DatasetError, TrainingError
 from vad.scoring.objects.segmentation import layers_of
-from vad.training import segmentation
+from vad.training import segmentation, segmentation_examples
 from vad.training.segmentation_material import HEIGHT, HELD_OUT_SEEDS, SEEDS, WIDTH, Examples, footage_of
 from vad.video.worlds import JUDGED_SEEDS, TRAINING_SEEDS
 
@@ -38,7 +38,7 @@ def drawn(count: int = 120, seed: int = 0) -> Examples:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    for number, name in enumerate(segmentation.SOURCES):
+    for number, name in enumerate(segmentation_examples.SOURCES):
         drawn(60, seed=number).save(tmp_path / f"train-{name}-1-{100 + number}-v2.npz")
         drawn(20, seed=9 + number).save(tmp_path / f"held_out-{name}-1-{1100 + number}-v2.npz")
     return tmp_path
@@ -54,7 +54,7 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def arguments(cache: Path, name: str, *more: str) -> list[str]:
     out = str(cache / f"{name}.safetensors")
-    return ["--out", out, "--cache", str(cache), "--pieces", "1", "--batches", "6", "--without-camera", *more]
+    return ["--out", out, "--cache", str(cache), "--pieces", "1", "--batches", "6", "--without-degradation", *more]
 
 
 def test_the_command_writes_weights_that_run_and_a_card(cache: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_command_writes_weights_that_run_and_a_card(cache: Path) -> None:
     tensors = load_file(cache / "small.safetensors")
     assert len(layers_of(tensors)) == len(segmentation.SegmentationNetwork().state_dict()) // 2
     card = json.loads((cache / "small.json").read_text())
-    assert "--batches 6 --pieces 1 --seed 0 --without-camera" in card["command"]
+    assert "--batches 6 --pieces 1 --seed 0 --without-degradation" in card["command"]
     assert card["curves"][-1]["batch"] == 6.0
     assert set(card["metrics"]) == {"held_out_walked", "held_out_yards"}
     assert not list(cache.glob("*.checkpoint"))
@@ -75,7 +75,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(cache: Path, mo
     original = segmentation.Training.run
     monkeypatch.setattr(segmentation.Training, "run", lambda self, _: original(self, lambda: next(stopped, False)))
     out = cache / "whole2.safetensors"
-    options = ["--out", str(out), "--cache", str(cache), "--pieces", "1", "--batches", "6", "--without-camera"]
+    options = ["--out", str(out), "--cache", str(cache), "--pieces", "1", "--batches", "6", "--without-degradation"]
     with pytest.raises(SystemExit) as exit_status:
         segmentation.main(options)
     assert exit_status.value.code == 130
@@ -88,7 +88,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(cache: Path, mo
 
 
 def test_who_has_become_the_background_teaches_nothing() -> None:
-    examples = segmentation.without_absorbed(drawn(8))
+    examples = segmentation_examples.without_absorbed(drawn(8))
     taught = [bool(examples.trust[k][examples.mask[k]].all()) for k in range(8)]
     assert taught == [k % 4 != 0 for k in range(8)]
     assert examples.trust[~examples.mask].all()
@@ -132,29 +132,29 @@ def test_a_folder_without_videos_is_named(cache: Path) -> None:
 
 def test_examples_that_cannot_be_kept_are_no_traceback(cache: Path) -> None:
     (cache / "file").write_text("")
-    with pytest.raises(segmentation.TrainingError, match="cannot be kept"):
-        segmentation._cached(cache / "file" / "walked.npz", iter([drawn(2)]), lambda: False)
+    with pytest.raises(TrainingError, match="cannot be kept"):
+        segmentation_examples._cached(cache / "file" / "walked.npz", iter([drawn(2)]), lambda: False)
 
 
 def test_a_broken_file_of_examples_is_named(cache: Path) -> None:
     (cache / "train-walked-1-100-v2.npz").write_bytes(b"PK broken")
-    with pytest.raises(segmentation.TrainingError, match="remove the file to draw them anew"):
-        segmentation._cached(cache / "train-walked-1-100-v2.npz", iter([]), lambda: False)
+    with pytest.raises(TrainingError, match="remove the file to draw them anew"):
+        segmentation_examples._cached(cache / "train-walked-1-100-v2.npz", iter([]), lambda: False)
 
 
 def test_who_stops_the_drawing_ends_it_and_keeps_no_half(cache: Path) -> None:
     path = cache / "half.npz"
-    assert segmentation._cached(path, iter([drawn(2), drawn(2)]), lambda: True) is None
+    assert segmentation_examples._cached(path, iter([drawn(2), drawn(2)]), lambda: True) is None
     assert not list(cache.glob("half*"))
 
 
 def test_clips_are_parted_in_time_and_folders_told_apart() -> None:
     footage = [[np.full((4, 4), k, np.uint8) for k in range(10)], [np.zeros((4, 4), np.uint8)] * 2]
-    learnt, measured = (segmentation._parts(footage, held_out) for held_out in (False, True))
+    learnt, measured = (segmentation_examples._parts(footage, held_out) for held_out in (False, True))
     assert [int(picture[0, 0]) for picture in [*learnt[0], *measured[0]]] == list(range(10))
     assert len(measured[0]) == 2
     assert len(learnt[1]) == len(measured[1]) == 2  # too short to be parted
-    assert segmentation._digest(footage) != segmentation._digest(learnt)
+    assert segmentation_examples._digest(footage) != segmentation_examples._digest(learnt)
 
 
 @pytest.mark.parametrize("option", ["--batches", "--pieces", "--threads"])
@@ -168,7 +168,7 @@ def test_a_missing_torchvision_is_said_before_anything_is_drawn(
     cache: Path, monkeypatch: pytest.MonkeyPatch, errors: list[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    monkeypatch.setattr(segmentation, "from_worlds", lambda *_, **__: pytest.fail("drawn"))
+    monkeypatch.setattr(segmentation_examples, "from_worlds", lambda *_, **__: pytest.fail("drawn"))
     with pytest.raises(SystemExit) as exit_status:
         segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "new" / "one")])
     assert exit_status.value.code == 1

@@ -11,7 +11,7 @@ from vad.errors import TrainingError
 from vad.scoring.objects.segmentation_kernels import MULTIPLE
 from vad.training import segmentation_vary
 from vad.training.segmentation_material import HEIGHT, WIDTH, Examples
-from vad.training.segmentation_vary import Camera, part_of_batch, vary
+from vad.training.segmentation_vary import Degradation, part_of_batch, vary
 
 
 def examples(count: int = 12) -> Examples:
@@ -28,9 +28,9 @@ def examples(count: int = 12) -> Examples:
 
 
 @pytest.fixture
-def camera() -> Camera:
+def degradation() -> Degradation:
     try:
-        return Camera()
+        return Degradation()
     except TrainingError as error:
         pytest.skip(str(error))
 
@@ -47,33 +47,33 @@ def test_variation_follows_from_the_draw_and_moves_no_mask() -> None:
 def test_a_missing_torchvision_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
-    with pytest.raises(TrainingError, match=r"torchvision cannot be imported.*allowed: --without-camera.*\[train\]"):
-        Camera()
+    with pytest.raises(TrainingError, match=r"torchvision cannot be imported.*--without-degradation.*\[train\]"):
+        Degradation()
 
 
-def test_a_camera_blurs_picture_and_background_and_compresses_the_picture(
-    camera: Camera, monkeypatch: pytest.MonkeyPatch
+def test_degradation_blurs_picture_and_background_and_compresses_the_picture(
+    degradation: Degradation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = examples()
     monkeypatch.setattr(segmentation_vary, "COMPRESSED_SHARE", 0.0)
     monkeypatch.setattr(segmentation_vary, "BLURRED_SHARE", 1.0)
-    blurred = camera(given, np.random.default_rng(1))
+    blurred = degradation(given, np.random.default_rng(1))
     border = slice(WIDTH // 2 - 1, WIDTH // 2 + 1)
     assert np.ptp(blurred.level[:, 5, border].astype(float), axis=1).max() < 60.0
     assert np.ptp(blurred.luma[:, 5, border].astype(float), axis=1).max() < 60.0
     np.testing.assert_allclose(blurred.level[:, 5, 5].astype(float), 90.0, atol=0.5)
     monkeypatch.setattr(segmentation_vary, "COMPRESSED_SHARE", 1.0)
     monkeypatch.setattr(segmentation_vary, "BLURRED_SHARE", 0.0)
-    compressed = camera(given, np.random.default_rng(1))
+    compressed = degradation(given, np.random.default_rng(1))
     np.testing.assert_array_equal(compressed.level, given.level)
     off = np.abs(compressed.luma.astype(float) - given.luma.astype(float))
     assert off.max() > 3.0
     assert off.mean() < 8.0
 
 
-def test_a_camera_follows_from_the_draw(camera: Camera) -> None:
+def test_degradation_follows_from_the_draw(degradation: Degradation) -> None:
     given = examples()
-    first, again = (camera(given, np.random.default_rng(5)) for _ in range(2))
+    first, again = (degradation(given, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(first.luma, again.luma)
     np.testing.assert_array_equal(first.level, again.level)
 

@@ -14,11 +14,7 @@ import hashlib
 import json
 import math
 import sys
-import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,26 +29,18 @@ from torch.nn import functional
 
 from vad.atomic import check_writable, replace_file
 from vad.errors import TrainingError, VadError
-from vad.model.making import make_runner
-from vad.model.weights import load_weights
 from vad.scoring.objects.segmentation_kernels import ESTABLISHED_S
-from vad.scoring.warming import warm_kernels
 from vad.training import checkpoint
 from vad.training.card import commit
 from vad.training.interrupt import stop_on_signals
 from vad.training.provenance import read_provenance
+from vad.training.segmentation_examples import draw_or_load, make_folder
 from vad.training.segmentation_material import (
-    HELD_OUT_SEEDS,
-    SEEDS,
     Examples,
-    Footage,
     footage_of,
-    from_footage,
-    from_worlds,
 )
 from vad.training.segmentation_network import SegmentationNetwork
-from vad.training.segmentation_vary import Camera, part_of_batch, vary
-from vad.video.worlds import WorldKind
+from vad.training.segmentation_vary import Degradation, part_of_batch, vary
 
 log = structlog.get_logger(__name__)
 
@@ -65,23 +53,8 @@ LEARNING_RATE, WARM_UP_BATCHES, LAST_RATE_SHARE = 3e-3, 100, 0.03
 PIECES = 45
 """Of each kind of world, and of cut-outs over footage."""
 
-SOURCES = {"walked": (WorldKind.STREET, WorldKind.SHOP, WorldKind.CARE), "yards": (WorldKind.YARD, WorldKind.LINE)}
-"""Worlds, by the name of the file that keeps them."""
-
-HELD_OUT_SEED = 1_000
-"""Added to the seed of what is only for measuring."""
-
-HELD_OUT_SHARE, TRAIN_SHARE = 0.1, 0.8
-"""Pieces for measuring over those to learn from; share of each clip to learn from."""
-
-ABSORBED_SHARE, ABSORBED_LEVELS = 0.2, 8.0
-"""Whoever differs from the background by that many levels in less than that share of his pixels has become it."""
-
 TYPICAL_PX, LEAST_WEIGHT, MOST_WEIGHT = 200.0, 0.7, 4.0
 """Somebody of that size weighs 1 in each of his pixels; who is smaller weighs more."""
-
-DRAWN_AS = "v2"
-"""In the names of kept examples: another way of drawing makes others, and gets another name."""
 
 EXAM_EVERY = 500
 
@@ -92,15 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     try:
-        _make_folder(options.cache)
+        make_folder(options.cache)
         checkpoint.check_begun(_checkpoint(options), resume=options.resume)
         check_writable(options.out)
         check_writable(_checkpoint(options))
-        camera = None if options.without_camera else Camera()
+        degradation = None if options.without_degradation else Degradation()
         footage = footage_of(options.streams) if options.streams else []
         with stop_on_signals() as should_stop:
-            drawn = _sources(options, footage, should_stop)
-            training = Training(options, *drawn, camera) if drawn else None
+            examples = draw_or_load(
+                options.cache, pieces=options.pieces, seed=options.seed, footage=footage, should_stop=should_stop
+            )
+            training = Training(options, *examples, degradation) if examples else None
             if training is None or not training.run(should_stop):
                 log.warning("interrupted", go_on_with="the same command and --resume; whole sources are kept")
                 sys.exit(130)
@@ -114,7 +89,11 @@ class Training:
     """Teaches one network in place; ``run`` once. Goes on from the checkpoint where there is one."""
 
     def __init__(
-        self, options: argparse.Namespace, learnt: Examples, held_out: Mapping[str, Examples], camera: Camera | None
+        self,
+        options: argparse.Namespace,
+        learnt: Examples,
+        held_out: Mapping[str, Examples],
+        degradation: Degradation | None,
     ) -> None:
         torch.manual_seed(options.seed)
         self.network = SegmentationNetwork()
@@ -122,7 +101,7 @@ class Training:
         self.curves: list[dict[str, float]] = []
         self._batches, self._seed, self._path = options.batches, options.seed, _checkpoint(options)
         self._learnt, self._weight, self._held_out = learnt, weights_of(learnt), held_out
-        self._camera = camera
+        self._degradation = degradation
         self._optimiser = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
         self._losses: list[float] = []
         digest = hashlib.sha256()
@@ -132,7 +111,7 @@ class Training:
             "batches": options.batches,
             "seed": options.seed,
             "threads": options.threads,
-            "without_camera": str(options.without_camera),
+            "without_degradation": str(options.without_degradation),
             "examples": f"{len(learnt)}, sha256 {digest.hexdigest()[:16]}",
         }
         if self._path.exists():
@@ -180,7 +159,7 @@ class Training:
         random = np.random.default_rng((self._seed, self.batch))
         rows = random.integers(0, len(self._learnt), BATCH)
         chosen = Examples(**{name: getattr(self._learnt, name)[rows] for name in Examples.__slots__})
-        planes, mask, trust = tensors_of(vary(chosen, random, self._camera), np.arange(BATCH))
+        planes, mask, trust = tensors_of(vary(chosen, random, self._degradation), np.arange(BATCH))
         weight = torch.from_numpy(self._weight[rows].astype(np.float32)) * trust
         y, x = part_of_batch(random)
         half_y, half_x = slice(y.start // 2, y.stop // 2), slice(x.start // 2, x.stop // 2)
@@ -276,111 +255,6 @@ def weights_of(examples: Examples) -> NDArray[np.float16]:
     return weights
 
 
-def without_absorbed(examples: Examples) -> Examples:
-    """Whoever has become the background teaches nothing."""
-    trust = examples.trust.copy()
-    for k, mask in enumerate(examples.mask):
-        if not mask.any():
-            continue
-        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-        off = np.abs(examples.luma[k].astype(np.float32) - examples.level[k].astype(np.float32)) > ABSORBED_LEVELS
-        area = np.bincount(labels.ravel(), minlength=count)
-        seen = np.bincount(labels.ravel(), weights=off.ravel(), minlength=count)
-        absorbed = seen < ABSORBED_SHARE * area
-        absorbed[0] = False
-        trust[k] &= ~absorbed[labels]
-    return replace(examples, trust=trust)
-
-
-def _sources(
-    options: argparse.Namespace, footage: Footage, should_stop: Callable[[], bool]
-) -> tuple[Examples, dict[str, Examples]] | None:
-    """To learn from, and what is only for measuring, by source; None when ``should_stop`` said so before.
-
-    Measured is on worlds of other seeds, and on the last part of each clip.
-    """
-    found: dict[str, dict[str, Examples]] = {"train": {}, "held_out": {}}
-    for use, name, path, source in _plan(options, footage):
-        examples = _cached(path, source, should_stop)
-        if examples is None:
-            return None
-        found[use][name] = examples
-    return Examples.joined(list(found["train"].values())), found["held_out"]
-
-
-def _plan(options: argparse.Namespace, footage: Footage) -> Iterator[tuple[str, str, Path, Iterator[Examples]]]:
-    """What it is for, its name, where it is kept and how it is drawn, of each source."""
-    runner = make_runner(load_weights("base"), device="cpu")
-    warm_kernels()
-    few = math.ceil(HELD_OUT_SHARE * options.pieces)
-    for use, count, first, seeds in (
-        ("train", options.pieces, options.seed, SEEDS),
-        ("held_out", few, options.seed + HELD_OUT_SEED, HELD_OUT_SEEDS),
-    ):
-        for number, (name, kinds) in enumerate(SOURCES.items()):
-            seed = first + 100 + number
-            path = options.cache / f"{use}-{name}-{count}-{seed}-{DRAWN_AS}.npz"
-            yield use, name, path, from_worlds(count, seed=seed, runner=runner, kinds=kinds, seeds=seeds)
-        if footage:
-            path = options.cache / f"{use}-cut_outs-{count}-{first + 7}-{_digest(footage)}-{DRAWN_AS}.npz"
-            parts = _parts(footage, use == "held_out")
-            yield use, "cut_outs", path, from_footage(count, seed=first + 7, runner=runner, footage=parts)
-
-
-def _parts(footage: Footage, held_out: bool) -> Footage:
-    """The last fifth of each clip is for measuring, or what is left before two frames of either."""
-    parts = []
-    for frames in footage:
-        border = min(max(2, round(TRAIN_SHARE * len(frames))), max(2, len(frames) - 2))
-        parts.append(frames[border:] if held_out and len(frames) >= 4 else frames[:border])
-    return parts
-
-
-def _digest(footage: Footage) -> str:
-    """Tells one folder of streams from another."""
-    digest = hashlib.sha256()
-    for frames in footage:
-        for picture in frames:
-            digest.update(str(picture.shape).encode() + np.ascontiguousarray(picture).tobytes())
-    return digest.hexdigest()[:12]
-
-
-def _cached(path: Path, source: Iterator[Examples], should_stop: Callable[[], bool]) -> Examples | None:
-    """What is kept at ``path``, without whoever was absorbed; drawn and kept where there is nothing yet."""
-    if not path.exists():
-        begun_s, drawn = time.monotonic(), []
-        for example in source:
-            drawn.append(example)
-            if should_stop():
-                return None
-        if not drawn:
-            raise TrainingError(f"{path.stem}: nothing came of these pieces; allowed: more --pieces or another --seed")
-        _keep(path, Examples.joined(drawn))
-        log.info("drawn", path=str(path), examples=len(drawn), seconds=round(time.monotonic() - begun_s))
-    try:
-        return without_absorbed(Examples.load(path))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"examples {path}: cannot be read: {error}; remove the file to draw them anew") from error
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"--cache {path}: cannot be made: {error.strerror or error}") from error
-
-
-def _keep(path: Path, examples: Examples) -> None:
-    part = path.with_suffix(".part.npz")  # a kill leaves no half of a file to be taken for a whole one
-    try:
-        examples.save(part)
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise TrainingError(f"examples {path}: cannot be kept: {error.strerror or error}") from error
-
-
 def _write(options: argparse.Namespace, training: Training) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in training.network.state_dict().items()}
     data = save(tensors)
@@ -394,7 +268,7 @@ def _write(options: argparse.Namespace, training: Training) -> None:
         "trained_on": f"simulated worlds of vad.video.worlds{streams}",
         "licence": "Apache-2.0",
         "command": f"{command} --batches {options.batches} --pieces {options.pieces} --seed {options.seed}"
-        + (" --without-camera" if options.without_camera else ""),
+        + (" --without-degradation" if options.without_degradation else ""),
         "commit": commit(),
         "sha256": hashlib.sha256(data).hexdigest(),
         "metrics": training.held_out,
@@ -435,7 +309,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--streams", type=Path, default=None, help="a folder of .mp4 files from fixed cameras")
     parser.add_argument("--cache", type=Path, default=Path("runs/segmentation"), help="where drawn examples are kept")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --cache")
-    parser.add_argument("--without-camera", action="store_true", help="no blur and JPEG, which need the extra train")
+    parser.add_argument(
+        "--without-degradation", action="store_true", help="no blur and JPEG, which need the extra train"
+    )
     parser.add_argument("--threads", type=_count, default=1)
     return parser.parse_args(arguments)
 

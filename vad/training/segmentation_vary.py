@@ -33,7 +33,7 @@ PART_SHARE = 0.5
 PART_HEIGHTS, PART_WIDTHS = (48, 64, 80, 96), (48, 64, 80, 96, 128, 160)
 
 
-class Camera:
+class Degradation:
     """Defocus and compression, by torchvision. Raises TrainingError where it cannot be imported."""
 
     def __init__(self) -> None:
@@ -41,8 +41,8 @@ class Camera:
             from torchvision.transforms.v2 import functional as kernels
         except (ImportError, RuntimeError) as error:  # beside a torch of another build it raises RuntimeError
             raise TrainingError(
-                f"torchvision cannot be imported: {error}; allowed: --without-camera, or the extra vad[train] in an "
-                "environment whose torch and torchvision are of one build and fit each other"
+                f"torchvision cannot be imported: {error}; allowed: --without-degradation, or the extra vad[train] in "
+                "an environment whose torch and torchvision are of one build and fit each other"
             ) from error
         self._kernels: Any = kernels
 
@@ -73,8 +73,8 @@ class Camera:
         return functional.avg_pool2d(decoded.float(), JPEG_SCALE)[0].round().to(torch.uint8)
 
 
-def vary(examples: Examples, random: np.random.Generator, camera: Camera | None) -> Examples:
-    """Other light, less contrast and more noise than the examples have, beams and shadows, and what a camera does."""
+def vary(examples: Examples, random: np.random.Generator, degradation: Degradation | None) -> Examples:
+    """Other light, less contrast and more noise than the examples have, beams and shadows, defocus and compression."""
     shape = len(examples), 1, 1
     gain = (random.uniform(0.7, 1.3, shape) * random.uniform(0.4, 1.1, shape)).astype(np.float32)
     offset = (128.0 + random.uniform(-25.0, 25.0, shape)).astype(np.float32)
@@ -84,7 +84,7 @@ def vary(examples: Examples, random: np.random.Generator, camera: Camera | None)
     luma += grain * random.standard_normal(luma.shape, np.float32)
     level = np.clip((examples.level.astype(np.float32) - 128.0) * gain + offset, 0.0, 255.0)
     varied = replace(examples, luma=np.clip(np.round(luma), 0, 255).astype(np.uint8), level=level.astype(np.float16))
-    return camera(varied, random) if camera else varied
+    return degradation(varied, random) if degradation else varied
 
 
 def part_of_batch(random: np.random.Generator) -> tuple[slice, slice]:
