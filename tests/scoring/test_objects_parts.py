@@ -157,7 +157,6 @@ for module in (background, blobs, components, cues, light, passages, stays, stil
         "follow_way",
         "how_it_came",
         "covers",
-        "is_attended",
         "has_left",
         "beside",
     }

@@ -1,10 +1,9 @@
 """Who came by himself and stays is nobody's bag; where somebody stood for long and goes, nothing was taken away.
 
-What stands still is told from what was left by how it came, and by what is with it. A track that has gone a way of its
-own, and is shaped as it was on the way, is somebody who stays: his time does not count (what he does is for other
-cues). Somebody who lies where he has walked is shaped otherwise, and counts; so does a bag, whose own track begins
-where it was put down, once nobody who moves is at it any more. And who has stood for so long that the background took
-him leaves a hole when he goes: a track begins in it and goes away.
+What stands still is told from what was left by how it came. A track that has gone a way of its own, and is shaped as it
+was on the way, is somebody who stays: his time does not count (what he does is for other cues). Somebody who lies where
+he has walked is shaped otherwise, and counts; so does a bag, whose own track begins where it was put down. And who has
+stood for so long that the background took him leaves a hole when he goes: a track begins in it and goes away.
 
 Source: the histories of left and of removed objects (Fan et al., "Relative Attributes for Large-Scale Abandoned Object
 Detection", 2013; Tian et al., 2011), of which these are the parts that tracks alone can tell.
@@ -30,7 +29,6 @@ class StaysTuning(NamedTuple):
     as_high: tuple[float, float] = (0.6, 1.3)  # over his height on the way: seated, and a little nearer
     as_wide: tuple[float, float] = (0.6, 1.4)  # ... and his width
     inside: float = 0.6  # of a still part's box that lies in the track's
-    whole: float = 1.5  # a track's area over that of a still part: the part is one of several
     known: float = 0.5  # of a part's pixels: if so many belong to who stays, all do
     left: float = 0.5  # way from where a track began: whoever it is has left the hole
     hole: float = 0.6  # of his height on the way: a lower hole is no somebody's
@@ -79,7 +77,7 @@ def mark_who_stays(
             stays_now = how == BY_ITSELF
             changed |= stays_now != (marked[k] > 0.0)
             marked[k] = box[4] if stays_now else 0.0
-        if marked[k] > 0.0 or is_attended(tracks, box, t):
+        if marked[k] > 0.0:
             pace[k] = np.float32(-1.0)
     if changed:
         for i in range(labels.shape[0]):
@@ -96,17 +94,6 @@ def covers(track: State, box: State, inside: float) -> bool:
     if track[Column.ID] == 0.0 or down <= 0.0 or across <= 0.0:
         return False
     return bool(down * across >= inside * (box[1] - box[0]) * (box[3] - box[2]))
-
-
-@kernel
-def is_attended(tracks: State, box: State, t: StaysTuning) -> bool:
-    """Is it a part of something larger that moves now?"""
-    for k in range(len(tracks)):
-        track = tracks[k]
-        is_moving = track[Column.GAP_S] == 0.0 and track[Column.STILL_S] == 0.0
-        if is_moving and track[Column.AREA] >= t.whole * box[4] and covers(track, box, t.inside):
-            return True
-    return False
 
 
 @kernel
