@@ -27,6 +27,7 @@ from benchmarks.normal import cameras, new_judge, played, read
 from benchmarks.planted import NORMAL_H, clips_of
 from benchmarks.scenes import LIVE_FPS
 from benchmarks.scenes_cells import KeptCells
+from vad.atomic import check_writable
 from vad.errors import VadError
 from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
@@ -152,6 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--each", action="store_true", help="print each camera's highest peaks, too")
     options = parser.parse_args(arguments)
     try:
+        if options.keep:
+            check_writable(options.keep)
         pool = [one for path in options.also for one in _kept(path)] + _pool(options)
     except VadError as error:
         sys.exit(str(error))

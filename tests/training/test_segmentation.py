@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from vad.errors import DatasetError, TrainingError
 from vad.scoring.objects.segmentation import layers_of
-from vad.training import segmentation, segmentation_examples
+from vad.training import base, segmentation, segmentation_examples
 from vad.training.segmentation_material import HEIGHT, HELD_OUT_SEEDS, SEEDS, WIDTH, Examples, footage_of
 from vad.video.worlds import JUDGED_SEEDS, TRAINING_SEEDS
 
@@ -182,3 +182,14 @@ def test_a_cache_that_cannot_be_made_is_no_traceback(cache: Path, errors: list[s
         segmentation.main(["--out", str(cache / "small.safetensors"), "--cache", str(cache / "file" / "below")])
     assert exit_status.value.code == 1
     assert "cannot be made" in errors[0]
+
+
+@pytest.mark.parametrize(("module", "step"), [(segmentation, "_write"), (base, "_trainer")])
+def test_a_second_signal_is_no_traceback(
+    module: ModuleType, step: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(segmentation.Training, "run", lambda *_: True)
+    with pytest.raises(SystemExit) as exit_status:
+        module.main(arguments(cache, "small") if module is segmentation else ["--out", str(cache / "base.safetensors")])
+    assert exit_status.value.code == 130

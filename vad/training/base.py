@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             log.warning("interrupted", batch=trainer.batch, go_on_with="the same command and --resume")
             sys.exit(130)
         _write(options, trainer, held_out)
+    except KeyboardInterrupt:  # a second signal
+        log.warning("stopped at once", kept="the last checkpoint, and examples that were drawn whole")
+        sys.exit(130)
     except VadError as error:
         log.error("failed", detail=str(error))
         sys.exit(1)

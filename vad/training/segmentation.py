@@ -80,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 log.warning("interrupted", go_on_with="the same command and --resume; whole sources are kept")
                 sys.exit(130)
         _write(options, training)
+    except KeyboardInterrupt:  # a second signal
+        log.warning("stopped at once", kept="the last checkpoint, and examples that were drawn whole")
+        sys.exit(130)
     except VadError as error:
         log.error("failed", detail=str(error))
         sys.exit(1)
