@@ -31,6 +31,7 @@ from vad.types import Frame, Reason, Region
 from vad.video.luma import warm_luma
 from vad.video.reader import Reader
 from vad.video.samples import EVERY_S
+from vad.video.spec import ReadEnv, ReadSpec
 from vad.video.tape import Tape
 
 MASK = {"points": [[0.0, 0.0], [0.3, 0.0], [0.3, 0.3], [0.0, 0.3]]}
@@ -48,9 +49,7 @@ def read(file: Path, tape: Tape | None, *, masks: list[dict]) -> tuple[float, fl
     """CPU microseconds a frame, and the media seconds read."""
     config = CameraConfig.model_validate({"url": str(file), "masks": masks})
     frames, last_s, began_s = 0, 0.0, time.process_time()
-    with Reader(
-        "cam", config=config, run=0, model_width=160, clock=Unpaced(), stop=threading.Event(), tape=tape
-    ) as reader:
+    with Reader(ReadSpec("cam", config, 160), run=0, env=ReadEnv(clock=Unpaced(), tape=tape)) as reader:
         try:
             for item in reader:
                 frames += 1

@@ -28,7 +28,6 @@ import torch
 from benchmarks.gpu_engine import decode_rate, make_film, most_streams
 from benchmarks.gpu_model import agreement, model_figures
 from vad.model.device import why_no_cuda
-from vad.video.hardware import offer
 
 GPU_TESTS = (
     "tests/model",
@@ -149,14 +148,15 @@ def run_tests() -> dict[str, object]:
 
 def decoders(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Unpaced: what the decoders themselves hold."""
-    offer(options.device)
     figures: dict[str, object] = {}
     for codec in options.codecs:
         film = make_film(folder, codec)
         for decoder in options.decoders:
             for streams in (1, 16, 64):
                 name = f"{codec} {decoder} {streams}"
-                figures[name] = decode_rate(film, decoder=decoder, streams=streams, seconds=options.seconds)
+                figures[name] = decode_rate(
+                    film, decoder=decoder, device=options.device, streams=streams, seconds=options.seconds
+                )
                 print(f"  {name}: {figures[name]}", flush=True)
     return figures
 

@@ -48,18 +48,19 @@ def make_film(folder: Path, codec: str, *, minutes: float = 3.0, width: int = 19
     return film
 
 
-def decode_rate(film: Path, *, decoder: str, streams: int, seconds: float) -> dict[str, object]:
+def decode_rate(film: Path, *, decoder: str, device: str, streams: int, seconds: float) -> dict[str, object]:
     """Frames/s of that many unpaced readers together (decoded, and pooled at 8 a second), and who decoded."""
-    from vad.clock import SystemClock
     from vad.config import CameraConfig
     from vad.errors import StreamCode, StreamError
     from vad.video.reader import Reader
+    from vad.video.spec import ReadEnv, ReadSpec
 
     stop, counts, who = threading.Event(), [0] * streams, Counter[str]()
     config = CameraConfig(url=str(film), realtime=False, decoder=decoder)
 
     def read_once(index: int) -> None:
-        with Reader(f"c{index}", config=config, run=0, model_width=160, clock=SystemClock(), stop=stop) as reader:
+        spec = ReadSpec(f"c{index}", config, 160, network_device=device)
+        with Reader(spec, run=0, env=ReadEnv(stop)) as reader:
             for _ in reader:
                 counts[index] += 1
                 if counts[index] == 1 and reader.info is not None:

@@ -35,6 +35,7 @@ from vad.types import BLOCK_PX, CellMap, Frame, HealthIssue
 from vad.video.dataset import VIDEOS
 from vad.video.luma import warm_luma
 from vad.video.reader import Reader
+from vad.video.spec import ReadEnv, ReadSpec
 
 LEAST_S = 8.0  # of a clip for a synthetic change
 WITHIN_S, LATER_S = 1.0, 3.0  # in which a change of light is to be found, and anything else
@@ -144,7 +145,7 @@ def read(path: Path, *, analysis_fps: float) -> list[Frame]:
     """All frames; a reader ends by raising, so they are gathered one by one."""
     config = CameraConfig(url=str(path), analysis_fps=analysis_fps)
     frames: list[Frame] = []
-    with Reader("health", config=config, run=0, model_width=160, clock=Unpaced(), stop=threading.Event()) as reader:
+    with Reader(ReadSpec("health", config, 160), run=0, env=ReadEnv(clock=Unpaced())) as reader:
         try:
             for item in reader:
                 if isinstance(item, Frame):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +23,6 @@ import numpy as np
 
 from benchmarks.scenes import LIVE_FPS
 from benchmarks.scenes_cells import KeptCells
-from vad.clock import SystemClock
 from vad.config import CameraConfig, ScoringSettings
 from vad.errors import StreamCode, StreamError, VadError
 from vad.model.making import AnyRunner, make_runner
@@ -36,6 +34,7 @@ from vad.types import CellMap, Clip, EventType, Frame, Stage
 from vad.video.dataset import VIDEOS, ClipSource, Dataset
 from vad.video.luma import warm_luma
 from vad.video.reader import Reader
+from vad.video.spec import ReadEnv, ReadSpec
 
 CLIP_LENGTH = 16
 YOUNG_S = 600.0
@@ -147,7 +146,7 @@ def played(
 
 def _frames(clip: ClipSource, *, analysis_fps: float) -> Iterator[Frame]:
     config = CameraConfig(url=clip.url, analysis_fps=analysis_fps, realtime=False)
-    reader = Reader("normal", config=config, run=1, model_width=160, clock=SystemClock(), stop=threading.Event())
+    reader = Reader(ReadSpec("normal", config, 160), run=1, env=ReadEnv())
     try:
         with reader:
             yield from (item for item in reader if isinstance(item, Frame))

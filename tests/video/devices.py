@@ -32,5 +32,5 @@ def fail_after(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def decode_so(feed: ContainerFeed, packet: Any) -> list[Any]:
         return [AsOnDevice(frame) if next(number) < frames else frame for frame in decode(feed, packet)]
 
-    monkeypatch.setattr(source, "accelerator", lambda decoder, *, camera: None)
+    monkeypatch.setattr(source, "accelerator", lambda policy, *, camera: None)
     monkeypatch.setattr(ContainerFeed, "decode", decode_so)

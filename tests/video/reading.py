@@ -13,6 +13,7 @@ from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.types import Frame
 from vad.video.reader import Reader
+from vad.video.spec import MakeReader, ReadEnv, ReadSpec
 from vad.video.tape import Tape
 
 
@@ -46,25 +47,16 @@ def read(
     clip_length: int = 1,
     is_behind: Callable[[], bool] = lambda: False,
     turns: threading.Lock | None = None,
-    make: Callable[..., Any] = Reader,
+    network_device: str = "cpu",
+    make: MakeReader = Reader,
     **settings: object,
 ) -> Outcome:
     """Run a reader until it ends, or is stopped after ``at_most`` decoded frames. Never raises StreamError."""
     config = CameraConfig.model_validate({"url": str(url), "realtime": False, **settings})
     outcome, stop, began_s = Outcome(), stop or threading.Event(), time.monotonic()
-    reader = make(
-        "cam1",
-        config=config,
-        run=run,
-        model_width=model_width,
-        clock=clock or SystemClock(),
-        stop=stop,
-        continues=continues,
-        tape=tape,
-        clip_length=clip_length,
-        is_behind=is_behind,
-        **({} if turns is None else {"turns": turns}),
-    )
+    spec = ReadSpec("cam1", config, model_width, clip_length, network_device)
+    env = ReadEnv(stop, clock or SystemClock(), tape, is_behind, turns)
+    reader = make(spec, run=run, env=env, continues=continues)
     try:
         with reader:
             for item in reader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.clock import SystemClock
 from vad.config import CameraConfig, Polygon
 from vad.errors import StreamCode, StreamError
 from vad.types import Frame
 from vad.video.reader import Reader
+from vad.video.spec import ReadEnv, ReadSpec
 from vad.video.tape import Tape
 
 LEFT_HALF = Polygon(points=[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)])
@@ -27,9 +26,7 @@ def tape_of(
     config = CameraConfig.model_validate({"url": str(url), "analysis_fps": 60.0, "realtime": False, **settings})
     tape = Tape(run=0, seconds=seconds, max_bytes=max_bytes)
     got: list[Frame] = []
-    with Reader(
-        "cam", config=config, run=0, model_width=160, clock=SystemClock(), stop=threading.Event(), tape=tape
-    ) as reader:
+    with Reader(ReadSpec("cam", config, 160), run=0, env=ReadEnv(tape=tape)) as reader:
         try:
             for item in reader:
                 got += [item] if isinstance(item, Frame) else []

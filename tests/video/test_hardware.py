@@ -24,6 +24,7 @@ from vad.types import Frame
 from vad.video import hardware
 from vad.video.decoding import MOST_FAILURES, Decoder
 from vad.video.device_luma import pool_on_device
+from vad.video.hardware import DecodePolicy
 from vad.video.luma import geometry, luma_of, luma_plane, pool_luma, visible
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -31,12 +32,13 @@ no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
 TRIANGLE = Polygon(points=[(0.1, 0.1), (0.9, 0.3), (0.4, 0.95)])
 
 
+AUTO = DecodePolicy("auto", "cuda:0")
+
+
 @pytest.fixture
-def offered() -> Iterator[None]:
-    """As if the network ran on a CUDA device."""
-    hardware.offer("cuda:0")
+def fresh() -> Iterator[None]:
+    """Nothing that this process has said or tried of a device lasts."""
     yield
-    hardware.offer("cpu")
     hardware._told.clear()
     hardware._decoding.clear()
 
@@ -92,10 +94,10 @@ def test_an_unknown_layout_on_a_device_is_refused() -> None:
 
 
 @no_cuda
-def test_without_a_device_auto_decodes_on_the_cpu_and_says_so_once(film: Path, offered: None, said: list[Any]) -> None:
+def test_without_a_device_auto_decodes_on_the_cpu_and_says_so_once(film: Path, fresh: None, said: list[Any]) -> None:
     expected = read(film, decoder="cpu")
     for _ in range(2):
-        outcome = read(film, decoder="auto")
+        outcome = read(film, decoder="auto", network_device="cuda:0")
         assert outcome.code == "ended"
         assert_same(outcome.frames, expected.frames)
         assert outcome.reader.info.decoder == "cpu"
@@ -140,8 +142,8 @@ class Unable(OnDevice):
 
 
 @pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch, offered: None) -> Callable[[Callable[[], Any]], None]:
-    """``device(make)``: a context can be made on the device offered; what it decodes with is ``make``'s."""
+def device(monkeypatch: pytest.MonkeyPatch, fresh: None) -> Callable[[Callable[[], Any]], None]:
+    """``device(make)``: a context can be made on the device; what it decodes with is ``make``'s."""
 
     def put(make: Callable[[], Any]) -> None:
         monkeypatch.setattr(hardware, "_enter_context", lambda device: "")
@@ -159,7 +161,7 @@ def test_a_device_whose_driver_brings_no_decoder_decodes_nothing_and_what_is_mis
     film: Path, device: Callable[..., None], said: list[Any]
 ) -> None:
     device(fallen_back)
-    outcome = read(film, decoder="auto", at_most=3)
+    outcome = read(film, decoder="auto", network_device="cuda:0", at_most=3)
     assert outcome.reader.info.decoder == "cpu"
     assert [entry["event"] for entry in said] == ["stream.decoder_fallback"]
     for word in ("libnvcuvid.so.1", "NVIDIA_DRIVER_CAPABILITIES must include video", "the CPU decodes"):
@@ -175,7 +177,7 @@ def test_a_device_that_decodes_is_tried_with_one_picture_however_many_streams_op
     tried: list[object] = []
     device(lambda: OnDevice(tried))
     with ThreadPoolExecutor(8) as pool:
-        ways = list(pool.map(lambda k: hardware.accelerator("auto", camera=f"cam{k}"), range(32)))
+        ways = list(pool.map(lambda k: hardware.accelerator(AUTO, camera=f"cam{k}"), range(32)))
     assert all(ways)
     assert len(tried) == 1
 
@@ -183,15 +185,13 @@ def test_a_device_that_decodes_is_tried_with_one_picture_however_many_streams_op
 def test_a_device_that_failed_is_tried_again(device: Callable[..., None], said: list[Any]) -> None:
     """It may have been in want of memory, which other programs take too."""
     device(lambda: Unable([]))
-    assert hardware.accelerator("auto", camera="cam1") is None
+    assert hardware.accelerator(AUTO, camera="cam1") is None
     assert said[0]["detail"] == "cuda:0 fails to decode a picture of 256x256: Cannot allocate memory; the CPU decodes"
     device(lambda: OnDevice([]))
-    assert hardware.accelerator("auto", camera="cam1") is not None
+    assert hardware.accelerator(AUTO, camera="cam1") is not None
 
 
-def test_the_device_is_the_threads_current_one_when_ffmpeg_looks(
-    offered: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_device_is_the_threads_current_one_when_ffmpeg_looks(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     now, seen = [0], list[int]()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
@@ -203,8 +203,7 @@ def test_the_device_is_the_threads_current_one_when_ffmpeg_looks(
         return OnDevice([])
 
     monkeypatch.setattr(hardware, "VideoCodecContext", SimpleNamespace(create=create))
-    hardware.offer("cuda:2")
-    assert hardware.accelerator("auto", camera="cam1") is not None
+    assert hardware.accelerator(DecodePolicy("auto", "cuda:2"), camera="cam1") is not None
     assert seen == [2]
 
 
@@ -285,7 +284,7 @@ def test_who_decodes_is_told_anew_once_the_gpu_has_left_it_to_the_cpu(
 ) -> None:
     expected = read(film, decoder="cpu", at_most=at_most)
     fail_after(20, monkeypatch)
-    outcome = read(film, decoder="auto", at_most=at_most)
+    outcome = read(film, decoder="auto", network_device="cuda:0", at_most=at_most)
     assert outcome.reader.info.decoder == decoder
     assert_same(outcome.frames, expected.frames)
 
@@ -305,7 +304,7 @@ def test_a_camera_that_must_be_decoded_by_the_gpu_is_not_left_to_the_cpu_in_mid_
 @pytest.mark.gpu
 @needs_cuda
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_frames_of_the_gpu_are_those_of_the_cpu(codec: str, video_file: VideoFile, offered: None) -> None:
+def test_frames_of_the_gpu_are_those_of_the_cpu(codec: str, video_file: VideoFile, fresh: None) -> None:
     path = video_file("film.mp4", codec=codec, width=1280, height=718, frames=60, options={"bf": "2"})
     masks = [TRIANGLE.model_dump()]
     expected = read(path, decoder="cpu", masks=masks)
@@ -318,9 +317,9 @@ def test_frames_of_the_gpu_are_those_of_the_cpu(codec: str, video_file: VideoFil
 
 @pytest.mark.gpu
 @needs_cuda
-def test_what_the_gpu_does_not_decode_the_cpu_does(video_file: VideoFile, offered: None) -> None:
+def test_what_the_gpu_does_not_decode_the_cpu_does(video_file: VideoFile, fresh: None) -> None:
     path = video_file("deep.mp4", codec="libx264", pixel_format="yuv444p", frames=20)
-    outcome = read(path, decoder="auto")
+    outcome = read(path, decoder="auto", network_device="cuda:0")
     assert outcome.reader.info.decoder == "cpu"
     assert_same(outcome.frames, read(path, decoder="cpu").frames)
     refused = read(path, decoder="cuda")

@@ -12,11 +12,12 @@ import pytest
 
 from tests.video.clips import pictures
 from tests.video.reading import read
-from vad.clock import ManualClock, SystemClock
+from vad.clock import ManualClock
 from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.types import WallSource
 from vad.video.reader import Reader
+from vad.video.spec import ReadEnv, ReadSpec
 
 
 def assert_time_rises(frames):
@@ -296,9 +297,8 @@ def test_folder_with_damaged_pictures_counts_them(picture_folder):
 
 
 def test_folder_whose_pictures_vanish_is_a_fault_of_the_stream(picture_folder):
-    stop = threading.Event()
     config = CameraConfig(url=str(picture_folder), realtime=False, analysis_fps=60)
-    reader = Reader("cam1", config=config, run=0, model_width=160, clock=SystemClock(), stop=stop)
+    reader = Reader(ReadSpec("cam1", config, 160), run=0, env=ReadEnv())
     with reader:
         items = iter(reader)
         next(items)

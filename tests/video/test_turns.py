@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.video.reading import Outcome, read
-from vad.clock import SystemClock
 from vad.config import CameraConfig
 from vad.video import turns
 from vad.video.reader import Reader
+from vad.video.spec import ReadEnv, ReadSpec
 from vad.video.turns import Turn
 
 
@@ -66,8 +65,7 @@ def test_recordings_that_are_held_back_take_their_turns_together(clip_h264: Path
 def test_a_reader_that_is_left_gives_its_turn_back(clip_h264: Path) -> None:
     lock = threading.Lock()
     config = CameraConfig(url=str(clip_h264), realtime=False)
-    rest: dict[str, Any] = {"run": 0, "model_width": 160, "clock": SystemClock(), "stop": threading.Event()}
-    with Reader("cam1", config=config, turns=lock, **rest) as reader:
+    with Reader(ReadSpec("cam1", config, 160), run=0, env=ReadEnv(turns=lock)) as reader:
         items = iter(reader)
         next(items)
         assert lock.locked()

@@ -6,11 +6,9 @@ was watching, with two differences: what is given as normal is all learnt, and t
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vad.clock import SystemClock
 from vad.config import CameraConfig, ScoringSettings, redact_url
 from vad.errors import CalibrationError, StreamCode, StreamError
 from vad.model.making import AnyRunner
@@ -22,6 +20,7 @@ from vad.scoring.scorer import ANY_CAMERA, Scorer
 from vad.types import Frame, Geometry
 from vad.video.reader import Reader
 from vad.video.source import open_feed, resolve
+from vad.video.spec import ReadEnv, ReadSpec
 
 NAME = "calibration"
 
@@ -124,8 +123,7 @@ def _look_into(video: str, *, camera: CameraConfig, model_width: int) -> _Video:
 
 
 def _geometry(config: CameraConfig, *, model_width: int) -> Geometry:
-    clock = SystemClock()
-    reader = Reader(NAME, config=config, run=1, model_width=model_width, clock=clock, stop=threading.Event())
+    reader = Reader(ReadSpec(NAME, config, model_width), run=1, env=ReadEnv())
     try:
         with reader:
             for item in reader:

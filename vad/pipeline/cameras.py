@@ -63,6 +63,7 @@ class Cameras:
         notify: Callable[[CameraEvent], None],
         clock: Clock,
         model_width: int,
+        network_device: str,
         evidence: Evidence,
         readers: ReaderProcesses,
     ) -> None:
@@ -71,6 +72,7 @@ class Cameras:
         self._path = site.storage.cameras_file
         self._scoring, self._clips, self._ledger = scoring, clips, ledger
         self._notify, self._clock, self._model_width = notify, clock, model_width
+        self._network_device = network_device
         self._evidence, self._readers = evidence, readers
         self._lock = threading.Lock()
         self._closed = False
@@ -298,6 +300,7 @@ class Cameras:
             clock=self._clock,
             witness=self._evidence.witness(name),
             make_reader=self._readers.reader,
+            network_device=self._network_device,
         )
         return Member(config, stream, Watch(judge, ScoreHistory(settings)), is_paused, is_armed)
 

@@ -7,11 +7,9 @@ minute is looked at before anything is judged.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vad.clock import SystemClock
 from vad.config import MODEL_WIDTHS, CameraConfig, ModelWidth
 from vad.errors import StreamError
 from vad.model.making import AnyRunner
@@ -21,6 +19,7 @@ from vad.scoring.person_height import LEAST_PEOPLE_OF_A_RECORDING, PersonHeights
 from vad.types import Clip, Frame, Geometry, pool_for
 from vad.video.reader import Reader
 from vad.video.source import SourceKind, resolve
+from vad.video.spec import ReadEnv, ReadSpec
 
 NAME = "width"
 """The camera under which the runner sees what is looked at."""
@@ -144,10 +143,9 @@ def _clips(look: Look, *, run: int, model_width: int, most_s: float) -> Iterator
 
 
 def _frames(camera: CameraConfig, *, run: int, model_width: int) -> Iterator[Frame]:
-    stop = threading.Event()
     settings = {**camera.model_dump(), "realtime": False, "loop": False}
     config = CameraConfig.model_validate(settings)
-    reader = Reader(NAME, config=config, run=run, model_width=model_width, clock=SystemClock(), stop=stop)
+    reader = Reader(ReadSpec(NAME, config, model_width), run=run, env=ReadEnv())
     try:
         with reader:
             yield from (item for item in reader if isinstance(item, Frame))

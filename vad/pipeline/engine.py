@@ -49,7 +49,6 @@ from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplaySt
 from vad.pipeline.tap import EventTap
 from vad.scoring.warming import warm_kernels
 from vad.types import AnomalyEvent, CameraEvent
-from vad.video.hardware import offer
 from vad.video.luma import warm_luma
 
 log = structlog.get_logger(__name__)
@@ -132,7 +131,6 @@ class Engine(CameraControl):
                 skip_still=model.skip_still,
             )
             self.device = str(runner.device)
-            offer(self.device)  # to the cameras' decoders
             self._readers.expect(overlay.cameras_of(config).values())  # processes start while the rest is made
             warm_kernels()
             delivery = Delivery(bus=config.bus, storage=config.storage, metrics=self._metrics, clock=self._clock)
@@ -296,6 +294,7 @@ class Engine(CameraControl):
             notify=self._notify,
             clock=self._clock,
             model_width=model_width,
+            network_device=self.device,
             evidence=self._evidence,
             readers=self._readers,
         )

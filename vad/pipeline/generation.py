@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass, field
 
 from vad.config import CameraConfig
-from vad.pipeline.readers.processes import AnyReader
 from vad.pipeline.window import ClipWindow, Thinning
+from vad.video.spec import FrameReader, ReadSpec
 
 
 @dataclass(slots=True)
@@ -15,12 +15,11 @@ class Generation:
     """Whatever its thread does once it is abandoned touches nothing: ``lock`` is for what looks at ``abandoned`` first,
     as all must that goes into ``window``.
 
-    ``config`` and ``model_width`` are as they were when the thread was started: what takes effect later concerns no
+    ``spec`` is as it was when the thread was started: what takes effect later concerns no
     reader.
     """
 
-    config: CameraConfig
-    model_width: int
+    spec: ReadSpec
     window: ClipWindow
     thinning: Thinning
     stop: threading.Event = field(default_factory=threading.Event)
@@ -28,7 +27,11 @@ class Generation:
     lock: threading.Lock = field(default_factory=threading.Lock)
     abandoned: bool = False
     deadline_s: float | None = None  # monotonic; None while waiting on purpose
-    continues: AnyReader | None = None  # still open, for the next run to go on with
+    continues: FrameReader | None = None  # still open, for the next run to go on with
+
+    @property
+    def config(self) -> CameraConfig:
+        return self.spec.config
 
     @property
     def can_wait(self) -> bool:

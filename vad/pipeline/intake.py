@@ -16,13 +16,13 @@ from vad.errors import StreamError
 from vad.pipeline.generation import Generation
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
-from vad.pipeline.readers.processes import AnyReader
 from vad.pipeline.states import States
 from vad.pipeline.status import StreamStatus
 from vad.pipeline.witness import Witness
 from vad.types import CameraState, Clip, DropReason, Frame
 from vad.video.items import Counts, Item, Passed
 from vad.video.reader import CONTINUABLE
+from vad.video.spec import FrameReader, MakeReader, ReadEnv
 from vad.video.tape import Tape
 
 HANG_GRACE_S = 1.5
@@ -37,17 +37,15 @@ class Intake:
         self,
         camera: str,
         *,
-        clip_length: int,
         clips: ClipMailbox,
         ledger: Ledger,
         states: States,
         witness: Witness | None,
         clock: Clock,
-        make_reader: Callable[..., AnyReader],
+        make_reader: MakeReader,
         ratio: Callable[[], float],
     ) -> None:
         self._camera = camera
-        self._clip_length = clip_length
         self._clips = clips
         self._ledger = ledger
         self._states, self._status = states, states.status
@@ -77,7 +75,7 @@ class Intake:
             generation.deadline_s = None
             self._flush(generation)
 
-    def _follow(self, generation: Generation, reader: AnyReader, before: StreamStatus) -> None:
+    def _follow(self, generation: Generation, reader: FrameReader, before: StreamStatus) -> None:
         read_timeout_s, hold_s = generation.config.read_timeout_s, 0.0
         for item in reader:
             generation.deadline_s = None  # the time until the next item is asked for is not the camera's
@@ -90,7 +88,7 @@ class Intake:
     def _expect_progress(self, generation: Generation, *, within_s: float) -> None:
         generation.deadline_s = self._clock.monotonic_s() + within_s + HANG_GRACE_S
 
-    def _tell(self, reader: AnyReader, before: StreamStatus) -> Counts:
+    def _tell(self, reader: FrameReader, before: StreamStatus) -> Counts:
         """Let the status say what the reader knows. ``before``: as it was when the run began."""
         counts = reader.counts
         self._status.fps = counts.measured_fps
@@ -100,20 +98,14 @@ class Intake:
         self._status.frames_unfiltered = before.frames_unfiltered + counts.unfiltered_frames
         return counts
 
-    def _reader(self, generation: Generation) -> AnyReader:
+    def _reader(self, generation: Generation) -> FrameReader:
         """The next run's reader, on the stream that the last one left open or on a new one."""
         continues, generation.continues = generation.continues, None
         return self._make_reader(
-            self._camera,
-            config=generation.config,
+            generation.spec,
             run=self._status.run,
-            model_width=generation.model_width,
-            clock=self._clock,
-            stop=generation.stop,
+            env=ReadEnv(generation.stop, self._clock, self._tape(generation), lambda: self._ratio() < 1.0),
             continues=continues,
-            tape=self._tape(generation),
-            clip_length=self._clip_length,
-            is_behind=lambda: self._ratio() < 1.0,
         )
 
     def _tape(self, generation: Generation) -> Tape | None:

@@ -23,7 +23,6 @@ from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.stream import CameraStream
 from vad.scoring.warming import warm_kernels
 from vad.types import CameraEvent, FrameScore
-from vad.video.hardware import offer
 from vad.video.luma import warm_luma
 
 SCAN_CLIP_LENGTH = 16
@@ -74,7 +73,6 @@ class Scan:
             max_batch=1,
             skip_still=model.skip_still,
         )
-        offer(str(self._runner.device))
         self._clock = clock or SystemClock()
         self._ledger = Ledger()
         self._clips = ClipMailbox()
@@ -91,6 +89,7 @@ class Scan:
             notify=self._notices.append,
             clock=self._clock,
             retry=False,
+            network_device=str(self._runner.device),
         )
         self._stream.status.run = first_run - 1  # it counts up as each run begins
 

@@ -20,12 +20,12 @@ from vad.pipeline.generation import Generation
 from vad.pipeline.intake import Intake
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
-from vad.pipeline.readers.processes import AnyReader
 from vad.pipeline.states import States
 from vad.pipeline.window import ClipWindow, Thinning
 from vad.pipeline.witness import Witness
 from vad.types import CameraEvent, CameraState, DropReason
 from vad.video.reader import CONTINUABLE, Reader
+from vad.video.spec import MakeReader, ReadSpec
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class CameraStream:
 
     ``notify`` is called from the stream thread with each change worth an event. ``model_width`` and ``clip_length``
     shape what is put into ``clips``. Without ``retry`` the first failure ends the stream. ``witness`` is shown all.
-    ``make_reader`` is called like ``Reader``.
+    ``network_device`` is what ``decoder: auto`` goes by.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class CameraStream:
         jitter: random.Random | None = None,
         retry: bool = True,
         witness: Witness | None = None,
-        make_reader: Callable[..., AnyReader] = Reader,
+        make_reader: MakeReader = Reader,
+        network_device: str = "cpu",
     ) -> None:
         self.camera = camera
         self.config = config
@@ -70,6 +71,7 @@ class CameraStream:
         self._states = States(camera, notify=notify, clock=clock, witness=witness)
         self.status = self._states.status
         self._clip_length = clip_length
+        self._network_device = network_device
         self._ledger = ledger
         self._clock = clock
         self._jitter = jitter or random.Random()
@@ -83,7 +85,6 @@ class CameraStream:
         self._state_at_rest, self._why_at_rest = CameraState.STOPPED, ""
         self._intake = Intake(
             camera,
-            clip_length=clip_length,
             clips=clips,
             ledger=ledger,
             states=self._states,
@@ -97,7 +98,8 @@ class CameraStream:
     def start(self, *, model_width: int | None = None) -> None:
         """``model_width``: the width from now on. Raises RuntimeError when there is no thread to be had."""
         if model_width is not None:
-            self.model_width = self._generation.model_width = model_width
+            self.model_width = model_width
+            self._generation = self._new_generation()
         self._start(self._generation)
 
     def stop(self, state: CameraState = CameraState.STOPPED, *, why: str = "") -> None:
@@ -187,7 +189,9 @@ class CameraStream:
             raise
 
     def _new_generation(self) -> Generation:
-        return Generation(self.config, self.model_width, ClipWindow(self._clip_length), Thinning(self._clip_length))
+        length = self._clip_length
+        spec = ReadSpec(self.camera, self.config, self.model_width, length, self._network_device)
+        return Generation(spec, ClipWindow(length), Thinning(length))
 
     def _start(self, generation: Generation) -> None:
         name = f"vad-stream-{self.camera}"

@@ -7,14 +7,12 @@ textures to cut), and the frames of one labelled stretch at a time.
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vad.clock import SystemClock
 from vad.config import CameraConfig
 from vad.errors import DatasetError, StreamCode, StreamError
 from vad.training.material import FRAMES, HEIGHT, WIDTH, Material, of_sequence, place, teach, window
@@ -22,6 +20,7 @@ from vad.types import Frame
 from vad.video.dataset import ClipSource
 from vad.video.luma import geometry
 from vad.video.reader import CONTINUABLE, Reader
+from vad.video.spec import ReadEnv, ReadSpec
 
 Picture = NDArray[np.uint8]
 
@@ -207,8 +206,7 @@ def _width(part: Footage, random: np.random.Generator) -> int:
 def analysed(clip: ClipSource, *, analysis_fps: float, model_width: int) -> Iterator[Frame]:
     """The frames of a clip as an engine would look at them. Raises StreamError."""
     config = CameraConfig(url=clip.url, analysis_fps=analysis_fps, realtime=False)
-    stop = threading.Event()
-    reader = Reader(clip.name, config=config, run=1, model_width=model_width, clock=SystemClock(), stop=stop)
+    reader = Reader(ReadSpec(clip.name, config, model_width), run=1, env=ReadEnv())
     try:
         with reader:
             yield from (item for item in reader if isinstance(item, Frame))

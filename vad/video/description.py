@@ -7,16 +7,17 @@ from dataclasses import replace
 
 from av import VideoFrame
 
-from vad.config import CameraConfig, Polygon
+from vad.config import Polygon
 from vad.video.hardware import check, check_turn, decoder_of, pixel_format
 from vad.video.items import StreamInfo
 from vad.video.luma import geometry
 from vad.video.source import Feed
+from vad.video.spec import ReadSpec
 from vad.video.tape import Format
 from vad.video.timing import ASSUMED_FPS
 
 
-def describe(feed: Feed, frame: VideoFrame, *, camera: str, config: CameraConfig, model_width: int) -> StreamInfo:
+def describe(feed: Feed, frame: VideoFrame, spec: ReadSpec) -> StreamInfo:
     """Raises StreamError where the camera must be decoded by a GPU, and is not."""
     return StreamInfo(
         codec=feed.codec,
@@ -25,21 +26,21 @@ def describe(feed: Feed, frame: VideoFrame, *, camera: str, config: CameraConfig
         width=frame.width,
         height=frame.height,
         pixel_format=pixel_format(frame),
-        decoder=check(frame, decoder=config.decoder, camera=camera, codec=feed.codec),
+        decoder=check(frame, spec.decoding, camera=spec.camera, codec=feed.codec),
         announced_fps=feed.announced_fps,
         live=feed.live,
-        geometry=geometry(frame.width, frame.height, model_width=model_width),
+        geometry=geometry(frame.width, frame.height, model_width=spec.model_width),
     )
 
 
-def with_decoder(info: StreamInfo, frame: VideoFrame, *, camera: str, config: CameraConfig) -> StreamInfo:
+def with_decoder(info: StreamInfo, frame: VideoFrame, spec: ReadSpec) -> StreamInfo:
     """``info``, with who decoded this frame of the run: a GPU that fails leaves the rest to the CPU.
 
     Raises StreamError where the camera must be decoded by a GPU, and is no more.
     """
     if decoder_of(frame) == info.decoder:
         return info
-    return replace(info, decoder=check_turn(frame, decoder=config.decoder, camera=camera))
+    return replace(info, decoder=check_turn(frame, spec.decoding, camera=spec.camera))
 
 
 def taped_format(feed: Feed, info: StreamInfo, *, masks: Sequence[Polygon]) -> Format:

@@ -8,6 +8,7 @@ each stream's thread has torch enter it, for good, before FFmpeg looks (https://
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import av
 import structlog
@@ -31,38 +32,43 @@ _KEY_FRAME = bytes.fromhex(
 )
 """A grey picture, large enough for every generation of NVDEC."""
 
-_offered: list[int] = []
 _told: set[str] = set()
 _trying = threading.Lock()
 _decoding: set[int] = set()  # devices that have decoded a picture; under ``_trying``
 
 
-def offer(device: str) -> None:
-    """Where the network runs (``cpu``, ``cuda:N``), in whichever process: what ``decoder: auto`` means from now on."""
-    _offered[:] = [int(device.partition(":")[2] or 0)] if device.startswith("cuda") else []
+@dataclass(frozen=True, slots=True)
+class DecodePolicy:
+    """Who decodes a stream. ``decoder`` is ``auto`` (the device of the network, if it is a GPU), ``cpu`` or ``cuda``.
+
+    ``network_device`` is where the network runs: ``cpu`` or ``cuda:N``.
+    """
+
+    decoder: str = "cpu"
+    network_device: str = "cpu"
+
+    @property
+    def device(self) -> int | None:
+        """The CUDA device that is asked to decode; None where the CPU decodes."""
+        name, _, number = self.network_device.partition(":")
+        if self.decoder == "cpu" or (self.decoder == "auto" and name != "cuda"):
+            return None
+        return int(number or 0)
 
 
-def offered() -> str:
-    """What was offered last: ``cpu`` or ``cuda:N``."""
-    return f"cuda:{_offered[0]}" if _offered else "cpu"
+ON_CPU = DecodePolicy()
 
 
-def may_accelerate(decoder: str) -> bool:
-    """Whether a GPU is asked to decode, where ``decoder`` says so."""
-    return decoder == "cuda" or (decoder == "auto" and bool(_offered))
-
-
-def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
+def accelerator(policy: DecodePolicy, *, camera: str) -> HWAccel | None:
     """What ``av.open`` needs in order to decode on the device; None where the CPU decodes.
 
-    ``decoder`` is ``auto`` (the device that the network runs on, if it is one), ``cpu`` or ``cuda``. Where the device
-    cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the thread that will
-    decode, which keeps the device as its current one. Until a device has decoded a picture each call tries one, and
-    others wait for it.
+    Where the device cannot, ``auto`` says so once a camera in the log and ``cuda`` raises StreamError. Call it in the
+    thread that will decode, which keeps the device as its current one. Until a device has decoded a picture each call
+    tries one, and others wait for it.
     """
-    if not may_accelerate(decoder):
+    device = policy.device
+    if device is None:
         return None
-    device = _offered[0] if _offered else 0
     why = _enter_context(device)
     for options in _WAYS_IN if not why else ():
         accel = HWAccel(
@@ -77,24 +83,24 @@ def accelerator(decoder: str, *, camera: str) -> HWAccel | None:
         if not why:
             return accel
         break
-    _refuse_or_tell(decoder, camera, why)
+    _refuse_or_tell(policy, camera, why)
     return None
 
 
-def check(frame: VideoFrame, *, decoder: str, camera: str, codec: str) -> str:
-    """Who decoded a stream's first frame: ``cuda`` or ``cpu``. Raises StreamError if ``decoder`` asks for ``cuda``."""
+def check(frame: VideoFrame, policy: DecodePolicy, *, camera: str, codec: str) -> str:
+    """Who decoded a stream's first frame: ``cuda`` or ``cpu``. Raises StreamError if it was to be ``cuda``."""
     decoded_by = decoder_of(frame)
-    if decoded_by != ON_DEVICE and may_accelerate(decoder):
+    if decoded_by != ON_DEVICE and policy.device is not None:
         what = f"{codec}, {frame.format.name}, {frame.width}x{frame.height}"
-        _refuse_or_tell(decoder, camera, f"the GPU does not decode it ({what}), or has no decoder left")
+        _refuse_or_tell(policy, camera, f"the GPU does not decode it ({what}), or has no decoder left")
     return decoded_by
 
 
-def check_turn(frame: VideoFrame, *, decoder: str, camera: str) -> str:
+def check_turn(frame: VideoFrame, policy: DecodePolicy, *, camera: str) -> str:
     """``check`` where another decodes than before, in the middle of a run. The log has it from whoever turned."""
     decoded_by = decoder_of(frame)
-    if decoded_by != ON_DEVICE and decoder == ON_DEVICE:
-        _refuse_or_tell(decoder, camera, "the GPU fails to decode, after frames that it did decode")
+    if decoded_by != ON_DEVICE and policy.decoder == ON_DEVICE:
+        _refuse_or_tell(policy, camera, "the GPU fails to decode, after frames that it did decode")
     return decoded_by
 
 
@@ -153,8 +159,8 @@ def _enter_context(device: int) -> str:
     return ""
 
 
-def _refuse_or_tell(decoder: str, camera: str, why: str) -> None:
-    if decoder == "cuda":
+def _refuse_or_tell(policy: DecodePolicy, camera: str, why: str) -> None:
+    if policy.decoder == "cuda":
         raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{camera}: decoder cuda: {why}; allowed: decoder auto or cpu")
     if camera not in _told:
         _told.add(camera)

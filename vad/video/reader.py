@@ -8,7 +8,7 @@ in media time. Nothing starts a thread, waits for another camera or holds the GI
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -16,22 +16,19 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
-from vad.clock import Clock
-from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.types import Frame, Geometry, WallSource
 from vad.video.arrival import Arrival
 from vad.video.backlog import Backlog
 from vad.video.description import describe, taped_format, with_decoder
 from vad.video.faults import translate_av_errors
-from vad.video.hardware import may_accelerate
 from vad.video.items import ABOVE_RATE, OVERRUN, Counts, Item, StreamInfo
 from vad.video.luma import luma_of, visible
 from vad.video.naps import Naps
 from vad.video.pictures import OpenStream, Pictures, Received
 from vad.video.source import Source, open_feed, resolve
 from vad.video.sparing import Spared
-from vad.video.tape import Tape
+from vad.video.spec import FrameReader, ReadEnv, ReadSpec
 from vad.video.timing import (
     LONGEST_GAP_S,
     REORDER_S,
@@ -50,76 +47,59 @@ CONTINUABLE = frozenset({StreamCode.FORMAT_CHANGED, StreamCode.PTS_JUMP})
 class Reader:
     """Use as ``with Reader(...) as reader: for item in reader: ...``; once only, from one thread.
 
-    Each item is a ``Frame`` to be analysed, or ``Passed`` for one above ``config.analysis_fps``; of those, what no
+    Each item is a ``Frame`` to be analysed, or ``Passed`` for one above ``spec.config.analysis_fps``; of those, what no
     other picture refers to is not even decoded. Corrupt packets and frames are skipped; ``counts`` has them.
     Iteration returns when ``stop`` is set and otherwise ends by StreamError: ENDED at
-    the end of a file (also with ``config.loop``: playing it again is a new run, hence a new Reader), FORMAT_CHANGED
-    and PTS_JUMP where a new run must begin, TIMEOUT after ``config.read_timeout_s`` without a good frame, and so on.
+    the end of a file (also with ``loop``: playing it again is a new run, hence a new Reader), FORMAT_CHANGED
+    and PTS_JUMP where a new run must begin, TIMEOUT after ``read_timeout_s`` without a good frame, and so on.
 
     Frames of a live stream that come later and later, since the machine is too slow, are left out up to the key frame
     at which it has caught up (``Passed.overrun``).
 
-    Frames are wanted ``clip_length`` at a time: what a camera sends may wait until a clip is nearly whole, where TCP
-    holds it and nobody looks at the ``tape`` meanwhile.
-
-    Readers that are given the same lock as ``turns`` read one at a time, unless a GPU may decode: see ``turns``.
-
-    ``is_behind`` says whether the machine cannot keep up. The loop filter is turned off and on again at key frames.
+    Between two clips a camera's packets may wait where TCP holds them and nobody looks at the ``tape`` meanwhile.
+    Readers that share ``turns`` take them unless a GPU may decode. While ``is_behind`` the loop filter is off, which is
+    turned off and on again at key frames.
 
     After FORMAT_CHANGED and PTS_JUMP the stream is still open: give this reader as ``continues=`` to the next one,
     which goes on with the very frame that ended this run (a file would otherwise start from its beginning again, a
     camera lose frames by reconnecting).
     """
 
-    def __init__(
-        self,
-        camera: str,
-        *,
-        config: CameraConfig,
-        run: int,
-        model_width: int,
-        clock: Clock,
-        stop: threading.Event,
-        continues: Reader | None = None,
-        tape: Tape | None = None,
-        clip_length: int = 1,
-        is_behind: Callable[[], bool] = lambda: False,
-        turns: threading.Lock | None = None,
-    ) -> None:
-        self.camera = camera
-        self.config = config
+    def __init__(self, spec: ReadSpec, *, run: int, env: ReadEnv, continues: FrameReader | None = None) -> None:
+        if not (continues is None or isinstance(continues, Reader)):
+            raise TypeError(f"a Reader goes on from a Reader; got {type(continues).__name__}")
+        self.spec = spec
         self.run = run
-        self._model_width = model_width
-        self._clock = clock
-        self._stop = stop
+        self._clock, self._stop, self._is_behind = env.clock, env.stop, env.is_behind
+        self._tape = env.tape  # packets and pictures as they come, for whoever wants to see them later
         self._rate = RateMeter()
-        self._selector = Selector(config.analysis_fps)
-        self._naps = Naps(clip_length)
-        self._is_behind = is_behind
-        self._turn = Turn(threading.Lock() if turns is None or may_accelerate(config.decoder) else turns)
+        self._selector = Selector(spec.config.analysis_fps)
+        self._naps = Naps(spec.clip_length)
+        shared = env.turns if spec.decoding.device is None else None
+        self._turn = Turn(shared or threading.Lock())
         self._decoded_frames = 0
         self._next_index = 0
         self._info: StreamInfo | None = None
         self._mask: NDArray[np.uint8] | None = None
         self._last_counts = Counts()  # while nothing is open
-        self._source: Source = resolve(config) if continues is None else continues._source
+        self._source: Source = resolve(spec.config) if continues is None else continues._source
         self._stream: OpenStream | None = None
         self._pictures: Pictures | None = None
-        self._tape = tape  # packets and pictures as they come, for whoever wants to see them later
         if continues is not None:
             self._stream = continues._hand_over()
             self._go_on_taping(continues)
 
     def __enter__(self) -> Self:
         if self._stream is None:
-            decoder, parallel = self.config.decoder, not self.config.realtime
-            self._stream = OpenStream(open_feed(self._source, camera=self.camera, parallel=parallel, decoder=decoder))
+            spec, parallel = self.spec, not self.spec.config.realtime
+            feed = open_feed(self._source, camera=spec.camera, parallel=parallel, decoding=spec.decoding)
+            self._stream = OpenStream(feed)
         feed = self._stream.feed
         self._is_stamped = feed.stamped
         self._media = MediaClock(live=feed.live, announced_fps=feed.announced_fps)
         self._backlog = Backlog() if feed.live and feed.stamped else None  # nothing else tells how late it comes
         self._may_nap = self._source.is_tcp  # datagrams and devices would lose what waits
-        self._is_held_back = self.config.realtime and not feed.live
+        self._is_held_back = self.spec.config.realtime and not feed.live
         self._started_s = self._clock.monotonic_s()
         self._started_wall_s = self._clock.wall_s()
         self._pictures = Pictures(
@@ -129,7 +109,7 @@ class Reader:
             selector=self._selector,
             backlog=self._backlog,
             tape=self._tape,
-            read_timeout_s=self.config.read_timeout_s,
+            read_timeout_s=self.spec.config.read_timeout_s,
             clock=self._clock,
             stop=self._stop,
             is_behind=self._is_behind,
@@ -171,7 +151,7 @@ class Reader:
 
     def __iter__(self) -> Iterator[Item]:
         try:
-            with translate_av_errors(self.camera, self._source.shown):
+            with translate_av_errors(self.spec.camera, self._source.shown):
                 yield from self._frames()
         except StreamError:
             if not self._stop.is_set():  # once stopped, how the stream ends is of no interest
@@ -250,7 +230,7 @@ class Reader:
     def _analysed(self, frame: VideoFrame, grid: Geometry, pts_s: float, arrival: Arrival) -> Frame:
         index, self._next_index = self._next_index, self._next_index + 1
         return Frame(
-            camera=self.camera,
+            camera=self.spec.camera,
             run=self.run,
             index=index,
             pts_s=pts_s,
@@ -264,18 +244,16 @@ class Reader:
     def _checked_info(self, frame: VideoFrame) -> StreamInfo:
         """What the stream is, learnt from the run's first frame. Raises FORMAT_CHANGED when a later one differs."""
         if self._info is None:
-            self._info = describe(
-                self._open_pictures.feed, frame, camera=self.camera, config=self.config, model_width=self._model_width
-            )
-            self._mask = visible(self.config.masks, self._info.geometry)
+            self._info = describe(self._open_pictures.feed, frame, self.spec)
+            self._mask = visible(self.spec.config.masks, self._info.geometry)
             if self._tape is not None:
-                self._tape.format = taped_format(self._open_pictures.feed, self._info, masks=self.config.masks)
+                self._tape.format = taped_format(self._open_pictures.feed, self._info, masks=self.spec.config.masks)
         info = self._info
         codec = self._open_pictures.feed.codec
         if (frame.width, frame.height, codec) != (info.width, info.height, info.codec):
             was, now = f"{info.codec} {info.width}x{info.height}", f"{codec} {frame.width}x{frame.height}"
             raise self._error(StreamCode.FORMAT_CHANGED, f"the format changed from {was} to {now}")
-        self._info = with_decoder(info, frame, camera=self.camera, config=self.config)
+        self._info = with_decoder(info, frame, self.spec)
         return self._info
 
     def _go_on_taping(self, before: Reader) -> None:
@@ -307,7 +285,7 @@ class Reader:
 
     @property
     def _name(self) -> str:
-        return f"{self.camera}: {self._source.shown}"
+        return f"{self.spec.camera}: {self._source.shown}"
 
     def _error(self, code: StreamCode, text: str) -> StreamError:
         return StreamError(code, f"{self._name}: {text}")

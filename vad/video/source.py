@@ -28,7 +28,7 @@ from vad.errors import StreamCode, StreamError
 from vad.video.decoding import Decoder
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
-from vad.video.hardware import accelerator
+from vad.video.hardware import ON_CPU, DecodePolicy, accelerator
 
 FOLDER_FPS = 10.0
 """Rate of a folder of frames whose URL does not say ``?fps=``."""
@@ -173,16 +173,16 @@ def _fps(url: str, query: dict[str, list[str]]) -> float | None:
     return fps
 
 
-def open_feed(source: Source, *, camera: str, parallel: bool, decoder: str = "cpu") -> Feed:
+def open_feed(source: Source, *, camera: str, parallel: bool, decoding: DecodePolicy = ON_CPU) -> Feed:
     """Open it. ``parallel`` lets the decoder use every core: right for one recording, wrong for many live streams.
 
-    ``decoder`` is ``auto``, ``cpu`` or ``cuda``: see ``hardware``; pictures in a folder are for the CPU alone.
+    ``decoding`` says who decodes; pictures in a folder are for the CPU alone.
     Raises StreamError. Blocks for as long as the read time-out, with the GIL released.
     """
     if source.kind is SourceKind.FOLDER:
         with translate_av_errors(camera, source.shown):
             return FolderFeed(Path(source.target), fps=source.fps or FOLDER_FPS, camera=camera)
-    container = _open_container(source, camera=camera, accel=accelerator(decoder, camera=camera))
+    container = _open_container(source, camera=camera, accel=accelerator(decoding, camera=camera))
     try:
         return ContainerFeed(container, source=source, camera=camera, parallel=parallel)
     except BaseException:

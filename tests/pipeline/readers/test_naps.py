@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from tests.pipeline.readers.conftest import Start
 from tests.rtsp.control import RtspServer
-from vad.clock import SystemClock
 from vad.config import CameraConfig
-from vad.pipeline.readers.processes import AnyReader
 from vad.types import Frame
+from vad.video.spec import FrameReader, ReadEnv, ReadSpec
 from vad.video.tape import Tape
 
 pytestmark = [pytest.mark.rtsp, pytest.mark.slow]
@@ -27,7 +26,7 @@ LENGTH = 4
 SETTLED = 20
 """Frames after which a run's rates are known."""
 
-Read = Callable[..., AnyReader]
+Read = Callable[..., FrameReader]
 
 
 @pytest.fixture(params=[0, 1], ids=["at home", "in a process"])
@@ -35,15 +34,14 @@ def read(request: pytest.FixtureRequest, start: Start, rtsp_server: Callable[...
     """A reader of a camera, here and elsewhere; keywords are its camera's settings, ``tape`` aside."""
     server, readers = rtsp_server({"cam": clip_h264}), start(request.param)
 
-    def make(*, tape: Tape | None = None, **camera: Any) -> AnyReader:
+    def make(*, tape: Tape | None = None, **camera: Any) -> FrameReader:
         config = CameraConfig.model_validate({"url": server.url("cam"), "analysis_fps": 8.0, **camera})
-        rest: dict[str, Any] = {"model_width": 160, "clock": SystemClock(), "stop": threading.Event(), "tape": tape}
-        return readers.reader("cam", config=config, run=0, clip_length=LENGTH, **rest)
+        return readers.reader(ReadSpec("cam", config, 160, LENGTH), run=0, env=ReadEnv(tape=tape))
 
     return make
 
 
-def look_on(reader: AnyReader) -> tuple[list[Frame], NDArray[np.float64]]:
+def look_on(reader: FrameReader) -> tuple[list[Frame], NDArray[np.float64]]:
     """Frames that came once the rates were known, and when each was told."""
     frames: list[Frame] = []
     told_s: list[float] = []

@@ -23,6 +23,7 @@ from vad.pipeline.stream import CameraStream
 from vad.types import DropReason, Frame
 from vad.video.items import Counts, Passed
 from vad.video.reader import Reader
+from vad.video.spec import MakeReader, ReadEnv, ReadSpec
 
 
 def follow_slowly(reader: Any, overrun: list[int]) -> None:
@@ -45,16 +46,15 @@ def test_a_reader_that_is_not_asked_often_enough_leaves_out_what_is_late(
 ) -> None:
     """Up to a key frame five seconds and more later, so that a new run begins, on the same connection."""
     server, stop = rtsp_server({"cam": clip_h264}), threading.Event()
-    make: Callable[..., Any] = Reader if where == "here" else processes.reader
-    common = {"model_width": 160, "clock": SystemClock(), "stop": stop, "clip_length": 4}
-    config = CameraConfig(url=server.url("cam"), analysis_fps=25.0)
-    reader = make("cam", config=config, run=0, **common)
+    make: MakeReader = Reader if where == "here" else processes.reader
+    spec, env = ReadSpec("cam", CameraConfig(url=server.url("cam"), analysis_fps=25.0), 160, 4), ReadEnv(stop)
+    reader = make(spec, run=0, env=env)
     overrun: list[int] = []
     with pytest.raises(StreamError, match=r"media time jumped by \+[5-9]") as caught:
         follow_slowly(reader, overrun)
     assert caught.value.code is StreamCode.PTS_JUMP
     assert sum(overrun) > 50
-    with make("cam", config=config, run=1, continues=reader, **common) as after:
+    with make(spec, run=1, env=env, continues=reader) as after:
         began_s = time.monotonic()
         items = [item for _, item in zip(range(50), after, strict=False)]
     assert isinstance(items[0], Frame)

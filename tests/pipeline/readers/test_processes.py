@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -14,14 +13,13 @@ import torch
 from tests.pipeline.readers.conftest import Start
 from tests.pipeline.sites import wait_for
 from tests.video.reading import read
-from vad.clock import SystemClock
 from vad.config import CameraConfig, LogSettings, ReaderSettings
 from vad.errors import StreamError
 from vad.pipeline.readers import processes as module
-from vad.pipeline.readers.processes import AnyReader, ReaderProcesses, wanted
+from vad.pipeline.readers.processes import ReaderProcesses, wanted
 from vad.pipeline.readers.remote import RemoteReader
-from vad.video import hardware
 from vad.video.reader import Reader
+from vad.video.spec import FrameReader, ReadEnv, ReadSpec
 
 
 @pytest.mark.parametrize(
@@ -44,9 +42,9 @@ def test_how_many_are_wanted(setting: int | Literal["auto"], cameras: int, cores
     assert wanted(setting, cameras=cameras, cores=cores) == expected
 
 
-def reader_of(processes: ReaderProcesses, url: str, **settings: Any) -> AnyReader:
+def reader_of(processes: ReaderProcesses, url: str, **settings: Any) -> FrameReader:
     config = CameraConfig(url=url, **settings)
-    return processes.reader("cam", config=config, run=0, model_width=160, clock=SystemClock(), stop=threading.Event())
+    return processes.reader(ReadSpec("cam", config, 160), run=0, env=ReadEnv())
 
 
 def test_few_cameras_are_read_at_home_and_more_elsewhere(clip_h264: Path) -> None:
@@ -68,12 +66,8 @@ def maps_of(processes: ReaderProcesses) -> list[str]:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_processes_are_offered_the_gpu_that_the_network_runs_on(clip_h264: Path, start: Start) -> None:
-    hardware.offer("cuda:1")
-    try:
-        outcome = read(clip_h264, make=start(1).reader, decoder="cuda")
-    finally:
-        hardware.offer("cpu")
+def test_a_process_decodes_on_the_gpu_that_the_network_runs_on(clip_h264: Path, start: Start) -> None:
+    outcome = read(clip_h264, make=start(1).reader, decoder="cuda", network_device="cuda:1")
     assert isinstance(outcome.reader, RemoteReader)
     assert "decoder cuda: torch finds no CUDA device 1" in str(outcome.error)
 

@@ -24,7 +24,6 @@ from tests.video.clips import VideoFile
 from tests.video.reading import Outcome, read
 from tests.video.taping import LEFT_HALF
 from tests.video.test_loop_filter import CLOSED, GROUP
-from vad.clock import SystemClock
 from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.pipeline.readers.messages import Batch
@@ -33,6 +32,7 @@ from vad.pipeline.readers.remote import RemoteReader
 from vad.video.overlay import colour_picture
 from vad.video.reader import Reader
 from vad.video.samples import Samples
+from vad.video.spec import ReadEnv, ReadSpec
 from vad.video.tape import Tape
 
 
@@ -184,7 +184,7 @@ def reading(processes: ReaderProcesses, url: object, *, stop: threading.Event, *
     """A reader and its tape, not yet entered."""
     tape = Tape(run=0, seconds=60.0, max_bytes=1 << 24, samples=Samples())
     config = CameraConfig.model_validate({"url": str(url), **settings})
-    reader = processes.reader("cam", config=config, run=0, model_width=160, clock=SystemClock(), stop=stop, tape=tape)
+    reader = processes.reader(ReadSpec("cam", config, 160), run=0, env=ReadEnv(stop, tape=tape))
     return reader, tape
 
 

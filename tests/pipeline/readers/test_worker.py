@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.video.devices import fail_after
-from vad.clock import SystemClock
 from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.pipeline.readers.messages import SESSION
 from vad.pipeline.readers.remote import RemoteReader, Session
 from vad.pipeline.readers.worker import Ear
+from vad.video.spec import ReadEnv, ReadSpec
 
 
 @pytest.fixture
@@ -40,15 +40,8 @@ def open_session() -> Iterator[Callable[[], Session]]:
 
 
 def reader_of(path: Path, open_session: Callable[[], Session], *, decoder: str = "auto") -> RemoteReader:
-    return RemoteReader(
-        "cam",
-        config=CameraConfig.model_validate({"url": str(path), "realtime": False, "decoder": decoder}),
-        run=0,
-        model_width=160,
-        clock=SystemClock(),
-        stop=threading.Event(),
-        open_session=open_session,
-    )
+    config = CameraConfig.model_validate({"url": str(path), "realtime": False, "decoder": decoder})
+    return RemoteReader(ReadSpec("cam", config, 160), run=0, env=ReadEnv(), open_session=open_session)
 
 
 def test_the_engine_is_told_that_the_gpu_has_left_a_stream_to_the_cpu(

@@ -29,15 +29,9 @@ SILENCE_S = 0.25
 
 
 class Opening(msgspec.Struct, array_like=True, tag=True):
-    """The first thing said: which stream. ``config`` is a pickled CameraConfig, for its secrets.
+    """The first thing said: which stream. ``spec`` is a pickled ReadSpec."""
 
-    Frames to be analysed are wanted ``clip_length`` at a time, while the machine keeps up.
-    """
-
-    camera: str
-    config: bytes
-    model_width: int
-    clip_length: int
+    spec: bytes
     keeps_packets: bool
     samples: Rhythm | None
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from os import sysconf
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import structlog
 
@@ -24,12 +24,10 @@ from vad.pipeline.cores import usable_cores
 from vad.pipeline.readers.messages import SESSION, SIGN
 from vad.pipeline.readers.remote import RemoteReader, Session
 from vad.pipeline.status import ReadersStatus
-from vad.video.hardware import offered
 from vad.video.reader import Reader
+from vad.video.spec import FrameReader, ReadEnv, ReadSpec
 
 log = structlog.get_logger(__name__)
-
-AnyReader: TypeAlias = Reader | RemoteReader
 
 _ROOT = str(Path(vad.__file__).parents[1])
 _BODY = f"import sys; sys.path.append({_ROOT!r}); from vad.pipeline.readers.worker import main; main()"
@@ -88,7 +86,7 @@ class _Worker:
 class ReaderProcesses:
     """Makes the readers of cameras, in this process or in one of its own. Any thread may ask.
 
-    ``expect`` says which cameras there are. Each process is offered the GPU that this one is.
+    ``expect`` says which cameras there are.
     """
 
     def __init__(
@@ -115,13 +113,13 @@ class ReaderProcesses:
             except OSError as exc:  # tried again as each camera is opened
                 log.error("readers.not_started", detail=str(exc))
 
-    def reader(
-        self, camera: str, *, config: CameraConfig, continues: AnyReader | None = None, **rest: Any
-    ) -> AnyReader:
+    def reader(self, spec: ReadSpec, *, run: int, env: ReadEnv, continues: FrameReader | None = None) -> FrameReader:
         """A reader of the next run, where the last one was read, or where there is most room."""
-        if isinstance(continues, RemoteReader) or (continues is None and self._wanted > 0):
-            return RemoteReader(camera, config=config, continues=continues, open_session=self._open, **rest)
-        return Reader(camera, config=config, continues=continues, **rest)
+        if isinstance(continues, RemoteReader):
+            return RemoteReader(spec, run=run, env=env, continues=continues, open_session=self._open)
+        if continues is None and self._wanted > 0:
+            return RemoteReader(spec, run=run, env=env, open_session=self._open)
+        return Reader(spec, run=run, env=env, continues=continues)
 
     def check(self) -> None:
         """Watchdog's visit: a process that gives no sign of life is killed, so that its cameras connect again."""
@@ -204,7 +202,7 @@ class ReaderProcesses:
         lanes = math.ceil(usable_cores() / max(1, self._wanted))  # all processes together keep all cores busy
         with theirs:
             process = subprocess.Popen(
-                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json(), str(lanes), offered()],
+                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json(), str(lanes)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

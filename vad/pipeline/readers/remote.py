@@ -13,8 +13,6 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from vad.clock import Clock
-from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.pipeline.readers.messages import (
     CHUNK_BYTES,
@@ -36,6 +34,7 @@ from vad.types import Frame
 from vad.video.items import Counts, Item, StreamInfo
 from vad.video.overlay import Picture
 from vad.video.reader import CONTINUABLE
+from vad.video.spec import ReadEnv, ReadSpec
 from vad.video.tape import Format, Tape
 
 LOOK_S = 2.0
@@ -130,28 +129,18 @@ class RemoteReader:
 
     def __init__(
         self,
-        camera: str,
+        spec: ReadSpec,
         *,
-        config: CameraConfig,
         run: int,
-        model_width: int,
-        clock: Clock,
-        stop: threading.Event,
+        env: ReadEnv,
         open_session: Callable[[], Session],
         continues: RemoteReader | None = None,
-        tape: Tape | None = None,
-        clip_length: int = 1,
-        is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.camera = camera
-        self.config = config
+        self.spec = spec
         self.run = run
         self.info: StreamInfo | None = None
         self.counts = Counts()
-        self._model_width, self._clip_length = model_width, clip_length
-        self._stop = stop
-        self._tape = tape
-        self._is_behind = is_behind
+        self._stop, self._tape, self._is_behind = env.stop, env.tape, env.is_behind
         self._open_session = open_session
         self._session: Session | None = None
         self._before = continues._tape if continues is not None else None
@@ -215,7 +204,7 @@ class RemoteReader:
     def _put_on_tape(self, tape: Tape, batch: Batch) -> None:
         if batch.format is not None:
             shape = {name: getattr(batch.format, name) for name in TapeFormat.__struct_fields__}
-            tape.format = Format(**shape, masks=tuple(self.config.masks))
+            tape.format = Format(**shape, masks=tuple(self.spec.config.masks))
         if batch.goes_on_at_s is not None and self._before is not None:
             tape.go_on_from(self._before, at_s=batch.goes_on_at_s)
         tape.take_over(batch.packets, origin_s=batch.origin_s)
@@ -227,7 +216,7 @@ class RemoteReader:
     def _frame(self, sent: SentFrame) -> Frame:
         grid = sent.geometry
         return Frame(
-            camera=self.camera,
+            camera=self.spec.camera,
             run=self.run,
             index=sent.index,
             pts_s=sent.pts_s,
@@ -242,10 +231,7 @@ class RemoteReader:
         tape = self._tape
         samples = tape.samples.rhythm if tape is not None and tape.samples is not None else None
         return Opening(
-            camera=self.camera,
-            config=pickle.dumps(self.config),
-            model_width=self._model_width,
-            clip_length=self._clip_length,
+            spec=pickle.dumps(self.spec),
             keeps_packets=tape is not None and tape.keeps_packets,
             samples=samples,
         )
@@ -257,4 +243,4 @@ class RemoteReader:
 
     def _gone(self, exc: OSError | ProcessGone) -> StreamError:
         why = f"no process to read it: {exc}" if isinstance(exc, OSError) else "the process that read it has ended"
-        return StreamError(StreamCode.BROKEN, f"{self.camera}: {why}")
+        return StreamError(StreamCode.BROKEN, f"{self.spec.camera}: {why}")

@@ -1,5 +1,5 @@
-"""A process of readers; its arguments are the descriptor of its control socket, the log's settings as JSON, how many of
-its cameras may be read at a time, and where the network runs.
+"""A process of readers; its arguments are the descriptor of its control socket, the log's settings as JSON, and how
+many of its cameras may be read at a time.
 
 The main thread is the *ear*: it takes new sessions from the control socket and what the engine says in each; the own
 thread of a session reads the stream and speaks. The process ends when the control socket does, however the engine did.
@@ -25,7 +25,7 @@ import structlog
 from setproctitle import setproctitle
 
 from vad.clock import SystemClock
-from vad.config import CameraConfig, LogSettings
+from vad.config import LogSettings
 from vad.errors import StreamCode, StreamError
 from vad.log import configure_log
 from vad.pipeline.readers.messages import (
@@ -46,10 +46,10 @@ from vad.pipeline.readers.messages import (
 from vad.pipeline.readers.relay import RelayedSamples, RelayedTape
 from vad.pipeline.window import ends_clip
 from vad.types import Frame
-from vad.video.hardware import offer
 from vad.video.items import Item, Passed
 from vad.video.luma import warm_luma
 from vad.video.reader import CONTINUABLE, Reader
+from vad.video.spec import ReadEnv, ReadSpec
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +127,8 @@ class Session:
     def _obey(self, command: Command) -> None:
         if isinstance(command, Opening):
             self._holders += 1
-            threading.Thread(target=self._live, args=(command,), name=f"vad-stream-{command.camera}").start()
+            spec: ReadSpec = pickle.loads(command.spec)
+            threading.Thread(target=self._live, args=(command, spec), name=f"vad-stream-{spec.camera}").start()
         elif isinstance(command, NextRun):
             self._runs.put(command)
         elif isinstance(command, Behind):
@@ -154,15 +155,15 @@ class Session:
 
     # Everything below runs in the session's own thread.
 
-    def _live(self, opening: Opening) -> None:
-        config: CameraConfig = pickle.loads(opening.config)
+    def _live(self, opening: Opening, spec: ReadSpec) -> None:
         if opening.samples is not None:
             self._samples = RelayedSamples(opening.samples)
         last: Reader | None = None
         with suppress(NobodyListens):
             while (command := self._runs.get()) is not None and not self._stop.is_set():
-                structlog.contextvars.bind_contextvars(camera=opening.camera, run=command.run)
-                last = self._run(opening, config, command.run, continues=last)
+                structlog.contextvars.bind_contextvars(camera=spec.camera, run=command.run)
+                tape = RelayedTape(run=command.run, keeps_packets=opening.keeps_packets, samples=self._samples)
+                last = self._run(spec, tape, continues=last)
                 if last is None:
                     break
         if last is not None:
@@ -172,28 +173,17 @@ class Session:
             self._peer.shutdown(socket.SHUT_RDWR)  # tells the engine, and the ear
         self._let_go()
 
-    def _run(self, opening: Opening, config: CameraConfig, run: int, *, continues: Reader | None) -> Reader | None:
+    def _run(self, spec: ReadSpec, tape: RelayedTape, *, continues: Reader | None) -> Reader | None:
         """One run; its reader if another may go on from it. Raises NobodyListens."""
-        self._tape = tape = RelayedTape(run=run, keeps_packets=opening.keeps_packets, samples=self._samples)
+        self._tape = tape
         self._told, self._told_s, self._gathered = Batch(), time.monotonic(), Gathered()
-        reader = Reader(
-            opening.camera,
-            config=config,
-            run=run,
-            model_width=opening.model_width,
-            clock=SystemClock(),
-            stop=self._stop,
-            continues=continues,
-            tape=tape,
-            clip_length=opening.clip_length,
-            is_behind=lambda: self._is_behind,
-            turns=self._turns,
-        )
+        env = ReadEnv(self._stop, SystemClock(), tape, lambda: self._is_behind, self._turns)
+        reader = Reader(spec, run=tape.run, env=env, continues=continues)
         try:
             with reader:
                 for item in reader:
                     self._gathered.add(item)
-                    if self._is_due(item, opening.clip_length):
+                    if self._is_due(item, spec.clip_length):
                         self._tell(reader, tape)
             return None
         except NobodyListens:
@@ -273,7 +263,6 @@ class Ear:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     configure_log(LogSettings.model_validate_json(sys.argv[2]))
-    offer(sys.argv[4])  # nothing of the device is loaded before a camera asks for it
     setproctitle("vad readers")
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or a service manager may send them to all processes
         signal.signal(number, signal.SIG_IGN)
