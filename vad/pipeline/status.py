@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vad.errors import StreamCode
 from vad.pipeline.ledger import Account, total
-from vad.types import CameraState, HealthIssue, Stage
+from vad.types import CameraState, ClockFault, HealthIssue, Stage
 
 
 @dataclass(slots=True)
@@ -25,6 +25,10 @@ class StreamStatus:
     frames_unfiltered: int = 0
     corrupt_packets: int = 0
     abandoned_readers: int = 0
+    outlier_stamps: int = 0
+    clock_fault: ClockFault | None = None
+    clock_skew_s: float | None = None
+    clock_ratio: float | None = None
     reconnects: dict[StreamCode, int] = field(default_factory=dict)
     errors: dict[StreamCode, int] = field(default_factory=dict)
 
@@ -41,6 +45,8 @@ class CameraStatus(NamedTuple):
     ``frames_unfiltered`` those decoded without the loop filter, since the machine was overloaded. Disarmed it is scored
     and learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
     ``analysed_width`` is how many px wide that frame was analysed.
+    ``clock_fault`` says why its frames are not dated by its own clock, ``clock_skew_s`` how far its time of day is
+    ahead of this machine's, ``clock_ratio`` how many seconds pass by its stamps in one.
     ``analysis_ratio`` is the share of its own rate at which it is analysed: below 1 while the machine is overloaded.
     """
 
@@ -73,6 +79,10 @@ class CameraStatus(NamedTuple):
     analysed_width: int | None = None
     allowed_per_day: float = 0.0
     promised_after_s: float = 0.0
+    outlier_stamps: int = 0
+    clock_fault: ClockFault | None = None
+    clock_skew_s: float | None = None
+    clock_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
