@@ -192,6 +192,12 @@ OF_THE_ENGINE: tuple[tuple[One, str, str, Callable[[EngineStatus], float]], ...]
     (GaugeMetricFamily, "vad_overload", "1 while the machine cannot keep up.", lambda s: float(s.is_overloaded)),
     (GaugeMetricFamily, "vad_reader_processes", "Processes that read cameras.", lambda s: s.readers.processes),
     (CounterMetricFamily, "vad_reader_processes_died", "Those that ended unasked.", lambda s: s.readers.died),
+    (
+        GaugeMetricFamily,
+        "vad_reader_isolated_cameras",
+        "Cameras read in a process of their own, since the one before died or hung.",
+        lambda s: s.readers.isolated_cameras,
+    ),
     (CounterMetricFamily, "vad_reader_processes_cpu_seconds", "CPU time they took.", lambda s: s.readers.cpu_s),
     (GaugeMetricFamily, "vad_reader_processes_bytes", "Memory they take.", lambda s: s.readers.resident_bytes),
     (GaugeMetricFamily, "vad_event_last_sequence", "Newest event in the journal.", lambda s: s.last_sequence),

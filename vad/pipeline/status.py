@@ -156,12 +156,14 @@ class ReadersStatus:
     """The processes that read cameras beside the engine's own: how many there are, how many ended unasked.
 
     ``cpu_s`` and ``resident_bytes`` are what they have taken of the processor since the start, and take of memory.
+    ``isolated_cameras`` are read in a process of their own, since the one before died or hung.
     """
 
     processes: int = 0
     died: int = 0
     cpu_s: float = 0.0
     resident_bytes: int = 0
+    isolated_cameras: int = 0
 
 
 @dataclass(frozen=True, slots=True)

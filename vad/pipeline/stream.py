@@ -30,7 +30,11 @@ from vad.video.spec import MakeReader, ReadSpec
 log = structlog.get_logger(__name__)
 
 MOST_HUNG_READERS = 3
-"""Abandoned readers of one camera that may hang at a time: each keeps its thread until the call it hangs in returns."""
+"""Abandoned readers of one camera that may hang in this process at a time: each keeps its thread until the call that it
+hangs in returns. Those of other processes do not: see ``LET_GO_S``."""
+
+LET_GO_S = 2.0
+"""How long a next reader waits for a hung one: a process in which one hangs takes no other, and is ended."""
 
 SLOW_FRAMES, MOST_TIMEOUTS = 8, 6.0
 """A run that times out after so few frames may be of a camera that is slow at night: the next one waits twice as long,
@@ -85,6 +89,7 @@ class CameraStream:
         self._lock = threading.Lock()
         self._generation = self._new_generation()
         self._hung: list[threading.Thread] = []  # the watchdog's alone
+        self._let_go_until_s = 0.0
         self._stopped = False
         self.analysis_ratio = 1.0  # of the frames to be analysed, while the machine is overloaded
         self._state_at_rest, self._why_at_rest = CameraState.STOPPED, ""
@@ -138,7 +143,9 @@ class CameraStream:
             return True
         if not generation.abandoned:
             generation.thread.join(max(0.0, deadline_s - self._clock.monotonic_s()))
-        if generation.thread.is_alive() and self._abandon(generation):
+        if generation.thread.is_alive():
+            self._abandon(generation)
+        if generation.abandoned and self.status.state is not self._state_at_rest:
             self._states.enter(self._state_at_rest, None, "the reader hung and was abandoned")
         return not generation.thread.is_alive()
 
@@ -168,11 +175,14 @@ class CameraStream:
             if not self._abandon(generation):
                 return
             self._hung += [generation.thread] if generation.thread is not None else []
+            self._let_go_until_s = self._clock.monotonic_s() + LET_GO_S
             self._adapt_timeout(generation, StreamCode.TIMEOUT)
             _add(self.status.errors, StreamCode.TIMEOUT)
             _add(self.status.reconnects, StreamCode.TIMEOUT)
             self._states.enter(CameraState.STALLED, StreamCode.TIMEOUT, "the reader hung and was abandoned")
         self._hung = [thread for thread in self._hung if thread.is_alive()]
+        if self._hung and self._clock.monotonic_s() < self._let_go_until_s:
+            return
         if len(self._hung) < MOST_HUNG_READERS:
             self._replace()
 

@@ -6,7 +6,9 @@ import pickle
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
+from enum import Enum, auto
 from types import TracebackType
 from typing import Self
 
@@ -41,17 +43,31 @@ LOOK_S = 2.0
 """How long a picture is waited for; then the one seen last must do."""
 
 
+GIVE_UP_S = 1.0
+"""How long the other end may take to let go of a stream."""
+
+
+class Ending(Enum):
+    """How a session ended."""
+
+    LET_GO = auto()  # both ends are done with it
+    GONE = auto()  # the process ended under it
+    STUCK = auto()  # its reader did not return
+
+
 class ProcessGone(Exception):
     """The process at the other end has ended."""
 
 
 class Session:
-    """The socket. ``receive`` is one thread's, ``look`` anyone's."""
+    """The socket. ``receive`` is one thread's, ``look`` anyone's. ``closed`` is called once, with how it ended."""
 
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, *, closed: Callable[[Ending], None] = lambda ending: None) -> None:
         whole, fraction = divmod(SILENCE_S, 1.0)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
         self._peer = peer
+        self._closed = closed
+        self._is_gone = False
         self._inbox = Inbox()
         self._decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
         self._speaking = threading.Lock()
@@ -65,6 +81,7 @@ class Session:
             with self._speaking:
                 send(self._peer, command)
         except OSError as exc:
+            self._is_gone = True
             raise ProcessGone from exc
 
     def receive(self) -> Batch | None:
@@ -72,8 +89,12 @@ class Session:
         while True:
             body = self._inbox.take()
             if body is None:
-                if not self._listen():
-                    return None
+                try:
+                    if not self._listen():
+                        return None
+                except ProcessGone:
+                    self._is_gone = True
+                    raise
                 continue
             told = self._decoder.decode(body)
             if isinstance(told, Batch):
@@ -95,13 +116,17 @@ class Session:
             return None if picture is None else picture.copy()
 
     def close(self) -> None:
-        """Say no more, and wait until the other end has let go: for as long as its reader hangs."""
+        """Say no more, and wait for GIVE_UP_S at most until the other end has let go: its reader may hang."""
+        ending, give_up_s = Ending.GONE if self._is_gone else Ending.LET_GO, time.monotonic() + GIVE_UP_S
         try:
             self._peer.shutdown(socket.SHUT_WR)
-            while True:
+            while time.monotonic() < give_up_s:
                 self._listen()
+            ending = Ending.STUCK
         except (OSError, ProcessGone):
-            self._peer.close()
+            pass  # it has let go
+        self._peer.close()
+        self._closed(ending)
 
     def _listen(self) -> bool:
         try:
@@ -168,7 +193,7 @@ class RemoteReader:
         self.close()
 
     def close(self) -> None:
-        """Harmless when repeated, or when the next run has taken the stream over. Waits for a reader that hangs."""
+        """Harmless when repeated, or when the next run has taken the stream over. A reader that hangs is given up."""
         session, self._session = self._session, None
         if session is not None:
             session.close()

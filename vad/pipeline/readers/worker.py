@@ -267,6 +267,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or a service manager may send them to all processes
         signal.signal(number, signal.SIG_IGN)
     warm_luma()
+    with suppress(OSError):  # the engine may be gone already
+        control.send(SIGN)  # what happens from here on may be a camera's doing
     try:
         Ear(control, lanes=int(sys.argv[3])).listen()
     finally:
