@@ -17,7 +17,7 @@ class ReaderSettings(Section):
 
     processes: Literal["auto"] | Processes = Field(
         default="auto",
-        description="0 = all in the engine's own; auto = at least one for cameras on the network, more by cameras and cores",
+        description="0 = all in the engine's own; auto = one or more for cameras on the network, by cameras and cores",
     )
 
     @field_validator("processes", mode="before")
