@@ -147,6 +147,11 @@ class CameraConfig(CameraSettings):
         """A recording or a folder of frames: it has an end, and nothing is lost by reading it slowly."""
         return "://" not in self.url or self.url.lower().startswith("file://")
 
+    @property
+    def is_network(self) -> bool:
+        """Somebody else's machine sends what is read."""
+        return self.url.lower().startswith(("rtsp://", "rtsps://", "http://", "https://"))
+
     def url_with_credentials(self) -> str:
         """The URL that FFmpeg opens. Secret: never log it; use ``redact_url`` for that."""
         password = self.password.get_secret_value() if self.password else None

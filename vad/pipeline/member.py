@@ -60,6 +60,7 @@ class Member:
             analysed_width=score.frame.geometry.valid_width if score else None,
             allowed_per_day=scorer.allowed_per_day,
             promised_after_s=scorer.promised_after_s,
+            reader_deaths=stream.reader_deaths,
         )
 
     def preview(self, false_alarms_per_day: float, *, seconds: float) -> Preview:

@@ -25,6 +25,7 @@ class StreamStatus:
     frames_unfiltered: int = 0
     corrupt_packets: int = 0
     abandoned_readers: int = 0
+    reader_deaths: int = 0  # of processes that read this camera alone
     reconnects: dict[StreamCode, int] = field(default_factory=dict)
     errors: dict[StreamCode, int] = field(default_factory=dict)
 
@@ -41,6 +42,7 @@ class CameraStatus(NamedTuple):
     ``frames_unfiltered`` those decoded without the loop filter, since the machine was overloaded. Disarmed it is scored
     and learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
     ``analysed_width`` is how many px wide that frame was analysed.
+    ``reader_deaths`` are those of processes that read this camera and no other.
     ``analysis_ratio`` is the share of its own rate at which it is analysed: below 1 while the machine is overloaded.
     """
 
@@ -73,6 +75,7 @@ class CameraStatus(NamedTuple):
     analysed_width: int | None = None
     allowed_per_day: float = 0.0
     promised_after_s: float = 0.0
+    reader_deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ class EvidenceStatus:
 class ReadersStatus:
     """The processes that read cameras beside the engine's own: how many there are, how many ended unasked.
 
+    ``isolated`` cameras have one of their own, since their reader died or hung, or was there when others did.
     ``cpu_s`` and ``resident_bytes`` are what they have taken of the processor since the start, and take of memory.
     """
 
@@ -152,6 +156,7 @@ class ReadersStatus:
     died: int = 0
     cpu_s: float = 0.0
     resident_bytes: int = 0
+    isolated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from vad.video.spec import MakeReader, ReadSpec
 log = structlog.get_logger(__name__)
 
 MOST_HUNG_READERS = 3
-"""Abandoned readers of one camera that may hang at a time: each keeps its thread until the call it hangs in returns."""
+"""Abandoned readers of one camera that may hang in this process at a time: each keeps its thread until the call that it
+hangs in returns. One in a process of its own keeps no thread here, and there is no limit."""
 
 SETTLED_AFTER_S = 5.0
 """A run that gave frames for this long proves the camera well: the next back-off starts small again."""
@@ -239,7 +240,8 @@ class CameraStream:
                 failures = 0
             if not self._after_failure(generation, error, failures, ran_s=ran_s):
                 return
-            failures += 1
+            if error.retry_s is None:
+                failures += 1
         if not generation.abandoned:
             self._states.enter(self._state_at_rest, None, self._why_at_rest)
 
@@ -248,6 +250,7 @@ class CameraStream:
         code = error.code
         self.failure = error
         _add(self.status.errors, code)
+        self.status.reader_deaths += code is StreamCode.READER_DIED
         if code in CONTINUABLE:
             self._begin_next_run(error)
             return True
@@ -262,7 +265,8 @@ class CameraStream:
         _add(self.status.reconnects, code)
         state = CameraState.STALLED if code is StreamCode.TIMEOUT else CameraState.BACKOFF
         self._states.enter(state, code, str(error))
-        self._clock.wait(generation.stop, timeout_s=self._backoff_s(failures))
+        wait_s = error.retry_s if error.retry_s is not None else self._backoff_s(failures)
+        self._clock.wait(generation.stop, timeout_s=wait_s)
         return True
 
     def _begin_next_run(self, error: StreamError) -> None:

@@ -20,9 +20,11 @@ import structlog
 
 import vad
 from vad.config import CameraConfig, LogSettings, ReaderSettings
+from vad.errors import StreamCode, StreamError
 from vad.pipeline.cores import usable_cores
 from vad.pipeline.readers.messages import SESSION, SIGN
 from vad.pipeline.readers.remote import RemoteReader, Session
+from vad.pipeline.readers.suspects import LONGEST_PAUSE_S, POOL, Suspects
 from vad.pipeline.status import ReadersStatus
 from vad.video.reader import Reader
 from vad.video.spec import FrameReader, ReadEnv, ReadSpec
@@ -34,48 +36,92 @@ _BODY = f"import sys; sys.path.append({_ROOT!r}); from vad.pipeline.readers.work
 COMMAND = (sys.executable, "-P", "-c", _BODY)  # -P: nothing is imported from wherever the engine was started
 
 CAMERAS_AT_HOME = 8
-"""Cameras that the engine's own process reads without them waiting for each other."""
+"""Recordings and devices that the engine's own process reads without them waiting for each other."""
 CAMERAS_A_PROCESS = 16
 END_S = 2.0
 """How long a process may take to end that was told to."""
-QUIET_S = 60.0
-"""A process that lived for so long says nothing against starting the next one at once."""
-LONGEST_PAUSE_S = 30.0
+DYING_S = 1.0
+"""How long it may take, once its sockets are closed, until it is seen to have ended."""
+IDLE_S = 60.0
+"""A process of suspects that reads none of them for so long ends, until it is needed again."""
 ASK_EVERY_S = 2.0
 MOST_UNANSWERED, MOST_UNANSWERED_AT_START = 8, 60
 """Times that a process may be asked for a sign of life in vain. What is busy in native code with Python's lock in hand,
 or stopped, reads none of its cameras, and each of them alone could only be given up."""
 
 
-def wanted(processes: int | Literal["auto"], *, cameras: int, cores: float) -> int:
-    """How many processes shall read that many cameras."""
+def wanted(processes: int | Literal["auto"], *, cameras: int, has_network: bool, cores: float) -> int:
+    """How many processes shall read that many cameras; what the network sends is never decoded by the engine's own."""
     if processes != "auto":
         return processes if cameras else 0
-    return 0 if cameras <= CAMERAS_AT_HOME else max(1, min(int(cores), 1 + cameras // CAMERAS_A_PROCESS))
+    if cameras <= CAMERAS_AT_HOME and not has_network:
+        return 0
+    return max(1, min(int(cores), 1 + cameras // CAMERAS_A_PROCESS))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A camera's session in a process. Once it is given up it hangs from ``hangs_at_s`` on."""
+
+    camera: str
+    session: Session
+    patience_s: float
+    hangs_at_s: float = math.inf
+
+    def end(self, why: StreamError) -> None:
+        """Its process is no more. Nobody waits for one that was given up."""
+        self.session.end = why
+        if self.hangs_at_s < math.inf:
+            self.session.drop()
+
+
+@dataclass(slots=True, eq=False)
 class _Worker:
     process: subprocess.Popen[bytes]
     control: socket.socket
-    started_s: float = field(default_factory=time.monotonic)
-    sessions: list[socket.socket] = field(default_factory=list)
+    group: int
+    seats: list[_Seat] = field(default_factory=list)
+    busy_s: float = field(default_factory=time.monotonic)
     asked_s: float = field(default_factory=time.monotonic)
     unanswered: int = 0
     has_answered: bool = False
 
     @property
-    def load(self) -> int:
+    def taken(self) -> list[_Seat]:
         """Sessions that are open."""
-        self.sessions = [peer for peer in self.sessions if peer.fileno() >= 0]
-        return len(self.sessions)
+        self.seats = [seat for seat in self.seats if seat.session.is_open]
+        return self.seats
+
+    @property
+    def load(self) -> int:
+        """How many they are."""
+        return len(self.taken)
+
+    def seat(self, session: Session) -> _Seat | None:
+        return next((seat for seat in self.seats if seat.session is session), None)
+
+    def hung(self, now_s: float) -> _Seat | None:
+        """One that was given up and has not let go in time."""
+        given_up = [seat for seat in self.taken if seat.hangs_at_s < math.inf]
+        return next((s for s in given_up if not s.session.close(within_s=0.0) and now_s >= s.hangs_at_s), None)
+
+    def has_lived(self) -> bool:
+        """It has given a sign of life, as it does once it can read."""
+        with suppress(OSError):
+            if self.control.recv(64, socket.MSG_DONTWAIT):
+                self.has_answered, self.unanswered = True, 0
+        return self.has_answered
+
+    def kill(self) -> None:
+        """End it, and wait for that."""
+        self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_S)
 
     def is_frozen(self) -> bool:
         """Asks for a sign of life; whether too many such questions had no answer. (Counted, not timed: the engine may
         have been asleep itself.)"""
-        with suppress(OSError):
-            if self.control.recv(64, socket.MSG_DONTWAIT):
-                self.has_answered, self.unanswered = True, 0
+        self.has_lived()
         if (now_s := time.monotonic()) - self.asked_s >= ASK_EVERY_S:
             self.asked_s, self.unanswered = now_s, self.unanswered + 1
             with suppress(OSError):
@@ -99,7 +145,8 @@ class ReaderProcesses:
         self._settings, self._log_settings, self._command = settings, log_settings, command or COMMAND
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
-        self._wanted = self._died = self._died_young = 0
+        self._suspects = Suspects()
+        self._wanted = self._died = self._failed_starts = 0
         self._pause_until_s = 0.0
         self._before_s = _ended_children_s()
         self._closed = False
@@ -107,29 +154,39 @@ class ReaderProcesses:
     def expect(self, cameras: Collection[CameraConfig]) -> None:
         """These cameras from now on. What is missing is started; processes too many go on until the end."""
         with self._lock:
-            self._wanted = wanted(self._settings.processes, cameras=len(cameras), cores=usable_cores())
+            has_network = any(camera.is_network for camera in cameras)
+            setting, cores = self._settings.processes, usable_cores()
+            self._wanted = wanted(setting, cameras=len(cameras), has_network=has_network, cores=cores)
             try:
-                self._fill()
+                self._bury_dead()
+                self._fill(POOL)
             except OSError as exc:  # tried again as each camera is opened
                 log.error("readers.not_started", detail=str(exc))
 
     def reader(self, spec: ReadSpec, *, run: int, env: ReadEnv, continues: FrameReader | None = None) -> FrameReader:
         """A reader of the next run, where the last one was read, or where there is most room."""
         if isinstance(continues, RemoteReader):
-            return RemoteReader(spec, run=run, env=env, continues=continues, open_session=self._open)
+            return RemoteReader(spec, run=run, env=env, continues=continues, sessions=self)
         if continues is None and self._wanted > 0:
-            return RemoteReader(spec, run=run, env=env, open_session=self._open)
+            return RemoteReader(spec, run=run, env=env, sessions=self)
         return Reader(spec, run=run, env=env, continues=continues)
 
     def check(self) -> None:
-        """Watchdog's visit: a process that gives no sign of life is killed, so that its cameras connect again."""
+        """Watchdog's visit: a process that gives no sign of life, or holds a reader that hangs, is killed, so that its
+        cameras connect again; and what nobody needs any more ends."""
         with self._lock:
-            for worker in self._workers:
+            self._bury_dead()
+            now_s = time.monotonic()
+            for worker in list(self._workers):
                 if worker.is_frozen():
                     log.error("readers.frozen", pid=worker.process.pid, unanswered=worker.unanswered)
-                    worker.process.kill()
-                    with suppress(subprocess.TimeoutExpired):
-                        worker.process.wait(END_S)
+                    worker.kill()
+                elif (hung := worker.hung(now_s)) is not None:
+                    self._suspects.hung(hung.camera, now_s)
+                    self._end(worker, why=f"the reader of {hung.camera} hung in it")
+            self._suspects.forgive(now_s)
+            for worker in list(self._workers):
+                self._release(worker, now_s)
 
     def close(self) -> None:
         """End all, with whatever they still read."""
@@ -138,6 +195,8 @@ class ReaderProcesses:
             workers, self._workers = self._workers, []
         for worker in workers:
             worker.control.close()
+            for seat in worker.taken:
+                seat.end(StreamError(StreamCode.BROKEN, f"{seat.camera}: the process that read it has ended"))
         for worker in workers:
             try:
                 worker.process.wait(END_S)
@@ -150,54 +209,141 @@ class ReaderProcesses:
         """What they are and take; memory and time as Linux tells them, elsewhere zero."""
         with self._lock:
             pids = [worker.process.pid for worker in self._workers if worker.process.poll() is None]
+            isolated = tuple(self._suspects.alone)
         taken = [_taken(pid) for pid in pids]
         return ReadersStatus(
             processes=len(pids),
             died=self._died,
+            isolated=isolated,
             cpu_s=sum(cpu_s for cpu_s, _ in taken) + _ended_children_s() - self._before_s,
             resident_bytes=sum(size for _, size in taken),
         )
 
-    def _open(self) -> Session:
-        """A session in the process that has the fewest. Raises OSError."""
+    def open(self, spec: ReadSpec) -> Session:
+        """A session in the camera's own process, or in the one of all that has the fewest. Raises OSError."""
         with self._lock:
             while True:
-                self._fill()
-                if not self._workers:
+                self._bury_dead()
+                worker = self._worker_of(self._suspects.group(spec.camera))
+                if worker is None:
                     raise OSError("the engine is stopping" if self._closed else "they end as soon as they are started")
-                worker = min(self._workers, key=lambda one: one.load)
                 ours, theirs = socket.socketpair()
                 with theirs:
                     try:
                         socket.send_fds(worker.control, [SESSION], [theirs.fileno()])
                     except OSError:  # it has died just now
                         ours.close()
-                        worker.process.kill()
-                        worker.process.wait()
+                        worker.kill()
                         continue
-                worker.sessions.append(ours)
-                return Session(ours)
+                session = Session(ours)
+                worker.seats.append(_Seat(spec.camera, session, patience_s=2 * spec.config.read_timeout_s + END_S))
+                return session
 
-    def _fill(self) -> None:
-        """Under the lock: bury the dead, start what is missing."""
+    def end_of(self, session: Session) -> StreamError | None:
+        """What is known of why a session has ended, with its process or before it."""
+        with self._lock:
+            for worker in self._workers:
+                if any(seat.session is session for seat in worker.seats):
+                    with suppress(subprocess.TimeoutExpired):
+                        worker.process.wait(DYING_S)
+            self._bury_dead()
+        return session.end
+
+    def give_up(self, session: Session) -> None:
+        """Its process is killed at once if it reads nothing else, and otherwise if the reader goes on hanging."""
+        with self._lock:
+            for worker in self._workers:
+                if (seat := worker.seat(session)) is not None:
+                    if worker.load > 1:
+                        seat.hangs_at_s = time.monotonic() + seat.patience_s
+                        return
+                    log.warning("readers.given_up", pid=worker.process.pid, cameras=seat.camera)
+                    self._end(worker, why="its reader did not let go")
+                    break
+        session.drop()
+
+    def forget(self, camera: str) -> None:
+        """It was removed: whoever comes under its name is no suspect."""
+        with self._lock:
+            self._suspects.forget(camera)
+
+    def _worker_of(self, group: int) -> _Worker | None:
+        """Under the lock: the one of the group's processes that has the fewest sessions. What is missing is started."""
+        try:
+            self._fill(group)
+        except OSError:
+            if not self._of(group):
+                raise
+        return min(self._of(group), key=lambda worker: worker.load, default=None)
+
+    def _of(self, group: int) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.group == group]
+
+    def _fill(self, group: int) -> None:
+        missing = (self._wanted if group == POOL else 1) - len(self._of(group))
+        for _ in range(missing):
+            if self._closed or time.monotonic() < self._pause_until_s:
+                return
+            self._workers.append(self._start(group))
+
+    def _bury_dead(self) -> None:
+        """Under the lock."""
         for worker in [one for one in self._workers if one.process.poll() is not None]:
             self._workers.remove(worker)
-            worker.control.close()
             self._bury(worker)
-        while len(self._workers) < self._wanted and not self._closed and time.monotonic() >= self._pause_until_s:
-            self._workers.append(self._start())
+            worker.control.close()
 
     def _bury(self, worker: _Worker) -> None:
-        """A stream that kills whoever reads it shall not take all the machine's time for starting processes."""
+        """Say who may have killed it. What never came to life was killed by no camera: it shall not take all the
+        machine's time for being started again."""
         now_s = time.monotonic()
         self._died += 1
-        self._died_young = self._died_young + 1 if now_s - worker.started_s < QUIET_S else 0
-        pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._died_young - 2)) if self._died_young > 1 else 0.0
-        self._pause_until_s = now_s + pause_s
+        cameras = sorted({seat.camera for seat in worker.taken})
+        if worker.has_lived():
+            self._failed_starts, pause_s = 0, 0.0
+            self._suspects.died(cameras, now_s)
+            for seat in worker.taken:
+                seat.end(self._death(seat.camera, is_alone=len(cameras) == 1))
+        else:
+            self._failed_starts += 1
+            pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._failed_starts - 2)) if self._failed_starts > 1 else 0.0
+            self._pause_until_s = now_s + pause_s
         pid, code = worker.process.pid, worker.process.returncode
-        log.error("readers.died", pid=pid, returncode=code, pause_s=pause_s)
+        log.error("readers.died", pid=pid, returncode=code, pause_s=pause_s, cameras=",".join(cameras))
 
-    def _start(self) -> _Worker:
+    def _death(self, camera: str, *, is_alone: bool) -> StreamError:
+        pause_s = self._suspects.pause_s(camera)
+        if not is_alone:
+            return StreamError(StreamCode.BROKEN, f"{camera}: the process that read it has ended", retry_s=pause_s)
+        deaths = self._suspects.deaths(camera)
+        times = "once" if deaths == 1 else f"{deaths} times"
+        text = f"its reader process has died {times}; it is read in a process of its own, again in {pause_s:.1f} s"
+        return StreamError(StreamCode.READER_DIED, f"{camera}: {text}", retry_s=pause_s)
+
+    def _end(self, worker: _Worker, *, why: str) -> None:
+        """Under the lock: end a process; whoever is still read there connects again at once."""
+        for seat in worker.taken:
+            text = f"{seat.camera}: the process that read it was ended: {why}"
+            seat.end(StreamError(StreamCode.BROKEN, text, retry_s=0.0))
+        self._workers.remove(worker)
+        log.info("readers.ended", pid=worker.process.pid, cameras=worker.load, why=why)
+        worker.kill()
+        worker.control.close()
+
+    def _release(self, worker: _Worker, now_s: float) -> None:
+        """Under the lock: a group's process is the pool's where one is missing there, once its cameras are forgiven."""
+        worker.busy_s = now_s if worker.load else worker.busy_s
+        if worker.group == POOL:
+            return
+        if self._suspects.has(worker.group):
+            if now_s - worker.busy_s >= IDLE_S:
+                self._end(worker, why="its cameras are not read")
+        elif worker.load and len(self._of(POOL)) < self._wanted:
+            worker.group = POOL
+        else:
+            self._end(worker, why="its cameras are forgiven, and read with the others")
+
+    def _start(self, group: int) -> _Worker:
         ours, theirs = socket.socketpair()
         lanes = math.ceil(usable_cores() / max(1, self._wanted))  # all processes together keep all cores busy
         with theirs:
@@ -207,7 +353,7 @@ class ReaderProcesses:
                 pass_fds=[theirs.fileno()],
             )
         log.debug("readers.started", pid=process.pid)
-        return _Worker(process, ours)
+        return _Worker(process, ours, group)
 
 
 def _ended_children_s() -> float:

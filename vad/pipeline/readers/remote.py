@@ -6,9 +6,11 @@ import pickle
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import numpy as np
@@ -39,6 +41,8 @@ from vad.video.tape import Format, Tape
 
 LOOK_S = 2.0
 """How long a picture is waited for; then the one seen last must do."""
+LET_GO_S = 1.25
+"""How long a session that is closed is waited for; then it is given up."""
 
 
 class ProcessGone(Exception):
@@ -58,6 +62,12 @@ class Session:
         self._answered = threading.Condition()
         self._looks = 0
         self._seen: tuple[int, Picture | None] = (0, None)
+        self.end: StreamError | None = None  # why it is no more, where the other end could not say
+
+    @property
+    def is_open(self) -> bool:
+        """Nobody has let go of it for good."""
+        return self._peer.fileno() >= 0
 
     def say(self, command: Command) -> None:
         """Raises ProcessGone."""
@@ -94,18 +104,31 @@ class Session:
             picture = self._seen[1]
             return None if picture is None else picture.copy()
 
-    def close(self) -> None:
-        """Say no more, and wait until the other end has let go: for as long as its reader hangs."""
+    def close(self, *, within_s: float) -> bool:
+        """Say no more, and wait until the other end has let go. False where it has not: its reader hangs."""
+        until_s = time.monotonic() + within_s
         try:
             self._peer.shutdown(socket.SHUT_WR)
-            while True:
+            while time.monotonic() < until_s:
                 self._listen()
+            while self._listen(socket.MSG_DONTWAIT):
+                pass
         except (OSError, ProcessGone):
             self._peer.close()
+        return not self.is_open
 
-    def _listen(self) -> bool:
+    def hang_up(self) -> None:
+        """Let whoever receives find that it is over."""
+        with suppress(OSError):
+            self._peer.shutdown(socket.SHUT_RDWR)
+
+    def drop(self) -> None:
+        """Let go of it, whatever the other end does."""
+        self._peer.close()
+
+    def _listen(self, flags: int = 0) -> bool:
         try:
-            piece = self._peer.recv(CHUNK_BYTES)
+            piece = self._peer.recv(CHUNK_BYTES, flags)
         except BlockingIOError:
             return False
         except OSError as exc:
@@ -124,8 +147,24 @@ class Session:
             self._answered.notify_all()
 
 
+class Sessions(Protocol):
+    """Who has the processes."""
+
+    def open(self, spec: ReadSpec) -> Session:
+        """Raises OSError."""
+        ...
+
+    def end_of(self, session: Session) -> StreamError | None:
+        """Why the process of this session has ended, if it has."""
+        ...
+
+    def give_up(self, session: Session) -> None:
+        """Its reader does not let go of it."""
+        ...
+
+
 class RemoteReader:
-    """Like ``vad.video.reader.Reader``, whose docstring holds for it. ``open_session`` raises OSError."""
+    """Like ``vad.video.reader.Reader``, whose docstring holds for it; but whoever closes it never waits for long."""
 
     def __init__(
         self,
@@ -133,7 +172,7 @@ class RemoteReader:
         *,
         run: int,
         env: ReadEnv,
-        open_session: Callable[[], Session],
+        sessions: Sessions,
         continues: RemoteReader | None = None,
     ) -> None:
         self.spec = spec
@@ -141,7 +180,7 @@ class RemoteReader:
         self.info: StreamInfo | None = None
         self.counts = Counts()
         self._stop, self._tape, self._is_behind = env.stop, env.tape, env.is_behind
-        self._open_session = open_session
+        self._sessions = sessions
         self._session: Session | None = None
         self._before = continues._tape if continues is not None else None
         self._told_behind = False
@@ -152,14 +191,15 @@ class RemoteReader:
     def __enter__(self) -> Self:
         try:
             if self._session is None:
-                self._session = self._open_session()
+                self._session = self._sessions.open(self.spec)
                 self._session.say(self._opening())
             if self._tape is not None:
                 self._tape.look_elsewhere = self._session.look
             self._session.say(NextRun(self.run))
         except (OSError, ProcessGone) as exc:
+            error = self._gone(exc, self._session)
             self.close()
-            raise self._gone(exc) from exc
+            raise error from exc
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -168,10 +208,10 @@ class RemoteReader:
         self.close()
 
     def close(self) -> None:
-        """Harmless when repeated, or when the next run has taken the stream over. Waits for a reader that hangs."""
+        """Harmless when repeated, or when the next run has taken the stream over. A reader that hangs is given up."""
         session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        if session is not None and not session.close(within_s=LET_GO_S):
+            self._sessions.give_up(session)
 
     def __iter__(self) -> Iterator[Item]:
         session = self._session
@@ -185,7 +225,7 @@ class RemoteReader:
                     yield from self._taken(batch)
         except ProcessGone as exc:
             if not self._stop.is_set():
-                raise self._gone(exc) from exc
+                raise self._gone(exc, session) from exc
 
     def _taken(self, batch: Batch) -> Iterator[Item]:
         self.counts, self.info = batch.counts, batch.info or self.info
@@ -241,6 +281,9 @@ class RemoteReader:
             session.say(Behind(is_behind))
             self._told_behind = is_behind
 
-    def _gone(self, exc: OSError | ProcessGone) -> StreamError:
+    def _gone(self, exc: OSError | ProcessGone, session: Session | None) -> StreamError:
+        known = self._sessions.end_of(session) if session is not None else None
+        if known is not None:
+            return known
         why = f"no process to read it: {exc}" if isinstance(exc, OSError) else "the process that read it has ended"
         return StreamError(StreamCode.BROKEN, f"{self.spec.camera}: {why}")
