@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.rtsp.control import RtspServer, why_unavailable
-from tests.video.clips import VideoFile, write_video
+from tests.rtsp.quirks import Quirk
+from tests.rtsp.stub import Settings, StubCamera
+from tests.video.clips import VideoFile, write_annexb, write_video
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -74,6 +78,29 @@ def rtsp_server() -> Iterator[Callable[..., RtspServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def cam_h264(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the stub camera plays: 4 s of H.264, see ``write_annexb``."""
+    return write_annexb(tmp_path_factory.mktemp("cam") / "cam.h264")
+
+
+@pytest.fixture(scope="session")
+def cam_hevc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in HEVC."""
+    return write_annexb(tmp_path_factory.mktemp("cam") / "cam.hevc")
+
+
+@pytest.fixture
+def stub_camera() -> Iterator[Callable[..., StubCamera]]:
+    """``stub_camera(path, Quirk.NO_FMTP, fps=100, ...)``: a camera that plays; stopped after the test."""
+    with ExitStack() as cameras:
+
+        def start(clip: Path, *quirks: Quirk, **settings: Any) -> StubCamera:
+            return cameras.enter_context(StubCamera(clip, *quirks, settings=Settings(**settings)))
+
+        yield start
 
 
 @pytest.fixture(scope="session")

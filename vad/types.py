@@ -31,6 +31,14 @@ class WallSource(StrEnum):
     FILE = "file"  # media time added to the moment the file was opened
 
 
+class ClockFault(StrEnum):
+    """What is wrong with the clock of a camera, so that its frames are dated in another way."""
+
+    NO_CLOCK = "no_clock"  # its time stamps stand still: its frames are dated by their arrival
+    RATE = "clock_rate"  # its time stamps run faster or slower than time does: they are scaled
+    WRONG = "clock_wrong"  # the time of day that it reports is not this machine's: this machine's is taken
+
+
 class Stage(StrEnum):
     """How much a camera's calibration knows."""
 
@@ -288,8 +296,8 @@ class AnomalyEvent:
 class CameraEvent:
     """A change of a camera's stream or picture: ``io.vad.camera.<state>`` on the health topic.
 
-    ``state`` is a CameraState, a HealthIssue, ``recovered`` or ``nuisance``; ``code`` is an error code of
-    ``vad.errors.StreamError`` or None. ``detail`` holds no credentials.
+    ``state`` is a CameraState, a HealthIssue, ``recovered``, ``nuisance`` or ``clock``; ``code`` is an error code of
+    ``vad.errors.StreamError``, a ClockFault where the state is ``clock``, or None. ``detail`` holds no credentials.
     """
 
     camera: str

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +84,13 @@ def test_what_is_left_of_a_clip_ends_where_the_whole_one_would_have() -> None:
     window = ClipWindow(4)
     clips = [window.push(make_frame(index=index)) for index in (0, 1, 2, 3, 5, 7, 11, 12)]
     assert [[frame.index for frame in clip.frames] for clip in clips if clip] == [[0, 1, 2, 3], [5, 7], [11]]
+
+
+def test_a_frame_that_comes_long_after_the_one_before_waits_for_no_other() -> None:
+    window = ClipWindow(4)
+    frames = [dataclasses.replace(make_frame(index=index), pts_s=8.0 * index) for index in range(4)]
+    clips = [window.push(frame) for frame in frames]
+    assert [clip and len(clip.frames) for clip in clips] == [None, 2, 1, 1]
 
 
 def test_window_discards_frames_when_the_run_changes() -> None:

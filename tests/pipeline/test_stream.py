@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -17,13 +18,18 @@ import structlog
 
 from tests.pipeline.sites import check_ledger, make_site, wait_for
 from tests.video.clips import VideoFile
-from vad.clock import SystemClock
+from vad.clock import ManualClock, SystemClock
 from vad.config import CameraConfig
+from vad.errors import StreamCode, StreamError
 from vad.pipeline.engine import Engine
 from vad.pipeline.ledger import Ledger
 from vad.pipeline.mailbox import ClipMailbox
+from vad.pipeline.states import CLOCK_RIGHT_AFTER_S, States
 from vad.pipeline.stream import MOST_HUNG_READERS, CameraStream
-from vad.types import CameraEvent, CameraState
+from vad.types import CameraEvent, CameraState, ClockFault
+from vad.video.items import Counts, Passed
+from vad.video.reader import Reader
+from vad.video.spec import MakeReader, ReadSpec
 
 
 @pytest.fixture
@@ -37,7 +43,9 @@ def hanging_file(tmp_path: Path) -> Iterator[Path]:
         time.sleep(0.02)
 
 
-def stream(config: CameraConfig, notices: list[CameraEvent], *, clip_length: int = 4) -> CameraStream:
+def stream(
+    config: CameraConfig, notices: list[CameraEvent], *, clip_length: int = 4, make_reader: MakeReader = Reader
+) -> CameraStream:
     return CameraStream(
         "cam",
         config=config,
@@ -48,6 +56,7 @@ def stream(config: CameraConfig, notices: list[CameraEvent], *, clip_length: int
         notify=notices.append,
         clock=SystemClock(),
         jitter=random.Random(0),
+        make_reader=make_reader,
     )
 
 
@@ -189,3 +198,64 @@ def test_frames_that_an_abandoned_reader_had_gathered_are_counted_as_lost(video_
     assert account.dropped["run_ended"] >= 5
     wait_for(lambda: not camera.is_alive)
     assert camera._ledger.account("cam").in_flight == 0
+
+
+class Slow:
+    """A reader whose camera gives one frame and then nothing within the time-out that it was given."""
+
+    info, counts = None, Counts()
+    timeouts_s: ClassVar[list[float]] = []
+    frames: ClassVar[int] = 1
+
+    def __init__(self, spec: ReadSpec, **_: object) -> None:
+        self.timeouts_s.append(spec.config.read_timeout_s)
+
+    def __enter__(self) -> Slow:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Passed]:
+        yield Passed(self.frames)
+        raise StreamError(StreamCode.TIMEOUT, "silence")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"), [(1, [10.0, 20.0, 40.0, 60.0, 60.0]), (75, [10.0] * 5), (0, [10.0] * 5)]
+)
+def test_a_camera_that_gives_a_frame_between_timeouts_is_waited_for_longer(
+    frames: int, expected: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slow, "timeouts_s", [])
+    monkeypatch.setattr(Slow, "frames", frames)
+    config = CameraConfig(url="rtsp://h/x", backoff_min_s=0.01, backoff_max_s=0.01)
+    camera = stream(config, [], make_reader=Slow)  # type: ignore[arg-type]
+    camera.start()
+    wait_for(lambda: len(Slow.timeouts_s) >= 5)
+    camera.stop()
+    assert camera.join(deadline_s=time.monotonic() + 60.0)
+    assert Slow.timeouts_s[:5] == expected
+
+
+def test_a_wrong_clock_is_announced_once_and_its_recovery_after_a_minute() -> None:
+    clock, notices = ManualClock(monotonic_s=1_000.0), list[CameraEvent]()
+    states = States("cam", notify=notices.append, clock=clock, witness=None)
+    states.enter(CameraState.UP, None, "")
+    for fault in (None, ClockFault.WRONG, ClockFault.WRONG, None, ClockFault.WRONG, ClockFault.NO_CLOCK):
+        states.note_clock(fault)
+    clock.advance(CLOCK_RIGHT_AFTER_S - 1.0)
+    states.note_clock(None)
+    assert states.status.clock_fault is ClockFault.NO_CLOCK
+    clock.advance(2.0)
+    states.note_clock(None)
+    assert states.status.clock_fault is None
+    assert states.status.state is CameraState.UP
+    assert [(event.state, event.code) for event in notices[1:]] == [
+        ("clock", "clock_wrong"),
+        ("clock", "no_clock"),
+        ("clock", None),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -59,3 +60,23 @@ def write_video(
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
+
+
+def write_annexb(path: Path, *, frames: int = 100, key_every: int = 50, **settings: Any) -> Path:
+    """320x192 at 25 fps in an Annex B file, parameter sets before each key frame: ``.h264``, or ``.hevc`` for HEVC.
+
+    The ground moves and is noisy, so that most pictures need several RTP packets.
+    """
+    codec = "libx265" if path.suffix == ".hevc" else "libx264"
+    name = f"{codec.removeprefix('lib')}-params"
+    options = {name: f"{_OPTIONS[codec][name]}:repeat-headers=1:keyint={key_every}:min-keyint={key_every}:scenecut=0"}
+    settings = {"width": 320, "height": 192, "luma": noisy_picture, **settings}
+    return write_video(path, codec=codec, frames=frames, key_every=key_every, options=options, **settings)
+
+
+def noisy_picture(index: int) -> NDArray[np.uint8]:
+    """(192, 320) uint8: the pictures of ``pictures``, moving sideways and with noise."""
+    rng = np.random.default_rng(index)
+    still = next(pictures(1, width=320, height=192)).astype(np.int16)
+    moved = np.roll(still, 2 * index, axis=1) + rng.integers(-12, 13, still.shape, dtype=np.int16)
+    return np.clip(moved, 0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,10 @@ from av import Packet
 
 from vad.clock import ManualClock
 from vad.types import WallSource
+from vad.video import arrival
 from vad.video.arrival import Arrival, Arrivals
+
+Report = Callable[..., tuple[Arrivals, Arrival]]
 
 FPS = 25
 INTERVAL_S = 1.0 / FPS
@@ -27,7 +31,7 @@ def packet_of(index: int) -> Any:
 def arrivals_of(read_s: list[float], *, stamped: bool = True, live: bool = True) -> list[Arrival]:
     """Of one packet every 40 ms, which are read at these times."""
     clock = ManualClock(wall_s=1.7e9)
-    arrivals = Arrivals(clock, live=live, stamped=stamped)
+    arrivals = Arrivals(clock, live=live, stamped=stamped, tolerance_s=5.0)
     noted = []
     for index, at_s in enumerate(read_s):
         clock.advance(at_s - clock.monotonic_s())
@@ -67,3 +71,35 @@ def test_a_longer_way_is_believed_after_a_few_seconds() -> None:
 def test_what_is_stamped_by_nobody_or_recorded_comes_when_it_is_read(settings: dict[str, bool]) -> None:
     read_s = [0.1, 0.1, 0.1, 0.5, 0.5, 0.5]
     assert [one.arrived_s for one in arrivals_of(read_s, **settings)] == pytest.approx(read_s)
+
+
+@pytest.fixture
+def reporting(monkeypatch: pytest.MonkeyPatch) -> Report:
+    """One packet of a camera that reports a time of day so far from this machine's."""
+
+    def report(off_s: float, *, tolerance_s: float = 5.0) -> tuple[Arrivals, Arrival]:
+        monkeypatch.setattr(arrival, "sender_wall_s", lambda _: 1.7e9 + off_s)
+        arrivals = Arrivals(ManualClock(wall_s=1.7e9), live=True, stamped=True, tolerance_s=tolerance_s)
+        return arrivals, arrivals.note(packet_of(0))
+
+    return report
+
+
+@pytest.mark.parametrize("off_s", [-4.9, 0.0, 4.9])
+def test_a_camera_whose_clock_is_nearly_right_is_believed(off_s: float, reporting: Report) -> None:
+    arrivals, noted = reporting(off_s)
+    assert (noted.wall_source, noted.wall_s) == (WallSource.RTCP, pytest.approx(1.7e9 + off_s))
+    assert arrivals.skew_s == pytest.approx(off_s, abs=1e-3)
+    assert not arrivals.is_wrong
+
+
+@pytest.mark.parametrize("off_s", [-1.7e9, -5.1, 3600.0])
+def test_a_camera_whose_clock_is_wrong_is_not(off_s: float, reporting: Report) -> None:
+    arrivals, noted = reporting(off_s)
+    assert (noted.wall_source, noted.wall_s) == (WallSource.ARRIVAL, 1.7e9)
+    assert arrivals.skew_s == pytest.approx(off_s, abs=1e-3)
+    assert arrivals.is_wrong
+
+
+def test_the_tolerance_is_the_operators(reporting: Report) -> None:
+    assert reporting(60.0, tolerance_s=120.0)[1].wall_source is WallSource.RTCP

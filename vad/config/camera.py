@@ -68,6 +68,12 @@ class CameraSettings(Section):
         "auto begins at 160 and goes, once people were seen, to the width at which they are large enough",
     )
     read_timeout_s: float = Field(default=10.0, ge=0.5, le=300.0, description="silence after which a stream is stalled")
+    clock_tolerance_s: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=86400.0,
+        description="how far a camera's time of day may be from this machine's to be believed; else arrival counts",
+    )
     false_alarms_per_day: float = Field(default=2.0, gt=0.0, le=1440.0, description="the false-alarm budget")
     priority: int = Field(
         default=5, ge=0, le=9, description="on an overloaded machine cameras of a higher one keep their rate longer"
@@ -149,7 +155,7 @@ class CameraConfig(CameraSettings):
 
     @property
     def is_network(self) -> bool:
-        """Somebody else's machine sends what is read."""
+        """A camera that is reached over the network, and may send anything."""
         return self.url.lower().startswith(("rtsp://", "rtsps://", "http://", "https://"))
 
     def url_with_credentials(self) -> str:

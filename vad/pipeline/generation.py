@@ -26,6 +26,7 @@ class Generation:
     thread: threading.Thread | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     abandoned: bool = False
+    frames_before: int = 0  # decoded before the run at hand
     deadline_s: float | None = None  # monotonic; None while waiting on purpose
     continues: FrameReader | None = None  # still open, for the next run to go on with
 

@@ -76,14 +76,14 @@ class Intake:
             self._flush(generation)
 
     def _follow(self, generation: Generation, reader: FrameReader, before: StreamStatus) -> None:
-        read_timeout_s, hold_s = generation.config.read_timeout_s, 0.0
+        read_timeout_s, extra_s = generation.config.read_timeout_s, 0.0
         for item in reader:
             generation.deadline_s = None  # the time until the next item is asked for is not the camera's
             if not self._admit(generation, item):
                 return
             if isinstance(item, Frame):  # often enough: what is not analysed must cost next to nothing
-                hold_s = self._tell(reader, before).longest_hold_s
-            self._expect_progress(generation, within_s=read_timeout_s + hold_s)
+                extra_s = self._tell(reader, before).extra_timeout_s
+            self._expect_progress(generation, within_s=read_timeout_s + extra_s)
 
     def _expect_progress(self, generation: Generation, *, within_s: float) -> None:
         generation.deadline_s = self._clock.monotonic_s() + within_s + HANG_GRACE_S
@@ -96,6 +96,9 @@ class Intake:
         self._status.corrupt_packets = before.corrupt_packets + counts.corrupt_packets
         self._status.frames_spared = before.frames_spared + counts.spared_frames
         self._status.frames_unfiltered = before.frames_unfiltered + counts.unfiltered_frames
+        self._status.outlier_stamps = before.outlier_stamps + counts.outlier_stamps
+        self._status.clock_skew_s, self._status.clock_ratio = counts.clock_skew_s, counts.clock_ratio
+        self._states.note_clock(counts.clock_fault)
         return counts
 
     def _reader(self, generation: Generation) -> FrameReader:

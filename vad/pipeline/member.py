@@ -60,6 +60,10 @@ class Member:
             analysed_width=score.frame.geometry.valid_width if score else None,
             allowed_per_day=scorer.allowed_per_day,
             promised_after_s=scorer.promised_after_s,
+            outlier_stamps=stream.outlier_stamps,
+            clock_fault=stream.clock_fault,
+            clock_skew_s=stream.clock_skew_s,
+            clock_ratio=stream.clock_ratio,
             reader_deaths=stream.reader_deaths,
         )
 

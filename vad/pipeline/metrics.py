@@ -58,6 +58,27 @@ PER_CAMERA: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], float | No
         "1 where a GPU decodes the stream; none where the CPU does.",
         lambda c: 1 if c.decoder == "cuda" else None,
     ),
+    (
+        "gauge",
+        "vad_stream_clock_skew_seconds",
+        ".3f",
+        "The camera's time of day less this machine's; none before the camera has reported it.",
+        lambda c: c.clock_skew_s,
+    ),
+    (
+        "gauge",
+        "vad_stream_clock_ratio",
+        ".4f",
+        "Seconds that pass by the camera's time stamps in one second; none before it was measured.",
+        lambda c: c.clock_ratio,
+    ),
+    (
+        "counter",
+        "vad_stream_outlier_stamps",
+        "",
+        "Single time stamps far from their neighbours, replaced; none without any.",
+        lambda c: c.outlier_stamps or None,
+    ),
     ("counter", "vad_stream_corrupt_packets", "", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
     (
         "counter",
@@ -181,7 +202,7 @@ OF_THE_ENGINE: tuple[tuple[One, str, str, Callable[[EngineStatus], float]], ...]
     (
         GaugeMetricFamily,
         "vad_reader_isolated_cameras",
-        "Cameras read in a process of their own, for what happened to others.",
+        "Cameras read in a process of their own, since the one before died or hung.",
         lambda s: len(s.readers.isolated),
     ),
     (CounterMetricFamily, "vad_reader_processes_cpu_seconds", "CPU time they took.", lambda s: s.readers.cpu_s),

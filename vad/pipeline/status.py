@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vad.errors import StreamCode
 from vad.pipeline.ledger import Account, total
-from vad.types import CameraState, HealthIssue, Stage
+from vad.types import CameraState, ClockFault, HealthIssue, Stage
 
 
 @dataclass(slots=True)
@@ -25,6 +25,10 @@ class StreamStatus:
     frames_unfiltered: int = 0
     corrupt_packets: int = 0
     abandoned_readers: int = 0
+    outlier_stamps: int = 0
+    clock_fault: ClockFault | None = None
+    clock_skew_s: float | None = None
+    clock_ratio: float | None = None
     reader_deaths: int = 0  # of processes that read this camera alone
     reconnects: dict[StreamCode, int] = field(default_factory=dict)
     errors: dict[StreamCode, int] = field(default_factory=dict)
@@ -42,6 +46,8 @@ class CameraStatus(NamedTuple):
     ``frames_unfiltered`` those decoded without the loop filter, since the machine was overloaded. Disarmed it is scored
     and learns, and raises nothing. ``last_score_wall_s`` is the time of the frame scored last, None before the first.
     ``analysed_width`` is how many px wide that frame was analysed.
+    ``clock_fault`` says why its frames are not dated by its own clock, ``clock_skew_s`` how far its time of day is
+    ahead of this machine's, ``clock_ratio`` how many seconds pass by its stamps in one.
     ``reader_deaths`` are those of processes that read this camera and no other.
     ``analysis_ratio`` is the share of its own rate at which it is analysed: below 1 while the machine is overloaded.
     """
@@ -75,6 +81,10 @@ class CameraStatus(NamedTuple):
     analysed_width: int | None = None
     allowed_per_day: float = 0.0
     promised_after_s: float = 0.0
+    outlier_stamps: int = 0
+    clock_fault: ClockFault | None = None
+    clock_skew_s: float | None = None
+    clock_ratio: float | None = None
     reader_deaths: int = 0
 
 
@@ -148,8 +158,8 @@ class EvidenceStatus:
 class ReadersStatus:
     """The processes that read cameras beside the engine's own: how many there are, how many ended unasked.
 
-    ``isolated`` cameras have one of their own, since their reader died or hung, or was there when others did.
     ``cpu_s`` and ``resident_bytes`` are what they have taken of the processor since the start, and take of memory.
+    ``isolated`` cameras are read in a process of their own, since the one before died or hung.
     """
 
     processes: int = 0

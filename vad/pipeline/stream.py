@@ -31,7 +31,14 @@ log = structlog.get_logger(__name__)
 
 MOST_HUNG_READERS = 3
 """Abandoned readers of one camera that may hang in this process at a time: each keeps its thread until the call that it
-hangs in returns. One in a process of its own keeps no thread here, and there is no limit."""
+hangs in returns. Those of other processes keep none, and are not limited."""
+
+LET_GO_S = 2.0
+"""How long a next reader waits for a hung one to let go of the camera, of which there may be one session only."""
+
+SLOW_FRAMES, MOST_TIMEOUTS = 8, 6.0
+"""A run that times out after so few frames may be of a camera that is slow at night: the next one waits twice as long,
+and at most so many times ``read_timeout_s``."""
 
 SETTLED_AFTER_S = 5.0
 """A run that gave frames for this long proves the camera well: the next back-off starts small again."""
@@ -77,10 +84,12 @@ class CameraStream:
         self._clock = clock
         self._jitter = jitter or random.Random()
         self._retry = retry
+        self._timeouts = 1.0  # times read_timeout_s
         self.witness = witness  # of what comes, for evidence and snapshots
         self._lock = threading.Lock()
         self._generation = self._new_generation()
         self._hung: list[threading.Thread] = []  # the watchdog's alone
+        self._let_go_until_s = 0.0
         self._stopped = False
         self.analysis_ratio = 1.0  # of the frames to be analysed, while the machine is overloaded
         self._state_at_rest, self._why_at_rest = CameraState.STOPPED, ""
@@ -100,7 +109,7 @@ class CameraStream:
         """``model_width``: the width from now on. Raises RuntimeError when there is no thread to be had."""
         if model_width is not None:
             self.model_width = model_width
-            self._generation = self._new_generation()
+            self._generation.spec = self._spec()
         self._start(self._generation)
 
     def stop(self, state: CameraState = CameraState.STOPPED, *, why: str = "") -> None:
@@ -118,7 +127,7 @@ class CameraStream:
         Raises RuntimeError when there is no thread to be had; ``check`` then tries again.
         """
         with self._lock:
-            self.config, self._stopped = config, False
+            self.config, self._stopped, self._timeouts = config, False, 1.0
             self.model_width = model_width or self.model_width
             self._begin_generation()
 
@@ -134,7 +143,9 @@ class CameraStream:
             return True
         if not generation.abandoned:
             generation.thread.join(max(0.0, deadline_s - self._clock.monotonic_s()))
-        if generation.thread.is_alive() and self._abandon(generation):
+        if generation.thread.is_alive():
+            self._abandon(generation)
+        if generation.abandoned and self.status.state is not self._state_at_rest:
             self._states.enter(self._state_at_rest, None, "the reader hung and was abandoned")
         return not generation.thread.is_alive()
 
@@ -164,10 +175,14 @@ class CameraStream:
             if not self._abandon(generation):
                 return
             self._hung += [generation.thread] if generation.thread is not None else []
+            self._let_go_until_s = self._clock.monotonic_s() + LET_GO_S
+            self._adapt_timeout(generation, StreamCode.TIMEOUT)
             _add(self.status.errors, StreamCode.TIMEOUT)
             _add(self.status.reconnects, StreamCode.TIMEOUT)
             self._states.enter(CameraState.STALLED, StreamCode.TIMEOUT, "the reader hung and was abandoned")
         self._hung = [thread for thread in self._hung if thread.is_alive()]
+        if self._hung and self._clock.monotonic_s() < self._let_go_until_s:
+            return
         if len(self._hung) < MOST_HUNG_READERS:
             self._replace()
 
@@ -190,9 +205,21 @@ class CameraStream:
             raise
 
     def _new_generation(self) -> Generation:
-        length = self._clip_length
-        spec = ReadSpec(self.camera, self.config, self.model_width, length, self._network_device)
-        return Generation(spec, ClipWindow(length), Thinning(length))
+        return Generation(self._spec(), ClipWindow(self._clip_length), Thinning(self._clip_length))
+
+    def _spec(self) -> ReadSpec:
+        config = self.config
+        if self._timeouts > 1.0:
+            config = config.model_copy(update={"read_timeout_s": self._timeouts * config.read_timeout_s})
+        return ReadSpec(self.camera, config, self.model_width, self._clip_length, self._network_device)
+
+    def _adapt_timeout(self, generation: Generation, code: StreamCode) -> None:
+        """A camera whose frames come further apart than its time-out would be opened anew for ever."""
+        frames = self.status.frames_decoded - generation.frames_before
+        if frames > SLOW_FRAMES:
+            self._timeouts = 1.0
+        elif frames and code is StreamCode.TIMEOUT:
+            self._timeouts = min(MOST_TIMEOUTS, 2.0 * self._timeouts)
 
     def _start(self, generation: Generation) -> None:
         name = f"vad-stream-{self.camera}"
@@ -224,7 +251,7 @@ class CameraStream:
         failures = 0
         while not generation.stop.is_set():
             started_s = self._clock.monotonic_s()
-            frames_before = self.status.frames_decoded
+            generation.frames_before = self.status.frames_decoded
             try:
                 self._intake.run(generation)
                 break  # stopped
@@ -236,8 +263,10 @@ class CameraStream:
             if generation.abandoned:
                 return
             ran_s = self._clock.monotonic_s() - started_s
-            if ran_s >= SETTLED_AFTER_S and self.status.frames_decoded > frames_before:
+            if ran_s >= SETTLED_AFTER_S and self.status.frames_decoded > generation.frames_before:
                 failures = 0
+            self._adapt_timeout(generation, error.code)
+            generation.spec = self._spec()
             if not self._after_failure(generation, error, failures, ran_s=ran_s):
                 return
             if error.retry_s is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vad.types import Clip, Frame
 
 
@@ -32,12 +34,17 @@ class Thinning:
         return (place + 1) * self._keeps // self._length > place * self._keeps // self._length
 
 
+SLOW_STEP_S = 1.0
+"""A frame that comes so long after the one before is a clip by itself: the rest of a whole one would take too long."""
+
+
 class ClipWindow:
     """Gathers the frames of one run into clips of ``length``, or what ``Thinning`` left of one."""
 
     def __init__(self, length: int) -> None:
         self._length = length
         self._frames: list[Frame] = []
+        self._last_s = math.inf
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -46,8 +53,10 @@ class ClipWindow:
         """Add a frame; a clip when it was the last one of it."""
         if self._frames and self._frames[-1].run != frame.run:
             self._frames.clear()
+        is_slow = frame.pts_s - self._last_s >= SLOW_STEP_S
+        self._last_s = frame.pts_s
         self._frames.append(frame)
-        return self.flush() if ends_clip(frame.index, self._length) else None
+        return self.flush() if is_slow or ends_clip(frame.index, self._length) else None
 
     def flush(self) -> Clip | None:
         """What was gathered so far, as a shorter clip; None when there is nothing."""

@@ -15,7 +15,6 @@ from vad.types import WallSource
 _HELD_BACK = 64  # packets that a decoder may hold before it gives their frames (reordering, frame threads)
 ASK_EVERY = 8
 """Packets from one look for the sender's time to the next."""
-_OLDEST_BELIEVED_WALL_S = 1e9  # a camera whose clock was never set sends RTCP times in 1970 or 1900
 
 
 _LATELY_S = 2.5
@@ -61,9 +60,14 @@ class _Delay:
 
 
 class Arrivals:
-    """Remembers when packets came until the decoder gives their frames, which it may do later and reordered."""
+    """Remembers when packets came until the decoder gives their frames, which it may do later and reordered.
 
-    def __init__(self, clock: Clock, *, live: bool, stamped: bool) -> None:
+    The sender's own time of day is taken where it is within ``tolerance_s`` of this machine's.
+    """
+
+    def __init__(self, clock: Clock, *, live: bool, stamped: bool, tolerance_s: float) -> None:
+        self.skew_s: float | None = None  # the sender's time of day less this machine's, when it was last looked at
+        self._tolerance_s = tolerance_s
         self._clock = clock
         self._live, self._stamped = live, stamped
         self._by_pts: dict[int, Arrival] = {}
@@ -73,25 +77,33 @@ class Arrivals:
         self._delay = _Delay()
         self._latest_s = -math.inf
 
-    def note(self, packet: Packet[VideoStream]) -> Arrival:
-        """A packet was read just now."""
+    def note(self, packet: Packet[VideoStream], *, has_clock: bool = True) -> Arrival:
+        """A packet was read just now. Without ``has_clock`` the sender's stamps tell nothing of its time of day."""
         read_s = self._clock.monotonic_s()
         if not self._live:
             return Arrival(read_s, None, WallSource.FILE, read_s)
         if self._tick_s is None and packet.time_base is not None:
             self._tick_s = float(packet.time_base)  # PyAV makes a Fraction each time it is asked
         arrived_s = self._latest_s = self._came_s(packet, read_s)
-        wall_s = self._sender_wall_s(packet)
-        if wall_s is None:
-            wall_s = self._clock.wall_s() - (read_s - arrived_s)
-            arrival = Arrival(arrived_s, wall_s, WallSource.ARRIVAL, read_s)
+        ours_s, senders_s = self._clock.wall_s() - (read_s - arrived_s), None
+        if has_clock:
+            senders_s = self._sender_wall_s(packet)
+        if senders_s is not None:
+            self.skew_s = senders_s - ours_s
+        if senders_s is None or self.is_wrong:
+            arrival = Arrival(arrived_s, ours_s, WallSource.ARRIVAL, read_s)
         else:
-            arrival = Arrival(arrived_s, wall_s, WallSource.RTCP, read_s)
+            arrival = Arrival(arrived_s, senders_s, WallSource.RTCP, read_s)
         if packet.pts is not None:
             self._by_pts[packet.pts] = arrival
             if len(self._by_pts) > _HELD_BACK:
                 del self._by_pts[next(iter(self._by_pts))]
         return arrival
+
+    @property
+    def is_wrong(self) -> bool:
+        """The sender's time of day is so far from this machine's that it is not believed."""
+        return self.skew_s is not None and abs(self.skew_s) > self._tolerance_s
 
     def _came_s(self, packet: Packet[VideoStream], read_s: float) -> float:
         """As soon after its stamp as the quickest packets lately, no sooner than the one before, no later than now."""
@@ -129,5 +141,4 @@ def sender_wall_s(packet: Packet[VideoStream]) -> float | None:
     if not packet.has_sidedata("prft"):
         return None
     (wall_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))
-    wall_s: float = wall_us / 1e6
-    return wall_s if wall_s > _OLDEST_BELIEVED_WALL_S else None
+    return float(wall_us) / 1e6

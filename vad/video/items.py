@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from vad.types import Frame, Geometry
+from vad.types import ClockFault, Frame, Geometry
 
 
 class Passed(NamedTuple):
@@ -27,7 +27,11 @@ class Counts(NamedTuple):
     corrupt_packets: int = 0  # packets and frames skipped because their data were damaged
     spared_frames: int = 0  # never decoded, since no other picture refers to them
     unfiltered_frames: int = 0  # decoded without the codec's loop filter
-    longest_hold_s: float = 0.0  # how long the next frame may be held back to keep a recording's pace
+    extra_timeout_s: float = 0.0  # how much longer than read_timeout_s the next frame may take
+    outlier_stamps: int = 0  # single time stamps far off, replaced
+    clock_fault: ClockFault | None = None
+    clock_skew_s: float | None = None  # the camera's time of day less this machine's, None before it was reported
+    clock_ratio: float | None = None  # seconds by the camera's stamps in a second, None until it was measured
 
 
 @dataclass(frozen=True, slots=True)

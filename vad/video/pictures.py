@@ -7,6 +7,7 @@ asked here which packets need not be decoded.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,16 +16,22 @@ from av import Packet, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.clock import Clock
+from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
+from vad.types import ClockFault
 from vad.video.arrival import Arrival, Arrivals
 from vad.video.backlog import Backlog
 from vad.video.faults import CORRUPT
+from vad.video.patience import Patience
 from vad.video.source import Feed
 from vad.video.sparing import Spared, Sparing
+from vad.video.stamp_repair import FRESH_S, StampRepair
 from vad.video.stamps import Stamps
 from vad.video.tape import Tape
 from vad.video.timing import MediaClock, Selector
 from vad.video.turns import Turn
+
+FRESH_FOR_S = 1.0
 
 
 class Received(NamedTuple):
@@ -38,10 +45,12 @@ class Received(NamedTuple):
 class OpenStream:
     """All that outlives a run: the next one, where it goes on with the stream, takes it over whole."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, *, read_timeout_s: float) -> None:
         self.feed = feed
+        self.patience = Patience(read_timeout_s)
         self.stamps = Stamps(stamped=feed.stamped)
         self.sparing = Sparing()
+        self.repair = StampRepair() if feed.live and feed.stamped else None
         self.pending: list[Received] = []  # in order, not taken yet
 
 
@@ -62,7 +71,7 @@ class Pictures:
         selector: Selector,
         backlog: Backlog | None,
         tape: Tape | None,
-        read_timeout_s: float,
+        config: CameraConfig,
         clock: Clock,
         stop: threading.Event,
         is_behind: Callable[[], bool],
@@ -74,12 +83,17 @@ class Pictures:
         self._name = name
         self._media, self._selector, self._backlog = media, selector, backlog
         self._tape = tape  # packets as they come, for whoever wants to see them later
-        self._read_timeout_s = read_timeout_s
+        self._patience = stream.patience
         self._clock = clock
         self._stop = stop
         self._is_behind = is_behind
         self._turn = turn  # taken while there are packets
-        self._arrivals = Arrivals(clock, live=stream.feed.live, stamped=stream.feed.stamped)
+        self._arrivals = Arrivals(
+            clock, live=stream.feed.live, stamped=stream.feed.stamped, tolerance_s=config.clock_tolerance_s
+        )
+        self._repair = stream.repair
+        self._outliers_before = stream.repair.outliers if stream.repair else 0
+        self._fresh_s = -math.inf  # when a packet was last waited for
         self._corrupt = 0
         self._faults_before = self.feed.faults
         self._spared_before, self._unfiltered_before = self._sparing.count, self.feed.unfiltered_frames
@@ -96,9 +110,45 @@ class Pictures:
     def unfiltered_frames(self) -> int:
         return self.feed.unfiltered_frames - self._unfiltered_before
 
+    @property
+    def outlier_stamps(self) -> int:
+        return self._repair.outliers - self._outliers_before if self._repair else 0
+
+    @property
+    def clock_fault(self) -> ClockFault | None:
+        fault = self._repair.fault if self._repair else None
+        return fault or (ClockFault.WRONG if self._arrivals.is_wrong else None)
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        return self._arrivals.skew_s
+
+    @property
+    def clock_ratio(self) -> float | None:
+        return self._repair.ratio if self._repair else None
+
+    @property
+    def stands_still(self) -> bool:
+        """The stamps say nothing: packets must be read as they come."""
+        return self._repair is not None and self._repair.stands_still
+
+    def is_caught_up(self, now_s: float) -> bool:
+        """A packet was waited for lately. By stamps that run too fast all would be read late, and none would be."""
+        return now_s - self._fresh_s < FRESH_FOR_S
+
+    @property
+    def extra_timeout_s(self) -> float:
+        """How much longer than ``read_timeout_s`` the next picture of a slow camera may take."""
+        return self._patience.extra_s if self.feed.live else 0.0
+
+    @property
+    def longest_gap_s(self) -> float:
+        """The longest step between two pictures that is usual at present."""
+        return self._patience.usual_gap_s
+
     def next(self) -> Received | None:
         """None at the end of the stream, and once stopped. Raises av.FFmpegError, and StreamError without a good frame
-        for ``read_timeout_s``."""
+        for ``read_timeout_s``, or for as long as a slow camera may take."""
         if not self._pending and not self._stop.is_set():
             self._read_on()
         return self._pending.pop(0) if self._pending else None
@@ -111,9 +161,9 @@ class Pictures:
         """Until there is something."""
         asked_s = self._clock.monotonic_s()
         for packet in self._packets():
-            latest = self._arrivals.note(packet)
+            latest = self._arrivals.note(packet, has_clock=not self.stands_still)
             silent_s = latest.read_s - asked_s
-            if silent_s > self._read_timeout_s:
+            if silent_s > self._patience.timeout_s:
                 raise self._stalled(silent_s)  # FFmpeg flushes its parser's packet before it reports a time-out
             self._take_in(packet, latest)
             if self._pending or self._stop.is_set():
@@ -124,10 +174,19 @@ class Pictures:
         packets = self.feed.packets()
         while True:
             self._turn.end()
+            asked_s = self._clock.monotonic_s()
             packet = next(packets, None)
+            read_s = self._clock.monotonic_s()
             self._turn.begin()
             if packet is None:
                 return
+            if packet.size:
+                self._patience.note(read_s)
+            if self._repair is not None:
+                is_fresh = read_s - asked_s > FRESH_S
+                if is_fresh:
+                    self._fresh_s = read_s
+                self._repair.mend(packet, read_s=read_s, is_fresh=is_fresh and not self._is_behind())
             yield packet
 
     def _take_in(self, packet: Packet[VideoStream], latest: Arrival) -> None:

@@ -47,6 +47,7 @@ class ProbeReport:
     key_frame_interval_frames: float | None  # None: no second key frame was seen
     key_frame_interval_s: float | None
     wall_source: WallSource
+    clock_skew_s: float | None  # the camera's time of day less this machine's; None where it reports none
     round_trip_s: float | None  # TCP connect; None for anything local
     bitrate_bps: float | None
     corrupt_packets: int
@@ -62,12 +63,17 @@ class ProbeReport:
             "frame rate": f"{_said(self.measured_fps, 'fps')} measured, {_said(self.announced_fps, 'fps')} announced",
             "key frames": self._key_frames(),
             "bit rate": _said(self.bitrate_bps and self.bitrate_bps / 1e3, "kbit/s"),
-            "wall clock": _CLOCKS[self.wall_source],
+            "wall clock": self._wall_clock(),
             "round trip": _said(self.round_trip_s and self.round_trip_s * 1e3, "ms") if self.live else "none",
             "damage": f"{self.corrupt_packets} corrupt packets in {self.watched_s:.1f} s",
             "model sees": f"{grid.valid_width}x{grid.valid_height} px, pooled {grid.pool}x{grid.pool}",
         }
         return [f"{name:<11} {fact}" for name, fact in facts.items()]
+
+    def _wall_clock(self) -> str:
+        if self.wall_source is WallSource.ARRIVAL and self.clock_skew_s is not None:
+            return f"this machine's, at arrival: the camera's is {self.clock_skew_s:+.1f} s off, and is not believed"
+        return _CLOCKS[self.wall_source]
 
     def _key_frames(self) -> str:
         if self.key_frame_interval_frames is None:
@@ -125,12 +131,18 @@ def probe(
         watched_s=watched_s,
         key_frame_interval_frames=median(gaps) if gaps else None,
         key_frame_interval_s=median(gaps_s) if gaps_s else None,
-        wall_source=seen.wall_source if feed.live else WallSource.FILE,
+        wall_source=_wall_source(seen, config) if feed.live else WallSource.FILE,
+        clock_skew_s=seen.clock_skew_s,
         round_trip_s=round_trip_s,
         bitrate_bps=seen.size_bytes * 8 / watched_s if watched_s else None,
         corrupt_packets=seen.corrupt + feed.faults,
         geometry=geometry(first.width, first.height, model_width=model_width),
     )
+
+
+def _wall_source(seen: _Seen, config: CameraConfig) -> WallSource:
+    is_believed = seen.clock_skew_s is not None and abs(seen.clock_skew_s) <= config.clock_tolerance_s
+    return WallSource.RTCP if is_believed else WallSource.ARRIVAL
 
 
 @dataclass(slots=True)
@@ -142,7 +154,7 @@ class _Seen:
     key_frames: list[int] = field(default_factory=list)  # indices into media_s
     size_bytes: int = 0
     corrupt: int = 0
-    wall_source: WallSource = WallSource.ARRIVAL
+    clock_skew_s: float | None = None  # of the sender's time of day
 
     def key_frame_gaps(self) -> tuple[list[int], list[float]]:
         pairs = list(zip(self.key_frames, self.key_frames[1:], strict=False))
@@ -156,8 +168,8 @@ def _watch(feed: Feed, *, duration_s: float, clock: Clock, see: Callable[[VideoF
     for packet in feed.packets():
         arrived_s = clock.monotonic_s()
         seen.size_bytes += packet.size
-        if sender_wall_s(packet) is not None:
-            seen.wall_source = WallSource.RTCP
+        if (senders_s := sender_wall_s(packet)) is not None:
+            seen.clock_skew_s = senders_s - clock.wall_s()
         for frame in _decoded(feed, packet, seen):
             stamp_s = frame.time if feed.stamped else None
             step_s = media.step_s(stamp_s, arrived_s=arrived_s)

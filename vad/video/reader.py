@@ -93,7 +93,7 @@ class Reader:
         if self._stream is None:
             spec, parallel = self.spec, not self.spec.config.realtime
             feed = open_feed(self._source, camera=spec.camera, parallel=parallel, decoding=spec.decoding)
-            self._stream = OpenStream(feed)
+            self._stream = OpenStream(feed, read_timeout_s=spec.config.read_timeout_s)
         feed = self._stream.feed
         self._is_stamped = feed.stamped
         self._media = MediaClock(live=feed.live, announced_fps=feed.announced_fps)
@@ -109,7 +109,7 @@ class Reader:
             selector=self._selector,
             backlog=self._backlog,
             tape=self._tape,
-            read_timeout_s=self.spec.config.read_timeout_s,
+            config=self.spec.config,
             clock=self._clock,
             stop=self._stop,
             is_behind=self._is_behind,
@@ -146,7 +146,13 @@ class Reader:
             corrupt_packets=pictures.corrupt_packets,
             spared_frames=pictures.spared_frames,
             unfiltered_frames=pictures.unfiltered_frames,
-            longest_hold_s=longest_gap_s(fps or pictures.feed.announced_fps) if self._is_held_back else 0.0,
+            extra_timeout_s=longest_gap_s(fps or pictures.feed.announced_fps)
+            if self._is_held_back
+            else pictures.extra_timeout_s,
+            outlier_stamps=pictures.outlier_stamps,
+            clock_fault=pictures.clock_fault,
+            clock_skew_s=pictures.clock_skew_s,
+            clock_ratio=pictures.clock_ratio,
         )
 
     def __iter__(self) -> Iterator[Item]:
@@ -201,6 +207,8 @@ class Reader:
 
     def _nap_after(self, frame: Frame, backlog: Backlog) -> None:
         bytes_read, now_s = self._open_pictures.bytes_read, self._clock.monotonic_s()
+        if self._open_pictures.stands_still or not self._open_pictures.is_caught_up(now_s):
+            return
         late_s = backlog.late_s(frame.pts_s, arrived_s=now_s)
         nap_s = self._naps.after(frame, bytes_read=bytes_read, now_s=now_s, late_s=late_s)
         is_watched = self._tape is not None and self._tape.is_watched
@@ -213,7 +221,8 @@ class Reader:
         step_s = self._media.step_s(stamp_s, arrived_s=arrival.arrived_s)
         if step_s <= LONGEST_GAP_S and step_s >= -REORDER_S:
             return step_s  # without the rate, which takes longer to tell
-        if is_jump(step_s, self._rate.fps or self._open_pictures.feed.announced_fps):
+        is_usual = 0.0 < step_s < self._open_pictures.longest_gap_s
+        if not is_usual and is_jump(step_s, self._rate.fps or self._open_pictures.feed.announced_fps):
             raise self._error(StreamCode.PTS_JUMP, f"media time jumped by {step_s:+.3f} s")
         return step_s
 
@@ -272,7 +281,7 @@ class Reader:
 
     def _hand_over(self) -> OpenStream | None:
         """What is counted from now on is not this run's."""
-        self._last_counts = self.counts._replace(longest_hold_s=0.0)
+        self._last_counts = self.counts._replace(extra_timeout_s=0.0)
         stream, self._stream, self._pictures = self._stream, None, None
         return stream
 

@@ -39,7 +39,14 @@ from vad.video.spec import FrameReader, ReadEnv, ReadSpec
     ],
 )
 def test_how_many_are_wanted(setting: int | Literal["auto"], cameras: int, cores: float, expected: int) -> None:
-    assert wanted(setting, cameras=cameras, cores=cores) == expected
+    assert wanted(setting, cameras=cameras, from_network=0, cores=cores) == expected
+
+
+@pytest.mark.parametrize(("cameras", "from_network", "expected"), [(1, 1, 1), (8, 1, 1), (8, 0, 0), (64, 64, 2)])
+def test_a_camera_on_the_network_is_never_read_in_the_engines_own_process(
+    cameras: int, from_network: int, expected: int
+) -> None:
+    assert wanted("auto", cameras=cameras, from_network=from_network, cores=2.0) == expected
 
 
 def reader_of(processes: ReaderProcesses, url: str, **settings: Any) -> FrameReader:

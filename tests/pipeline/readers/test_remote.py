@@ -180,11 +180,13 @@ def threads_when_idle(processes: ReaderProcesses, clip: Path) -> int:
     return threads_of(processes)
 
 
-def reading(processes: ReaderProcesses, url: object, *, stop: threading.Event, **settings: Any) -> Any:
+def reading(
+    processes: ReaderProcesses, url: object, *, stop: threading.Event, camera: str = "cam", **settings: Any
+) -> Any:
     """A reader and its tape, not yet entered."""
     tape = Tape(run=0, seconds=60.0, max_bytes=1 << 24, samples=Samples())
     config = CameraConfig.model_validate({"url": str(url), **settings})
-    reader = processes.reader(ReadSpec("cam", config, 160), run=0, env=ReadEnv(stop, tape=tape))
+    reader = processes.reader(ReadSpec(camera, config, 160), run=0, env=ReadEnv(stop, tape=tape))
     return reader, tape
 
 
@@ -238,25 +240,60 @@ def test_a_process_that_dies_is_said_and_the_next_run_has_another(clip_h264: Pat
     assert (status.processes, status.died) == (1, 1)
 
 
-def test_letting_go_waits_for_a_reader_that_hangs(tmp_path: Path, clip_h264: Path, start: Start) -> None:
-    """As it does with one in this process, so that whoever watches over it can count it."""
-    processes, stop = start(1), threading.Event()
-    idle = threads_when_idle(processes, clip_h264)
-    pipe = tmp_path / "pipe.mp4"
-    os.mkfifo(pipe)
-    reader, _ = reading(processes, pipe, stop=stop)
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """Opening it hangs for ever, since nobody writes to it."""
+    path = tmp_path / "pipe.mp4"
+    os.mkfifo(path)
+    return path
 
-    thread = threading.Thread(target=follow, args=(reader,))
+
+def test_a_reader_that_hangs_is_given_up_and_its_process_ends(pipe: Path, clip_h264: Path, start: Start) -> None:
+    processes = start(1)
+    (worker,) = processes._workers
+    idle = threads_when_idle(processes, clip_h264)
+    for _ in range(5):  # more often than a process of the engine's own would bear
+        stop = threading.Event()
+        reader, _ = reading(processes, pipe, stop=stop)
+        thread = threading.Thread(target=follow, args=(reader,))
+        thread.start()
+        if worker.process.poll() is None:
+            wait_for(lambda: threads_of(processes) == idle + 1, what="the session's thread")
+        stop.set()
+        thread.join(20.0)
+        assert not thread.is_alive()
+    assert worker.process.poll() is not None
+    assert processes.status.died == 0
+    assert processes.status.isolated_cameras == 1
+
+
+def test_a_process_in_which_a_reader_hangs_goes_on_with_its_others_and_takes_no_more(
+    pipe: Path, clip_h264: Path, start: Start
+) -> None:
+    processes = start(1)
+    (worker,) = processes._workers
+    idle = threads_when_idle(processes, clip_h264)
+    hanging, _ = reading(processes, pipe, stop=(stop := threading.Event()))
+    other, _ = reading(processes, clip_h264, stop=threading.Event(), camera="other", loop=True)
+    thread = threading.Thread(target=follow, args=(hanging,))
     thread.start()
     wait_for(lambda: threads_of(processes) == idle + 1, what="the session's thread")
-    stop.set()
-    thread.join(1.0)
-    assert thread.is_alive()
-    other = read(tmp_path / "none.mp4", make=processes.reader)  # the others go on meanwhile
-    assert other.code == "not_found"
-    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
-    thread.join(20.0)
-    assert not thread.is_alive()
+    numbers: list[int] = []
+
+    def give_up(number: int) -> bool:
+        numbers.append(number)
+        if number == 10:
+            stop.set()
+            thread.join(20.0)
+            assert worker.is_retired
+            third, _ = reading(processes, clip_h264, stop=threading.Event(), camera="third")
+            follow(third, until=lambda number: number == 3)
+            assert worker.cameras == ["other"]
+        return number == 60
+
+    follow(other, until=give_up)
+    assert numbers[-1] == 60
+    wait_for(lambda: worker.process.poll() is not None, what="the process to end with its last session")
 
 
 def test_a_process_ends_with_the_engine_however_that_ended() -> None:

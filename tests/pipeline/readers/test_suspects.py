@@ -92,7 +92,7 @@ def test_one_that_hangs_is_alone_at_once_and_the_others_where_they_were() -> Non
     suspects.hung("a", 1.0)
     assert suspects.group("a") not in {POOL, suspects.group("b")}
     assert suspects.group("c") == suspects.group("d")
-    assert suspects.alone == ["a", "b"]
+    assert suspects.alone == ["a"]
     group = suspects.group("a")
     suspects.hung("a", 2.0)
     assert suspects.group("a") == group
@@ -126,7 +126,7 @@ def test_a_group_is_forgiven_as_a_whole() -> None:
     suspects.forgive(FORGIVE_S)
     assert [suspects.group(camera) == POOL for camera in "abcd"] == [False, False, True, True]
     suspects.forgive(500.0 + FORGIVE_S)
-    assert suspects.alone == []
+    assert [suspects.group(camera) for camera in "ab"] == [POOL, POOL]
 
 
 def test_one_that_was_removed_is_forgotten() -> None:

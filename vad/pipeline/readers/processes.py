@@ -50,11 +50,11 @@ MOST_UNANSWERED, MOST_UNANSWERED_AT_START = 8, 60
 or stopped, reads none of its cameras, and each of them alone could only be given up."""
 
 
-def wanted(processes: int | Literal["auto"], *, cameras: int, has_network: bool, cores: float) -> int:
-    """How many processes shall read that many cameras; what the network sends is never decoded by the engine's own."""
+def wanted(processes: int | Literal["auto"], *, cameras: int, from_network: int, cores: float) -> int:
+    """How many processes shall read that many cameras, of which so many are ``from_network``."""
     if processes != "auto":
         return processes if cameras else 0
-    if cameras <= CAMERAS_AT_HOME and not has_network:
+    if not from_network and cameras <= CAMERAS_AT_HOME:
         return 0
     return max(1, min(int(cores), 1 + cameras // CAMERAS_A_PROCESS))
 
@@ -147,6 +147,7 @@ class ReaderProcesses:
         self._workers: list[_Worker] = []
         self._suspects = Suspects()
         self._wanted = self._died = self._failed_starts = 0
+        self._all_apart = False  # recordings and devices too are read in processes
         self._pause_until_s = 0.0
         self._before_s = _ended_children_s()
         self._closed = False
@@ -154,9 +155,10 @@ class ReaderProcesses:
     def expect(self, cameras: Collection[CameraConfig]) -> None:
         """These cameras from now on. What is missing is started; processes too many go on until the end."""
         with self._lock:
-            has_network = any(camera.is_network for camera in cameras)
+            network = sum(camera.is_network for camera in cameras)
             setting, cores = self._settings.processes, usable_cores()
-            self._wanted = wanted(setting, cameras=len(cameras), has_network=has_network, cores=cores)
+            self._all_apart = setting != "auto" or len(cameras) > CAMERAS_AT_HOME
+            self._wanted = wanted(setting, cameras=len(cameras), from_network=network, cores=cores)
             try:
                 self._bury_dead()
                 self._fill(POOL)
@@ -167,7 +169,7 @@ class ReaderProcesses:
         """A reader of the next run, where the last one was read, or where there is most room."""
         if isinstance(continues, RemoteReader):
             return RemoteReader(spec, run=run, env=env, continues=continues, sessions=self)
-        if continues is None and self._wanted > 0:
+        if continues is None and self._wanted > 0 and (self._all_apart or spec.config.is_network):
             return RemoteReader(spec, run=run, env=env, sessions=self)
         return Reader(spec, run=run, env=env, continues=continues)
 

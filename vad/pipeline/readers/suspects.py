@@ -60,9 +60,8 @@ class Suspects:
 
     @property
     def alone(self) -> list[str]:
-        """Cameras that have a group of their own."""
-        groups = [case.group for case in self._cases.values()]
-        return sorted(camera for camera, case in self._cases.items() if groups.count(case.group) == 1)
+        """Cameras that are known to be the one."""
+        return sorted(camera for camera, case in self._cases.items() if case.deaths + case.hangs)
 
     def died(self, cameras: Collection[str], now_s: float) -> None:
         """A process that read these has died."""

@@ -254,7 +254,7 @@ class Ear:
 
     def listen(self) -> None:
         """Until the engine is gone."""
-        self._give_sign()
+        self._give_sign()  # what happens from here on may be a camera's doing
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._control:

@@ -14,7 +14,7 @@ from vad.events import archive
 from vad.pipeline.ledger import Account
 from vad.pipeline.promise import promise_of
 from vad.pipeline.status import BridgeStatus, CameraStatus, EngineStatus
-from vad.types import CameraState, DropReason, HealthIssue, Stage
+from vad.types import CameraState, ClockFault, DropReason, HealthIssue, Stage
 
 
 def _finite(number: float | None) -> float | None:
@@ -93,7 +93,7 @@ class Latency(Model):
 class Readers(Model):
     """The processes that read cameras beside the engine's own: those that run, and how many died since the start.
 
-    ``isolated`` cameras are read in one of their own, since their reader died or hung, or was there when others did.
+    ``isolated`` cameras are read in one of their own, since the one before died or hung.
     """
 
     processes: int
@@ -229,6 +229,12 @@ class Camera(Model):
     analysed_width: int | None
     """Pixels of the picture that was analysed last; null before the first one."""
     transport: Literal["tcp", "udp"]
+    clock_fault: ClockFault | None
+    """Why its frames are not dated by its own clock; null where they are, or where it sends none."""
+    clock_skew_s: Finite
+    """Seconds by which the camera's time of day is ahead of this machine's; null before it was reported."""
+    clock_ratio: Finite
+    """Seconds that pass by the camera's time stamps in one second; null before it was measured."""
     frames: FrameCounts
     frames_spared: int
     """Received and never decoded: above the analysis rate, and no other picture refers to them."""
@@ -269,6 +275,9 @@ class Camera(Model):
             analysed_width=status.analysed_width,
             transport=config.transport,
             frames=FrameCounts.of(status.frames),
+            clock_fault=status.clock_fault,
+            clock_skew_s=status.clock_skew_s,
+            clock_ratio=status.clock_ratio,
             frames_spared=status.frames_spared,
             frames_unfiltered=status.frames_unfiltered,
             reconnects=status.reconnects,

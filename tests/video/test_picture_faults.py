@@ -1,0 +1,255 @@
+"""Pictures that are not what they seem: turned, squeezed, woven of two, mislabelled. What is not read right yet is
+expected to fail."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.video.clips import VideoFile, pictures, write_annexb
+from tests.video.reading import read
+from tests.video.relabelling import filtered, rotated
+from vad.config import CameraConfig
+from vad.types import Frame
+from vad.video.probe import probe
+
+
+def fails_today(reason: str) -> pytest.MarkDecorator:
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
+def difference(frame: Frame, truth: NDArray[np.uint8]) -> float:
+    """Mean, on the part of the grid that shows the source."""
+    valid = frame.luma[: frame.geometry.valid_height, : frame.geometry.valid_width]
+    assert valid.shape == truth.shape
+    return float(np.abs(valid.astype(int) - truth.astype(int)).mean())
+
+
+# rotation
+
+
+@fails_today("the display matrix is ignored")
+@pytest.mark.parametrize("clockwise", [90, 180, 270])
+def test_a_picture_that_is_to_be_shown_turned_is_analysed_turned(video_file: VideoFile, clockwise: int) -> None:
+    path = rotated(video_file("turned.mp4", width=320, height=180, frames=10), clockwise)
+    outcome = read(path, analysis_fps=60, model_width=320)
+    assert (outcome.code, outcome.decoded) == ("ended", 10)
+    for frame, truth in zip(outcome.frames, pictures(10, width=320, height=180), strict=True):
+        assert difference(frame, np.rot90(truth, -clockwise // 90)) < 6
+
+
+def test_a_picture_that_is_to_be_shown_as_it_is_is_left_so(video_file: VideoFile) -> None:
+    path = rotated(video_file("upright.mp4", width=320, height=180, frames=10), 0)
+    outcome = read(path, analysis_fps=60, model_width=320)
+    for frame, truth in zip(outcome.frames, pictures(10, width=320, height=180), strict=True):
+        assert difference(frame, truth) < 6
+
+
+@fails_today("no such setting")
+@pytest.mark.parametrize("clockwise", [90, 180, 270])
+def test_a_camera_that_hangs_sideways_can_be_set_upright(video_file: VideoFile, clockwise: int) -> None:
+    path = video_file("sideways.mp4", width=320, height=180, frames=10)
+    outcome = read(path, analysis_fps=60, model_width=320, rotate=clockwise)
+    for frame, truth in zip(outcome.frames, pictures(10, width=320, height=180), strict=True):
+        assert difference(frame, np.rot90(truth, -clockwise // 90)) < 6
+
+
+# sample aspect ratio
+
+
+@fails_today("the sample aspect ratio is ignored: sideways speed counts too little")
+@pytest.mark.parametrize(
+    ("width", "height", "ratio", "shown"),
+    [(704, 480, "40/33", 16 / 9), (480, 540, "2/1", 16 / 9), (352, 576, "24/11", 4 / 3)],
+)
+def test_pixels_that_are_not_square_are_analysed_as_shown(
+    tmp_path: Path, video_file: VideoFile, width: int, height: int, ratio: str, shown: float
+) -> None:
+    plain = video_file("plain.mp4", width=width, height=height, frames=5)
+    path = filtered(plain, tmp_path / "squeezed.mp4", f"h264_metadata=sample_aspect_ratio={ratio}")
+    grid = read(path).reader.info.geometry
+    assert grid.valid_width / grid.valid_height == pytest.approx(shown, rel=0.05)
+
+
+# interlace
+
+WEAVE = "sliced-threads=0:threads=1:bframes=0:interlaced=1:tff=1"
+
+
+def woven(index: int, *, width: int, height: int) -> NDArray[np.uint8]:
+    """A bright bar that moves 8 px sideways from one field to the next. All lines of a field are the same."""
+    picture = np.full((height, width), 60, dtype=np.uint8)
+    for field in (0, 1):
+        at = 20 + 8 * (2 * index + field)
+        picture[field::2, at : at + 24] = 200
+    return picture
+
+
+def interlaced(video_file: VideoFile, *, width: int, height: int) -> Path:
+    options = {"preset": "medium", "x264-params": WEAVE}
+    return video_file(
+        "woven.mp4",
+        width=width,
+        height=height,
+        frames=6,
+        options=options,
+        luma=lambda index: woven(index, width=width, height=height),
+    )
+
+
+def combing(frame: Frame) -> int:
+    """The most by which two lines of the model's picture differ, where all should be the same."""
+    valid = frame.luma[: frame.geometry.valid_height, : frame.geometry.valid_width].astype(int)
+    return int(np.abs(np.diff(valid, axis=0)).max())
+
+
+@pytest.mark.parametrize(
+    "width",
+    [
+        640,  # four lines become one
+        320,
+        pytest.param(480, marks=fails_today("three lines become one: two of one field, one of the other")),
+        pytest.param(160, marks=fails_today("each line stands for itself")),
+    ],
+)
+def test_two_woven_fields_do_not_comb(video_file: VideoFile, width: int) -> None:
+    path = interlaced(video_file, width=width, height=width * 3 // 4)
+    outcome = read(path, analysis_fps=60)
+    assert len(outcome.frames) == 6
+    assert max(map(combing, outcome.frames)) < 20
+
+
+@fails_today("nothing tells")
+def test_probe_says_that_a_picture_is_interlaced(video_file: VideoFile) -> None:
+    lines = probe(CameraConfig(url=str(interlaced(video_file, width=640, height=480)))).lines()
+    assert any("interlaced" in line for line in lines)
+
+
+def test_probe_says_interlaced_of_no_other_picture(clip_h264: Path) -> None:
+    assert not any("interlaced" in line for line in probe(CameraConfig(url=str(clip_h264))).lines())
+
+
+# range
+
+FULL, LIMITED = "h264_metadata=video_full_range_flag=1", "h264_metadata=video_full_range_flag=0"
+
+
+@pytest.mark.parametrize("flag", [FULL, LIMITED])
+def test_luma_is_read_as_its_range_is_labelled(tmp_path: Path, video_file: VideoFile, flag: str) -> None:
+    plain = video_file("full.mp4", width=320, height=180, frames=10, pixel_format="yuvj420p")
+    outcome = read(filtered(plain, tmp_path / "labelled.mp4", flag), analysis_fps=60, model_width=320)
+    assert (outcome.code, outcome.decoded) == ("ended", 10)
+    for frame, truth in zip(outcome.frames, pictures(10, width=320, height=180), strict=True):
+        shown = truth if flag == FULL else np.clip((truth.astype(float) - 16) * 255 / 219, 0, 255).astype(np.uint8)
+        assert difference(frame, shown) < 6
+
+
+def test_a_label_of_the_range_that_changes_under_way_is_followed_in_the_same_run(tmp_path: Path) -> None:
+    plain = write_annexb(tmp_path / "plain.h264", frames=50, pixel_format="yuvj420p")
+    parts = [filtered(plain, tmp_path / f"{place}.h264", flag) for place, flag in enumerate((FULL, LIMITED))]
+    path = tmp_path / "both.h264"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts * 2))
+    outcome = read(path, analysis_fps=60, model_width=320)
+    assert (outcome.code, outcome.decoded, outcome.corrupt_packets) == ("ended", 200, 0)
+    means = [float(frame.luma[:192].mean()) for frame in outcome.frames]
+    for full, limited in ((means[:50], means[50:100]), (means[100:150], means[150:])):
+        for a, b in zip(full, limited, strict=True):
+            assert b == pytest.approx((a - 16) * 255 / 219, abs=2)
+
+
+# pixel formats
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format"),
+    [
+        ("libx264", "yuv420p10le"),
+        ("libx264", "yuv422p"),
+        ("libx264", "yuv422p10le"),
+        ("libx264", "yuv444p"),
+        ("libx264", "yuvj420p"),
+        ("libx264", "gray"),
+        ("libx265", "yuv420p10le"),
+        ("libx265", "yuv422p10le"),
+        ("libx265", "yuv444p"),
+        ("libx265", "gray"),
+    ],
+)
+def test_luma_is_right_in_every_pixel_format(video_file: VideoFile, codec: str, pixel_format: str) -> None:
+    path = video_file("clip.mp4", codec=codec, pixel_format=pixel_format, width=320, height=180, frames=10)
+    outcome = read(path, analysis_fps=60, model_width=320)
+    assert (outcome.code, outcome.decoded, outcome.corrupt_packets) == ("ended", 10, 0)
+    if (codec, pixel_format) != ("libx264", "gray"):  # FFmpeg's decoder adds chroma to H.264 without any
+        assert outcome.reader.info.pixel_format == pixel_format
+    for frame, truth in zip(outcome.frames, pictures(10, width=320, height=180), strict=True):
+        assert difference(frame, truth) < 6
+
+
+# sizes
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(2688, 1520), (3072, 2048), (1928, 1086), (1080, 1920), (176, 144), (98, 66)],
+)
+def test_odd_sizes_are_read_whole(video_file: VideoFile, width: int, height: int) -> None:
+    outcome = read(video_file("clip.mp4", width=width, height=height, frames=3), analysis_fps=60)
+    assert (outcome.code, outcome.decoded, outcome.corrupt_packets) == ("ended", 3, 0)
+    grid = outcome.frames[0].geometry
+    assert (grid.source_width, grid.source_height) == (width, height)
+    assert (grid.width % 8, grid.height % 8) == (0, 0)
+    assert grid.valid_width / grid.valid_height == pytest.approx(width / height, rel=0.02)
+    truth = next(pictures(1, width=width, height=height))
+    pool, rows, columns = grid.pool, grid.valid_height, grid.valid_width
+    pooled = truth[: rows * pool, : columns * pool].reshape(rows, pool, columns, pool).mean(axis=(1, 3))
+    assert difference(outcome.frames[0], pooled.astype(np.uint8)) < 6
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "is_small"),
+    [
+        pytest.param(98, 66, True, marks=fails_today("nothing tells")),
+        pytest.param(128, 96, True, marks=fails_today("nothing tells")),
+        (176, 144, False),
+        (640, 360, False),
+    ],
+)
+def test_probe_says_of_a_picture_that_it_is_too_small_to_judge(
+    video_file: VideoFile, width: int, height: int, is_small: bool
+) -> None:
+    lines = probe(CameraConfig(url=str(video_file("clip.mp4", width=width, height=height, frames=5)))).lines()
+    assert any("too small" in line for line in lines) is is_small
+
+
+# variable rate
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
+def test_a_rate_that_changes_under_way_is_followed(video_file: VideoFile, name: str) -> None:
+    """A second at 25 fps, then every twelfth frame only."""
+
+    def place(index: int) -> int:
+        return index if index < 25 else 24 + 12 * (index - 24)
+
+    path = video_file(name, width=320, height=180, frames=35, pts=place)
+    outcome = read(path, analysis_fps=60)
+    assert (outcome.code, outcome.decoded) == ("ended", 35)
+    stamps = [frame.pts_s for frame in outcome.frames]
+    assert stamps == pytest.approx([place(index) / 25 for index in range(35)], abs=0.002)
+    assert all(b > a for a, b in pairwise(stamps))
+
+
+def test_the_relabelled_clips_say_what_they_shall(tmp_path: Path, video_file: VideoFile) -> None:
+    plain = video_file("plain.mp4", width=320, height=180, frames=5)
+    squeezed = filtered(plain, tmp_path / "squeezed.mp4", "h264_metadata=sample_aspect_ratio=2/1")
+    with av.open(str(squeezed)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == 2
+    with av.open(str(rotated(plain, 90))) as container:
+        assert next(container.decode(video=0)).rotation == -90
+    with av.open(str(interlaced(video_file, width=320, height=240))) as container:
+        assert next(container.decode(video=0)).interlaced_frame
