@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from os import sysconf
 from pathlib import Path
 from typing import Literal
@@ -68,10 +69,18 @@ class _Seat:
     patience_s: float
     hangs_at_s: float = math.inf
 
+    @property
+    def is_given_up(self) -> bool:
+        return self.hangs_at_s < math.inf
+
+    def is_taken(self) -> bool:
+        """Nobody else sees when one that was given up is let go of after all."""
+        return self.session.is_open and not (self.is_given_up and self.session.has_let_go())
+
     def end(self, why: StreamError) -> None:
-        """Its process is no more. Nobody waits for one that was given up."""
+        """Its process is no more."""
         self.session.end = why
-        if self.hangs_at_s < math.inf:
+        if self.is_given_up:
             self.session.drop()
 
 
@@ -89,7 +98,7 @@ class _Worker:
     @property
     def taken(self) -> list[_Seat]:
         """Sessions that are open."""
-        self.seats = [seat for seat in self.seats if seat.session.is_open]
+        self.seats = [seat for seat in self.seats if seat.is_taken()]
         return self.seats
 
     @property
@@ -102,8 +111,7 @@ class _Worker:
 
     def hung(self, now_s: float) -> _Seat | None:
         """One that was given up and has not let go in time."""
-        given_up = [seat for seat in self.taken if seat.hangs_at_s < math.inf]
-        return next((s for s in given_up if not s.session.close(within_s=0.0) and now_s >= s.hangs_at_s), None)
+        return next((seat for seat in self.taken if now_s >= seat.hangs_at_s), None)
 
     def has_lived(self) -> bool:
         """It has given a sign of life, as it does once it can read."""
@@ -167,10 +175,11 @@ class ReaderProcesses:
 
     def reader(self, spec: ReadSpec, *, run: int, env: ReadEnv, continues: FrameReader | None = None) -> FrameReader:
         """A reader of the next run, where the last one was read, or where there is most room."""
+        open_session = partial(self._open, spec)
         if isinstance(continues, RemoteReader):
-            return RemoteReader(spec, run=run, env=env, continues=continues, sessions=self)
+            return RemoteReader(spec, run=run, env=env, continues=continues, open_session=open_session)
         if continues is None and self._wanted > 0 and (self._all_apart or spec.config.is_network):
-            return RemoteReader(spec, run=run, env=env, sessions=self)
+            return RemoteReader(spec, run=run, env=env, open_session=open_session)
         return Reader(spec, run=run, env=env, continues=continues)
 
     def check(self) -> None:
@@ -221,7 +230,7 @@ class ReaderProcesses:
             resident_bytes=sum(size for _, size in taken),
         )
 
-    def open(self, spec: ReadSpec) -> Session:
+    def _open(self, spec: ReadSpec) -> Session:
         """A session in the camera's own process, or in the one of all that has the fewest. Raises OSError."""
         with self._lock:
             while True:
@@ -237,7 +246,7 @@ class ReaderProcesses:
                         ours.close()
                         worker.kill()
                         continue
-                session = Session(ours)
+                session = Session(ours, keeper=self)
                 worker.seats.append(_Seat(spec.camera, session, patience_s=2 * spec.config.read_timeout_s + END_S))
                 return session
 
@@ -252,10 +261,13 @@ class ReaderProcesses:
         return session.end
 
     def give_up(self, session: Session) -> None:
-        """Its process is killed at once if it reads nothing else, and otherwise if the reader goes on hanging."""
+        """Its process is killed at once if it reads nothing else, and otherwise if the reader goes on hanging.
+
+        One that has not come to life yet will find that nobody wants the session any more.
+        """
         with self._lock:
             for worker in self._workers:
-                if (seat := worker.seat(session)) is not None:
+                if (seat := worker.seat(session)) is not None and worker.has_lived():
                     if worker.load > 1:
                         seat.hangs_at_s = time.monotonic() + seat.patience_s
                         return

@@ -7,8 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -49,13 +48,26 @@ class ProcessGone(Exception):
     """The process at the other end has ended."""
 
 
+class Keeper(Protocol):
+    """Whoever has the process of a session."""
+
+    def end_of(self, session: Session) -> StreamError | None:
+        """What is known of why it has ended."""
+        ...
+
+    def give_up(self, session: Session) -> None:
+        """Its reader does not let go."""
+        ...
+
+
 class Session:
     """The socket. ``receive`` is one thread's, ``look`` anyone's."""
 
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, *, keeper: Keeper | None = None) -> None:
         whole, fraction = divmod(SILENCE_S, 1.0)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
         self._peer = peer
+        self._keeper = keeper
         self._inbox = Inbox()
         self._decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
         self._speaking = threading.Lock()
@@ -104,8 +116,17 @@ class Session:
             picture = self._seen[1]
             return None if picture is None else picture.copy()
 
-    def close(self, *, within_s: float) -> bool:
-        """Say no more, and wait until the other end has let go. False where it has not: its reader hangs."""
+    def why_it_ended(self) -> StreamError | None:
+        """Where more is known than that it did."""
+        return self._keeper.end_of(self) if self._keeper is not None else None
+
+    def close(self) -> None:
+        """Say no more, and wait until the other end has let go. Where it does not its reader hangs, and is given up."""
+        if not self.has_let_go(within_s=LET_GO_S) and self._keeper is not None:
+            self._keeper.give_up(self)
+
+    def has_let_go(self, *, within_s: float = 0.0) -> bool:
+        """Say no more; whether the other end has let go by then."""
         until_s = time.monotonic() + within_s
         try:
             self._peer.shutdown(socket.SHUT_WR)
@@ -116,11 +137,6 @@ class Session:
         except (OSError, ProcessGone):
             self._peer.close()
         return not self.is_open
-
-    def hang_up(self) -> None:
-        """Let whoever receives find that it is over."""
-        with suppress(OSError):
-            self._peer.shutdown(socket.SHUT_RDWR)
 
     def drop(self) -> None:
         """Let go of it, whatever the other end does."""
@@ -147,24 +163,11 @@ class Session:
             self._answered.notify_all()
 
 
-class Sessions(Protocol):
-    """Who has the processes."""
-
-    def open(self, spec: ReadSpec) -> Session:
-        """Raises OSError."""
-        ...
-
-    def end_of(self, session: Session) -> StreamError | None:
-        """Why the process of this session has ended, if it has."""
-        ...
-
-    def give_up(self, session: Session) -> None:
-        """Its reader does not let go of it."""
-        ...
-
-
 class RemoteReader:
-    """Like ``vad.video.reader.Reader``, whose docstring holds for it; but whoever closes it never waits for long."""
+    """Like ``vad.video.reader.Reader``, whose docstring holds for it; but whoever closes it never waits for long.
+
+    ``open_session`` raises OSError.
+    """
 
     def __init__(
         self,
@@ -172,7 +175,7 @@ class RemoteReader:
         *,
         run: int,
         env: ReadEnv,
-        sessions: Sessions,
+        open_session: Callable[[], Session],
         continues: RemoteReader | None = None,
     ) -> None:
         self.spec = spec
@@ -180,7 +183,7 @@ class RemoteReader:
         self.info: StreamInfo | None = None
         self.counts = Counts()
         self._stop, self._tape, self._is_behind = env.stop, env.tape, env.is_behind
-        self._sessions = sessions
+        self._open_session = open_session
         self._session: Session | None = None
         self._before = continues._tape if continues is not None else None
         self._told_behind = False
@@ -191,7 +194,7 @@ class RemoteReader:
     def __enter__(self) -> Self:
         try:
             if self._session is None:
-                self._session = self._sessions.open(self.spec)
+                self._session = self._open_session()
                 self._session.say(self._opening())
             if self._tape is not None:
                 self._tape.look_elsewhere = self._session.look
@@ -210,8 +213,8 @@ class RemoteReader:
     def close(self) -> None:
         """Harmless when repeated, or when the next run has taken the stream over. A reader that hangs is given up."""
         session, self._session = self._session, None
-        if session is not None and not session.close(within_s=LET_GO_S):
-            self._sessions.give_up(session)
+        if session is not None:
+            session.close()
 
     def __iter__(self) -> Iterator[Item]:
         session = self._session
@@ -282,7 +285,7 @@ class RemoteReader:
             self._told_behind = is_behind
 
     def _gone(self, exc: OSError | ProcessGone, session: Session | None) -> StreamError:
-        known = self._sessions.end_of(session) if session is not None else None
+        known = session.why_it_ended() if session is not None else None
         if known is not None:
             return known
         why = f"no process to read it: {exc}" if isinstance(exc, OSError) else "the process that read it has ended"

@@ -266,7 +266,10 @@ class Ear:
 
     def _hear_control(self) -> bool:
         """A new session, or a question whether this process lives. False when the control socket has ended."""
-        said, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        try:
+            said, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        except ConnectionResetError:  # the engine did not read the last sign
+            return False
         if said == SIGN:
             self._give_sign()
         for descriptor in descriptors:
