@@ -104,15 +104,20 @@ class StreamCode(StrEnum):
     FORMAT_CHANGED = "format_changed"  # resolution or codec changed in mid-stream: a new run, not a failure
     PTS_JUMP = "pts_jump"  # media time jumped: a new run, not a failure
     BROKEN = "broken"  # the connection or the data broke in a way FFmpeg has no better word for
+    READER_DIED = "reader_died"  # the process that read this camera and no other has ended
 
 
 class StreamError(VadError):
-    """A stream cannot be opened or read. Retrying can always help: cameras come back and passwords get mended."""
+    """A stream cannot be opened or read. Retrying can always help: cameras come back and passwords get mended.
+
+    ``retry_s``: when to try again, where that has nothing to do with how often it has failed.
+    """
 
     retryable = True
 
-    def __init__(self, code: StreamCode, message: str) -> None:
+    def __init__(self, code: StreamCode, message: str, *, retry_s: float | None = None) -> None:
         self.code = code
+        self.retry_s = retry_s
         super().__init__(message)
 
 

@@ -166,6 +166,7 @@ class Cameras:
             self._clips.tell_gone(name)
             self._members = {other: m for other, m in self._members.items() if other != name}
             self._ledger.close(name)
+            self._readers.forget(name)
         log.info("camera.removed", camera=name)
 
     def replace(self, name: str, config: CameraConfig) -> None:
@@ -176,6 +177,7 @@ class Cameras:
             if not changed:
                 return
             given = self._given_calibration(name, config) if "calibration" in changed else None
+            self._readers.expect([*(m.config for other, m in self._members.items() if other != name), config])
             self._keep(self._overlay.with_camera(name, config, site=self._site), undo)
             width = self._width(config, given or member.watch.judge.scorer)
             reopens = not (member.is_paused or (changed <= WITHOUT_REOPENING and width == member.stream.model_width))

@@ -121,6 +121,7 @@ class Engine(CameraControl):
         warm_luma()
         with ExitStack() as undo:
             undo.callback(self._readers.close)
+            self._readers.expect(overlay.cameras_of(config).values())  # processes start while the rest is made
             weights = load_weights(config.model.weights)
             model = config.model
             runner = make_runner(
@@ -131,7 +132,6 @@ class Engine(CameraControl):
                 skip_still=model.skip_still,
             )
             self.device = str(runner.device)
-            self._readers.expect(overlay.cameras_of(config).values())  # processes start while the rest is made
             warm_kernels()
             delivery = Delivery(bus=config.bus, storage=config.storage, metrics=self._metrics, clock=self._clock)
             undo.callback(delivery.close)

@@ -64,6 +64,7 @@ class Member:
             clock_fault=stream.clock_fault,
             clock_skew_s=stream.clock_skew_s,
             clock_ratio=stream.clock_ratio,
+            reader_deaths=stream.reader_deaths,
         )
 
     def preview(self, false_alarms_per_day: float, *, seconds: float) -> Preview:

@@ -87,6 +87,13 @@ PER_CAMERA: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], float | No
         "Readers that hung in native code and were given up.",
         lambda c: c.abandoned_readers,
     ),
+    (
+        "counter",
+        "vad_camera_reader_deaths",
+        "",
+        "Processes that died reading this camera and no other; none without any.",
+        lambda c: c.reader_deaths or None,
+    ),
     ("gauge", "vad_anomaly_score", ".4f", "Last score, -log10 of the p-value.", lambda c: _finite(c.score)),
     (
         "gauge",
@@ -196,7 +203,7 @@ OF_THE_ENGINE: tuple[tuple[One, str, str, Callable[[EngineStatus], float]], ...]
         GaugeMetricFamily,
         "vad_reader_isolated_cameras",
         "Cameras read in a process of their own, since the one before died or hung.",
-        lambda s: s.readers.isolated_cameras,
+        lambda s: len(s.readers.isolated),
     ),
     (CounterMetricFamily, "vad_reader_processes_cpu_seconds", "CPU time they took.", lambda s: s.readers.cpu_s),
     (GaugeMetricFamily, "vad_reader_processes_bytes", "Memory they take.", lambda s: s.readers.resident_bytes),

@@ -29,6 +29,7 @@ class StreamStatus:
     clock_fault: ClockFault | None = None
     clock_skew_s: float | None = None
     clock_ratio: float | None = None
+    reader_deaths: int = 0  # of processes that read this camera alone
     reconnects: dict[StreamCode, int] = field(default_factory=dict)
     errors: dict[StreamCode, int] = field(default_factory=dict)
 
@@ -47,6 +48,7 @@ class CameraStatus(NamedTuple):
     ``analysed_width`` is how many px wide that frame was analysed.
     ``clock_fault`` says why its frames are not dated by its own clock, ``clock_skew_s`` how far its time of day is
     ahead of this machine's, ``clock_ratio`` how many seconds pass by its stamps in one.
+    ``reader_deaths`` are those of processes that read this camera and no other.
     ``analysis_ratio`` is the share of its own rate at which it is analysed: below 1 while the machine is overloaded.
     """
 
@@ -83,6 +85,7 @@ class CameraStatus(NamedTuple):
     clock_fault: ClockFault | None = None
     clock_skew_s: float | None = None
     clock_ratio: float | None = None
+    reader_deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +159,14 @@ class ReadersStatus:
     """The processes that read cameras beside the engine's own: how many there are, how many ended unasked.
 
     ``cpu_s`` and ``resident_bytes`` are what they have taken of the processor since the start, and take of memory.
-    ``isolated_cameras`` are read in a process of their own, since the one before died or hung.
+    ``isolated`` cameras are read in a process of their own, since the one before died or hung.
     """
 
     processes: int = 0
     died: int = 0
     cpu_s: float = 0.0
     resident_bytes: int = 0
-    isolated_cameras: int = 0
+    isolated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

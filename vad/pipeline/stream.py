@@ -31,10 +31,10 @@ log = structlog.get_logger(__name__)
 
 MOST_HUNG_READERS = 3
 """Abandoned readers of one camera that may hang in this process at a time: each keeps its thread until the call that it
-hangs in returns. Those of other processes do not: see ``LET_GO_S``."""
+hangs in returns. Those of other processes keep none, and are not limited."""
 
 LET_GO_S = 2.0
-"""How long a next reader waits for a hung one: a process in which one hangs takes no other, and is ended."""
+"""How long a next reader waits for a hung one to let go of the camera, of which there may be one session only."""
 
 SLOW_FRAMES, MOST_TIMEOUTS = 8, 6.0
 """A run that times out after so few frames may be of a camera that is slow at night: the next one waits twice as long,
@@ -269,7 +269,8 @@ class CameraStream:
             generation.spec = self._spec()
             if not self._after_failure(generation, error, failures, ran_s=ran_s):
                 return
-            failures += 1
+            if error.retry_s is None:
+                failures += 1
         if not generation.abandoned:
             self._states.enter(self._state_at_rest, None, self._why_at_rest)
 
@@ -278,6 +279,7 @@ class CameraStream:
         code = error.code
         self.failure = error
         _add(self.status.errors, code)
+        self.status.reader_deaths += code is StreamCode.READER_DIED
         if code in CONTINUABLE:
             self._begin_next_run(error)
             return True
@@ -292,7 +294,8 @@ class CameraStream:
         _add(self.status.reconnects, code)
         state = CameraState.STALLED if code is StreamCode.TIMEOUT else CameraState.BACKOFF
         self._states.enter(state, code, str(error))
-        self._clock.wait(generation.stop, timeout_s=self._backoff_s(failures))
+        wait_s = error.retry_s if error.retry_s is not None else self._backoff_s(failures)
+        self._clock.wait(generation.stop, timeout_s=wait_s)
         return True
 
     def _begin_next_run(self, error: StreamError) -> None:

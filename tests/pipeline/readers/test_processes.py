@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +17,10 @@ from tests.video.reading import read
 from vad.config import CameraConfig, LogSettings, ReaderSettings
 from vad.errors import StreamError
 from vad.pipeline.readers import processes as module
+from vad.pipeline.readers import suspects as suspects_module
 from vad.pipeline.readers.processes import ReaderProcesses, wanted
 from vad.pipeline.readers.remote import RemoteReader
+from vad.pipeline.readers.suspects import POOL
 from vad.video.reader import Reader
 from vad.video.spec import FrameReader, ReadEnv, ReadSpec
 
@@ -49,9 +52,9 @@ def test_a_camera_on_the_network_is_never_read_in_the_engines_own_process(
     assert wanted("auto", cameras=cameras, from_network=from_network, cores=2.0) == expected
 
 
-def reader_of(processes: ReaderProcesses, url: str, **settings: Any) -> FrameReader:
+def reader_of(processes: ReaderProcesses, url: str, *, camera: str = "cam", **settings: Any) -> FrameReader:
     config = CameraConfig(url=url, **settings)
-    return processes.reader(ReadSpec("cam", config, 160), run=0, env=ReadEnv())
+    return processes.reader(ReadSpec(camera, config, 160), run=0, env=ReadEnv())
 
 
 def test_few_cameras_are_read_at_home_and_more_elsewhere(clip_h264: Path) -> None:
@@ -89,6 +92,7 @@ def test_torch_is_loaded_there_only_once_a_camera_asks_for_a_gpu(clip_h264: Path
 
 def test_sessions_are_spread_evenly_also_after_some_have_ended(clip_h264: Path, start: Start) -> None:
     processes = start(2)
+    wait_for(lambda: all(worker.has_lived() for worker in processes._workers), what="both to have begun")
     readers = [reader_of(processes, str(clip_h264)) for _ in range(6)]
     for reader in readers:
         reader.__enter__()
@@ -149,3 +153,66 @@ def test_closing_leaves_no_process_and_refuses_new_sessions(clip_h264: Path, sta
         list(reader)
     with pytest.raises(StreamError, match="the engine is stopping"), reader_of(processes, str(clip_h264)):
         pass
+
+
+def test_a_session_that_is_closed_before_its_process_can_read_does_no_harm(clip_h264: Path, start: Start) -> None:
+    processes = start(1)
+    (worker,) = processes._workers
+    worker.process.send_signal(signal.SIGSTOP)
+    reader_of(processes, str(clip_h264)).__enter__().close()
+    assert worker.load == 0
+    worker.process.send_signal(signal.SIGCONT)
+    wait_for(worker.has_lived, what="the process to have begun")
+    assert read(clip_h264, make=processes.reader).decoded == 100
+    assert (processes.status.died, processes._workers) == (0, [worker])
+
+
+def test_a_process_of_suspects_joins_the_pool_or_ends_once_they_are_forgiven(
+    clip_h264: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = start(1)
+    (first,) = processes._workers
+    wait_for(first.has_lived, what="the process to have begun")
+    names = ("a", "b")
+    readers = [reader_of(processes, str(clip_h264), camera=name) for name in names]
+    for reader in readers:
+        reader.__enter__()
+    first.kill()
+    for reader in readers:
+        with pytest.raises(StreamError, match="has ended") as caught:
+            list(reader)
+        assert caught.value.retry_s == 0.0
+        reader.close()
+    again = [reader_of(processes, str(clip_h264), camera=name, loop=True) for name in names]
+    for reader in again:
+        reader.__enter__()
+    assert sorted(worker.group for worker in processes._workers) == [1, 2]
+    monkeypatch.setattr(suspects_module, "FORGIVE_S", 0.0)
+    processes.check()
+    (left,) = processes._workers
+    assert left.group == POOL
+    ends = []
+    for reader in again:
+        try:
+            next(iter(reader))
+        except StreamError as exc:
+            ends.append(exc)
+    assert [(str(end).split(": ", 1)[1], end.retry_s) for end in ends] == [
+        ("the process that read it was ended: its cameras are forgiven, and read with the others", 0.0)
+    ]
+    for reader in again:
+        reader.close()
+
+
+def test_a_process_of_suspects_that_reads_nobody_ends(
+    clip_h264: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = start(1)
+    processes._suspects.hung("cam", time.monotonic())
+    with reader_of(processes, str(clip_h264)) as reader:
+        next(iter(reader))
+    processes.check()
+    assert sorted(worker.group for worker in processes._workers) == [0, 1]
+    monkeypatch.setattr(module, "IDLE_S", 0.0)
+    processes.check()
+    assert [worker.group for worker in processes._workers] == [0]

@@ -233,8 +233,9 @@ def test_a_process_that_dies_is_said_and_the_next_run_has_another(clip_h264: Pat
     reader, _ = reading(processes, clip_h264, stop=threading.Event())
     error = follow(reader, until=lambda number: number == 10 and bool(victim.process.kill()))
     assert error is not None
-    assert error.code == "broken"
-    assert "the process that read it has ended" in str(error)
+    assert error.code == "reader_died"
+    assert "its reader process has died once; it is read in a process of its own, again in 0.5 s" in str(error)
+    assert error.retry_s == 0.5
     assert read(clip_h264, make=processes.reader).decoded == 100
     status = processes.status
     assert (status.processes, status.died) == (1, 1)
@@ -248,33 +249,37 @@ def pipe(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_reader_that_hangs_is_given_up_and_its_process_ends(pipe: Path, clip_h264: Path, start: Start) -> None:
+def test_a_process_that_reads_nothing_but_what_hangs_is_killed(pipe: Path, clip_h264: Path, start: Start) -> None:
     processes = start(1)
-    (worker,) = processes._workers
-    idle = threads_when_idle(processes, clip_h264)
-    for _ in range(5):  # more often than a process of the engine's own would bear
-        stop = threading.Event()
+    pids = set[int]()
+    for _ in range(5):  # more often than the engine's own process would bear
+        processes.expect([CameraConfig(url="a.mp4")])
+        (worker,) = processes._workers
+        wait_for(worker.has_lived, what="the process to have begun")
+        pids.add(worker.process.pid)
+        idle, stop = threads_of(processes), threading.Event()
         reader, _ = reading(processes, pipe, stop=stop)
         thread = threading.Thread(target=follow, args=(reader,))
         thread.start()
-        if worker.process.poll() is None:
-            wait_for(lambda: threads_of(processes) == idle + 1, what="the session's thread")
+        wait_for(lambda: threads_of(processes) > idle, what="the session's thread")
+        time.sleep(0.2)  # it opens the pipe
         stop.set()
         thread.join(20.0)
         assert not thread.is_alive()
-    assert worker.process.poll() is not None
+        assert not any(is_running(pid) for pid in pids)
+    assert len(pids) == 5
     assert processes.status.died == 0
-    assert processes.status.isolated_cameras == 1
+    assert read(clip_h264, make=processes.reader).decoded == 100
 
 
-def test_a_process_in_which_a_reader_hangs_goes_on_with_its_others_and_takes_no_more(
-    pipe: Path, clip_h264: Path, start: Start
+def test_a_process_with_others_is_ended_only_if_what_hangs_goes_on_hanging(
+    pipe: Path, video_file: VideoFile, clip_h264: Path, start: Start
 ) -> None:
     processes = start(1)
     (worker,) = processes._workers
     idle = threads_when_idle(processes, clip_h264)
-    hanging, _ = reading(processes, pipe, stop=(stop := threading.Event()))
-    other, _ = reading(processes, clip_h264, stop=threading.Event(), camera="other", loop=True)
+    hanging, _ = reading(processes, pipe, stop=(stop := threading.Event()), camera="hanging", read_timeout_s=0.5)
+    other, _ = reading(processes, video_file("long.mp4", frames=1500), stop=threading.Event(), camera="other")
     thread = threading.Thread(target=follow, args=(hanging,))
     thread.start()
     wait_for(lambda: threads_of(processes) == idle + 1, what="the session's thread")
@@ -285,15 +290,43 @@ def test_a_process_in_which_a_reader_hangs_goes_on_with_its_others_and_takes_no_
         if number == 10:
             stop.set()
             thread.join(20.0)
-            assert worker.is_retired
-            third, _ = reading(processes, clip_h264, stop=threading.Event(), camera="third")
-            follow(third, until=lambda number: number == 3)
-            assert worker.cameras == ["other"]
-        return number == 60
+            assert not thread.is_alive()
+            assert is_running(worker.process.pid)
+        elif number > 10:
+            processes.check()
+        return number == 100_000
 
-    follow(other, until=give_up)
-    assert numbers[-1] == 60
-    wait_for(lambda: worker.process.poll() is not None, what="the process to end with its last session")
+    error = follow(other, until=give_up)
+    assert error is not None
+    assert error.retry_s == 0.0
+    assert "the reader of hanging hung in it" in str(error)
+    assert numbers[-1] > 10
+    assert not is_running(worker.process.pid)
+    assert processes.status.isolated == ("hanging",)
+    assert processes.status.died == 0
+    later = [reading(processes, clip_h264, stop=threading.Event(), camera=name)[0] for name in ("hanging", "other")]
+    for reader in later:
+        follow(reader, until=lambda number: number == 3)
+    assert sorted(worker.group for worker in processes._workers) == [0, 1]
+
+
+def test_one_that_was_given_up_and_lets_go_later_harms_nobody(pipe: Path, clip_h264: Path, start: Start) -> None:
+    processes = start(1)
+    (worker,) = processes._workers
+    idle = threads_when_idle(processes, clip_h264)
+    hanging, _ = reading(processes, pipe, stop=(stop := threading.Event()), camera="hanging")
+    other, _ = reading(processes, clip_h264, stop=threading.Event(), camera="other")
+    thread = threading.Thread(target=follow, args=(hanging,))
+    with other:
+        thread.start()
+        wait_for(lambda: threads_of(processes) >= idle + 2, what="the sessions' threads")
+        stop.set()
+        thread.join(20.0)
+        assert worker.load == 2
+        os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+        wait_for(lambda: (processes.check(), worker.load == 1)[1], what="the reader to let go")
+        assert processes.status.isolated == ()
+        assert is_running(worker.process.pid)
 
 
 def test_a_process_ends_with_the_engine_however_that_ended() -> None:

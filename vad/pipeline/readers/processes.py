@@ -21,10 +21,11 @@ import structlog
 
 import vad
 from vad.config import CameraConfig, LogSettings, ReaderSettings
+from vad.errors import StreamCode, StreamError
 from vad.pipeline.cores import usable_cores
 from vad.pipeline.readers.messages import SESSION, SIGN
-from vad.pipeline.readers.remote import Ending, RemoteReader, Session
-from vad.pipeline.readers.suspects import Suspects
+from vad.pipeline.readers.remote import RemoteReader, Session
+from vad.pipeline.readers.suspects import LONGEST_PAUSE_S, POOL, Suspects
 from vad.pipeline.status import ReadersStatus
 from vad.video.reader import Reader
 from vad.video.spec import FrameReader, ReadEnv, ReadSpec
@@ -36,17 +37,14 @@ _BODY = f"import sys; sys.path.append({_ROOT!r}); from vad.pipeline.readers.work
 COMMAND = (sys.executable, "-P", "-c", _BODY)  # -P: nothing is imported from wherever the engine was started
 
 CAMERAS_AT_HOME = 8
-"""Cameras that the engine's own process reads without them waiting for each other."""
+"""Recordings and devices that the engine's own process reads without them waiting for each other."""
 CAMERAS_A_PROCESS = 16
 END_S = 2.0
 """How long a process may take to end that was told to."""
-DIES_S = 0.5
-"""How long a process may take to be found dead once its sessions have ended."""
-QUIET_S = 60.0
-"""A process that lived for so long says nothing against starting the next one at once."""
-LONGEST_PAUSE_S = 30.0
+DYING_S = 1.0
+"""How long it may take, once its sockets are closed, until it is seen to have ended."""
 IDLE_S = 60.0
-"""After which a process of suspects is ended that reads nobody."""
+"""A process of suspects that reads none of them for so long ends, until it is needed again."""
 ASK_EVERY_S = 2.0
 MOST_UNANSWERED, MOST_UNANSWERED_AT_START = 8, 60
 """Times that a process may be asked for a sign of life in vain. What is busy in native code with Python's lock in hand,
@@ -62,34 +60,76 @@ def wanted(processes: int | Literal["auto"], *, cameras: int, from_network: int,
     return max(1, min(int(cores), 1 + cameras // CAMERAS_A_PROCESS))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A camera's session in a process. Once it is given up it hangs from ``hangs_at_s`` on."""
+
+    camera: str
+    session: Session
+    patience_s: float
+    hangs_at_s: float = math.inf
+
+    @property
+    def is_given_up(self) -> bool:
+        return self.hangs_at_s < math.inf
+
+    def is_taken(self) -> bool:
+        """Nobody else sees when one that was given up is let go of after all."""
+        return self.session.is_open and not (self.is_given_up and self.session.has_let_go())
+
+    def end(self, why: StreamError) -> None:
+        """Its process is no more."""
+        self.session.end = why
+        if self.is_given_up:
+            self.session.drop()
+
+
+@dataclass(slots=True, eq=False)
 class _Worker:
     process: subprocess.Popen[bytes]
     control: socket.socket
-    group: int  # of suspects, 0 for all others
-    started_s: float = field(default_factory=time.monotonic)
-    cameras: list[str] = field(default_factory=list)  # of the sessions that are open
-    idle_since_s: float = field(default_factory=time.monotonic)
-    is_retired: bool = False  # a reader hangs in it: it takes no new session, and ends with its last one
+    group: int
+    seats: list[_Seat] = field(default_factory=list)
+    busy_s: float = field(default_factory=time.monotonic)
     asked_s: float = field(default_factory=time.monotonic)
     unanswered: int = 0
     has_answered: bool = False
 
     @property
-    def load(self) -> int:
+    def taken(self) -> list[_Seat]:
         """Sessions that are open."""
-        return len(self.cameras)
+        self.seats = [seat for seat in self.seats if seat.is_taken()]
+        return self.seats
 
-    def hear(self) -> None:
-        """Take in signs of life: one at its start, and the answers to questions."""
+    @property
+    def load(self) -> int:
+        """How many they are."""
+        return len(self.taken)
+
+    def seat(self, session: Session) -> _Seat | None:
+        return next((seat for seat in self.seats if seat.session is session), None)
+
+    def hung(self, now_s: float) -> _Seat | None:
+        """One that was given up and has not let go in time."""
+        return next((seat for seat in self.taken if now_s >= seat.hangs_at_s), None)
+
+    def has_lived(self) -> bool:
+        """It has given a sign of life, as it does once it can read."""
         with suppress(OSError):
             if self.control.recv(64, socket.MSG_DONTWAIT):
                 self.has_answered, self.unanswered = True, 0
+        return self.has_answered
+
+    def kill(self) -> None:
+        """End it, and wait for that."""
+        self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_S)
 
     def is_frozen(self) -> bool:
         """Asks for a sign of life; whether too many such questions had no answer. (Counted, not timed: the engine may
         have been asleep itself.)"""
-        self.hear()
+        self.has_lived()
         if (now_s := time.monotonic()) - self.asked_s >= ASK_EVERY_S:
             self.asked_s, self.unanswered = now_s, self.unanswered + 1
             with suppress(OSError):
@@ -114,8 +154,8 @@ class ReaderProcesses:
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
         self._suspects = Suspects()
-        self._wanted = self._died = self._died_young = 0
-        self._all_apart = False  # recordings too are read in processes
+        self._wanted = self._died = self._failed_starts = 0
+        self._all_apart = False  # recordings and devices too are read in processes
         self._pause_until_s = 0.0
         self._before_s = _ended_children_s()
         self._closed = False
@@ -123,19 +163,19 @@ class ReaderProcesses:
     def expect(self, cameras: Collection[CameraConfig]) -> None:
         """These cameras from now on. What is missing is started; processes too many go on until the end."""
         with self._lock:
-            processes, network = self._settings.processes, sum(camera.is_network for camera in cameras)
-            self._wanted = wanted(processes, cameras=len(cameras), from_network=network, cores=usable_cores())
-            self._all_apart = processes != "auto" or len(cameras) > CAMERAS_AT_HOME
+            network = sum(camera.is_network for camera in cameras)
+            setting, cores = self._settings.processes, usable_cores()
+            self._all_apart = setting != "auto" or len(cameras) > CAMERAS_AT_HOME
+            self._wanted = wanted(setting, cameras=len(cameras), from_network=network, cores=cores)
             try:
-                self._bury_all()
-                while len(self._workers) < self._wanted and self._may_start:
-                    self._workers.append(self._start(0))
+                self._bury_dead()
+                self._fill(POOL)
             except OSError as exc:  # tried again as each camera is opened
                 log.error("readers.not_started", detail=str(exc))
 
     def reader(self, spec: ReadSpec, *, run: int, env: ReadEnv, continues: FrameReader | None = None) -> FrameReader:
         """A reader of the next run, where the last one was read, or where there is most room."""
-        open_session = partial(self._open, spec.camera)
+        open_session = partial(self._open, spec)
         if isinstance(continues, RemoteReader):
             return RemoteReader(spec, run=run, env=env, continues=continues, open_session=open_session)
         if continues is None and self._wanted > 0 and (self._all_apart or spec.config.is_network):
@@ -143,17 +183,21 @@ class ReaderProcesses:
         return Reader(spec, run=run, env=env, continues=continues)
 
     def check(self) -> None:
-        """Watchdog's visit: a process that gives no sign of life is killed, so that its cameras connect again; one that
-        is not needed any more is ended."""
+        """Watchdog's visit: a process that gives no sign of life, or holds a reader that hangs, is killed, so that its
+        cameras connect again; and what nobody needs any more ends."""
         with self._lock:
-            for worker in self._workers:
+            self._bury_dead()
+            now_s = time.monotonic()
+            for worker in list(self._workers):
                 if worker.is_frozen():
                     log.error("readers.frozen", pid=worker.process.pid, unanswered=worker.unanswered)
-                    _kill(worker)
-                elif worker.group and not worker.cameras and time.monotonic() - worker.idle_since_s > IDLE_S:
-                    self._workers.remove(worker)
-                    _kill(worker)
-                    return  # the next visit looks at the others
+                    worker.kill()
+                elif (hung := worker.hung(now_s)) is not None:
+                    self._suspects.hung(hung.camera, now_s)
+                    self._end(worker, why=f"the reader of {hung.camera} hung in it")
+            self._suspects.forgive(now_s)
+            for worker in list(self._workers):
+                self._release(worker, now_s)
 
     def close(self) -> None:
         """End all, with whatever they still read."""
@@ -162,6 +206,8 @@ class ReaderProcesses:
             workers, self._workers = self._workers, []
         for worker in workers:
             worker.control.close()
+            for seat in worker.taken:
+                seat.end(StreamError(StreamCode.BROKEN, f"{seat.camera}: the process that read it has ended"))
         for worker in workers:
             try:
                 worker.process.wait(END_S)
@@ -174,97 +220,142 @@ class ReaderProcesses:
         """What they are and take; memory and time as Linux tells them, elsewhere zero."""
         with self._lock:
             pids = [worker.process.pid for worker in self._workers if worker.process.poll() is None]
-            isolated = self._suspects.alone(time.monotonic())
+            isolated = tuple(self._suspects.alone)
         taken = [_taken(pid) for pid in pids]
         return ReadersStatus(
             processes=len(pids),
             died=self._died,
+            isolated=isolated,
             cpu_s=sum(cpu_s for cpu_s, _ in taken) + _ended_children_s() - self._before_s,
             resident_bytes=sum(size for _, size in taken),
-            isolated_cameras=isolated,
         )
 
-    def _open(self, camera: str) -> Session:
-        """A session where the camera is to be read: in the process that has the fewest, or in that of its suspects.
-
-        Raises OSError.
-        """
+    def _open(self, spec: ReadSpec) -> Session:
+        """A session in the camera's own process, or in the one of all that has the fewest. Raises OSError."""
         with self._lock:
             while True:
-                self._bury_all()
-                worker = self._worker_for(camera)
+                self._bury_dead()
+                worker = self._worker_of(self._suspects.group(spec.camera))
+                if worker is None:
+                    raise OSError("the engine is stopping" if self._closed else "they end as soon as they are started")
                 ours, theirs = socket.socketpair()
                 with theirs:
                     try:
                         socket.send_fds(worker.control, [SESSION], [theirs.fileno()])
                     except OSError:  # it has died just now
                         ours.close()
-                        _kill(worker)
+                        worker.kill()
                         continue
-                worker.cameras.append(camera)
-                return Session(ours, closed=partial(self._session_closed, worker, camera))
+                session = Session(ours, keeper=self)
+                worker.seats.append(_Seat(spec.camera, session, patience_s=2 * spec.config.read_timeout_s + END_S))
+                return session
 
-    def _worker_for(self, camera: str) -> _Worker:
-        """Under the lock. Raises OSError where it must wait, or where there is none."""
-        if self._closed:
-            raise OSError("the engine is stopping")
-        now_s = time.monotonic()
-        group, pause_s = self._suspects.group_of(camera, now_s), self._suspects.pause_s(camera, now_s)
-        if pause_s > 0.0:
-            deaths = self._suspects.deaths(camera)
-            raise OSError(f"its reader has died or hung {deaths} times and is tried again in {pause_s:.0f} s")
-        workers = [worker for worker in self._workers if worker.group == group and not worker.is_retired]
-        if (group and not workers) or (not group and len(workers) < self._wanted and self._may_start):
-            workers.append(self._start(group))
-            self._workers.append(workers[-1])
-        if not workers:
-            raise OSError("they end as soon as they are started")
-        return min(workers, key=lambda one: one.load)
-
-    def _session_closed(self, worker: _Worker, camera: str, ending: Ending) -> None:
-        """A session has ended. Where the process went with it, its burial needs to know which cameras it read."""
-        if ending is Ending.GONE:
-            with suppress(subprocess.TimeoutExpired):
-                worker.process.wait(DIES_S)
+    def end_of(self, session: Session) -> StreamError | None:
+        """What is known of why a session has ended, with its process or before it."""
         with self._lock:
-            if ending is Ending.GONE and worker.process.poll() is not None:
-                return
-            worker.cameras.remove(camera)
-            worker.idle_since_s = time.monotonic()
-            worker.hear()
-            if ending is Ending.STUCK and worker.has_answered:  # it had begun
-                log.warning("readers.hung", camera=camera, pid=worker.process.pid, cameras=worker.load)
-                worker.is_retired = True
-                self._suspects.hung(camera, time.monotonic())
-            if worker.is_retired and not worker.cameras and worker in self._workers:
-                self._workers.remove(worker)
-                _kill(worker)
+            for worker in self._workers:
+                if any(seat.session is session for seat in worker.seats):
+                    with suppress(subprocess.TimeoutExpired):
+                        worker.process.wait(DYING_S)
+            self._bury_dead()
+        return session.end
 
-    def _bury_all(self) -> None:
+    def give_up(self, session: Session) -> None:
+        """Its process is killed at once if it reads nothing else, and otherwise if the reader goes on hanging.
+
+        One that has not come to life yet will find that nobody wants the session any more.
+        """
+        with self._lock:
+            for worker in self._workers:
+                if (seat := worker.seat(session)) is not None and worker.has_lived():
+                    if worker.load > 1:
+                        seat.hangs_at_s = time.monotonic() + seat.patience_s
+                        return
+                    log.warning("readers.given_up", pid=worker.process.pid, cameras=seat.camera)
+                    self._end(worker, why="its reader did not let go")
+                    break
+        session.drop()
+
+    def forget(self, camera: str) -> None:
+        """It was removed: whoever comes under its name is no suspect."""
+        with self._lock:
+            self._suspects.forget(camera)
+
+    def _worker_of(self, group: int) -> _Worker | None:
+        """Under the lock: the one of the group's processes that has the fewest sessions. What is missing is started."""
+        try:
+            self._fill(group)
+        except OSError:
+            if not self._of(group):
+                raise
+        return min(self._of(group), key=lambda worker: worker.load, default=None)
+
+    def _of(self, group: int) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.group == group]
+
+    def _fill(self, group: int) -> None:
+        missing = (self._wanted if group == POOL else 1) - len(self._of(group))
+        for _ in range(missing):
+            if self._closed or time.monotonic() < self._pause_until_s:
+                return
+            self._workers.append(self._start(group))
+
+    def _bury_dead(self) -> None:
         """Under the lock."""
         for worker in [one for one in self._workers if one.process.poll() is not None]:
             self._workers.remove(worker)
-            worker.hear()
-            worker.control.close()
             self._bury(worker)
-
-    @property
-    def _may_start(self) -> bool:
-        return not self._closed and time.monotonic() >= self._pause_until_s
+            worker.control.close()
 
     def _bury(self, worker: _Worker) -> None:
-        """Suspect those that it read. One that has not even begun may be unable to live here, which is no camera's
-        fault; it is not replaced at once."""
-        now_s, pause_s = time.monotonic(), 0.0
+        """Say who may have killed it. What never came to life was killed by no camera: it shall not take all the
+        machine's time for being started again."""
+        now_s = time.monotonic()
         self._died += 1
-        if worker.has_answered:
-            self._suspects.died(set(worker.cameras), now_s)
-        if not (worker.has_answered and worker.cameras) and not worker.group:
-            self._died_young = self._died_young + 1 if now_s - worker.started_s < QUIET_S else 0
-            pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._died_young - 2)) if self._died_young > 1 else 0.0
+        cameras = sorted({seat.camera for seat in worker.taken})
+        if worker.has_lived():
+            self._failed_starts, pause_s = 0, 0.0
+            self._suspects.died(cameras, now_s)
+            for seat in worker.taken:
+                seat.end(self._death(seat.camera, is_alone=len(cameras) == 1))
+        else:
+            self._failed_starts += 1
+            pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._failed_starts - 2)) if self._failed_starts > 1 else 0.0
             self._pause_until_s = now_s + pause_s
         pid, code = worker.process.pid, worker.process.returncode
-        log.error("readers.died", pid=pid, returncode=code, cameras=",".join(sorted(worker.cameras)), pause_s=pause_s)
+        log.error("readers.died", pid=pid, returncode=code, pause_s=pause_s, cameras=",".join(cameras))
+
+    def _death(self, camera: str, *, is_alone: bool) -> StreamError:
+        pause_s = self._suspects.pause_s(camera)
+        if not is_alone:
+            return StreamError(StreamCode.BROKEN, f"{camera}: the process that read it has ended", retry_s=pause_s)
+        deaths = self._suspects.deaths(camera)
+        times = "once" if deaths == 1 else f"{deaths} times"
+        text = f"its reader process has died {times}; it is read in a process of its own, again in {pause_s:.1f} s"
+        return StreamError(StreamCode.READER_DIED, f"{camera}: {text}", retry_s=pause_s)
+
+    def _end(self, worker: _Worker, *, why: str) -> None:
+        """Under the lock: end a process; whoever is still read there connects again at once."""
+        for seat in worker.taken:
+            text = f"{seat.camera}: the process that read it was ended: {why}"
+            seat.end(StreamError(StreamCode.BROKEN, text, retry_s=0.0))
+        self._workers.remove(worker)
+        log.info("readers.ended", pid=worker.process.pid, cameras=worker.load, why=why)
+        worker.kill()
+        worker.control.close()
+
+    def _release(self, worker: _Worker, now_s: float) -> None:
+        """Under the lock: a group's process is the pool's where one is missing there, once its cameras are forgiven."""
+        worker.busy_s = now_s if worker.load else worker.busy_s
+        if worker.group == POOL:
+            return
+        if self._suspects.has(worker.group):
+            if now_s - worker.busy_s >= IDLE_S:
+                self._end(worker, why="its cameras are not read")
+        elif worker.load and len(self._of(POOL)) < self._wanted:
+            worker.group = POOL
+        else:
+            self._end(worker, why="its cameras are forgiven, and read with the others")
 
     def _start(self, group: int) -> _Worker:
         ours, theirs = socket.socketpair()
@@ -277,12 +368,6 @@ class ReaderProcesses:
             )
         log.debug("readers.started", pid=process.pid)
         return _Worker(process, ours, group)
-
-
-def _kill(worker: _Worker) -> None:
-    worker.process.kill()
-    with suppress(subprocess.TimeoutExpired):
-        worker.process.wait(END_S)
 
 
 def _ended_children_s() -> float:

@@ -8,9 +8,8 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from enum import Enum, auto
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import numpy as np
@@ -41,39 +40,46 @@ from vad.video.tape import Format, Tape
 
 LOOK_S = 2.0
 """How long a picture is waited for; then the one seen last must do."""
-
-
-GIVE_UP_S = 1.0
-"""How long the other end may take to let go of a stream."""
-
-
-class Ending(Enum):
-    """How a session ended."""
-
-    LET_GO = auto()  # both ends are done with it
-    GONE = auto()  # the process ended under it
-    STUCK = auto()  # its reader did not return
+LET_GO_S = 1.25
+"""How long a session that is closed is waited for; then it is given up."""
 
 
 class ProcessGone(Exception):
     """The process at the other end has ended."""
 
 
-class Session:
-    """The socket. ``receive`` is one thread's, ``look`` anyone's. ``closed`` is called once, with how it ended."""
+class Keeper(Protocol):
+    """Whoever has the process of a session."""
 
-    def __init__(self, peer: socket.socket, *, closed: Callable[[Ending], None] = lambda ending: None) -> None:
+    def end_of(self, session: Session) -> StreamError | None:
+        """What is known of why it has ended."""
+        ...
+
+    def give_up(self, session: Session) -> None:
+        """Its reader does not let go."""
+        ...
+
+
+class Session:
+    """The socket. ``receive`` is one thread's, ``look`` anyone's."""
+
+    def __init__(self, peer: socket.socket, *, keeper: Keeper | None = None) -> None:
         whole, fraction = divmod(SILENCE_S, 1.0)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
         self._peer = peer
-        self._closed = closed
-        self._is_gone = False
+        self._keeper = keeper
         self._inbox = Inbox()
         self._decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
         self._speaking = threading.Lock()
         self._answered = threading.Condition()
         self._looks = 0
         self._seen: tuple[int, Picture | None] = (0, None)
+        self.end: StreamError | None = None  # why it is no more, where the other end could not say
+
+    @property
+    def is_open(self) -> bool:
+        """Nobody has let go of it for good."""
+        return self._peer.fileno() >= 0
 
     def say(self, command: Command) -> None:
         """Raises ProcessGone."""
@@ -81,7 +87,6 @@ class Session:
             with self._speaking:
                 send(self._peer, command)
         except OSError as exc:
-            self._is_gone = True
             raise ProcessGone from exc
 
     def receive(self) -> Batch | None:
@@ -89,12 +94,8 @@ class Session:
         while True:
             body = self._inbox.take()
             if body is None:
-                try:
-                    if not self._listen():
-                        return None
-                except ProcessGone:
-                    self._is_gone = True
-                    raise
+                if not self._listen():
+                    return None
                 continue
             told = self._decoder.decode(body)
             if isinstance(told, Batch):
@@ -115,22 +116,35 @@ class Session:
             picture = self._seen[1]
             return None if picture is None else picture.copy()
 
+    def why_it_ended(self) -> StreamError | None:
+        """Where more is known than that it did."""
+        return self._keeper.end_of(self) if self._keeper is not None else None
+
     def close(self) -> None:
-        """Say no more, and wait for GIVE_UP_S at most until the other end has let go: its reader may hang."""
-        ending, give_up_s = Ending.GONE if self._is_gone else Ending.LET_GO, time.monotonic() + GIVE_UP_S
+        """Say no more, and wait until the other end has let go. Where it does not its reader hangs, and is given up."""
+        if not self.has_let_go(within_s=LET_GO_S) and self._keeper is not None:
+            self._keeper.give_up(self)
+
+    def has_let_go(self, *, within_s: float = 0.0) -> bool:
+        """Say no more; whether the other end has let go by then."""
+        until_s = time.monotonic() + within_s
         try:
             self._peer.shutdown(socket.SHUT_WR)
-            while time.monotonic() < give_up_s:
+            while time.monotonic() < until_s:
                 self._listen()
-            ending = Ending.STUCK
+            while self._listen(socket.MSG_DONTWAIT):
+                pass
         except (OSError, ProcessGone):
-            pass  # it has let go
-        self._peer.close()
-        self._closed(ending)
+            self._peer.close()
+        return not self.is_open
 
-    def _listen(self) -> bool:
+    def drop(self) -> None:
+        """Let go of it, whatever the other end does."""
+        self._peer.close()
+
+    def _listen(self, flags: int = 0) -> bool:
         try:
-            piece = self._peer.recv(CHUNK_BYTES)
+            piece = self._peer.recv(CHUNK_BYTES, flags)
         except BlockingIOError:
             return False
         except OSError as exc:
@@ -150,7 +164,10 @@ class Session:
 
 
 class RemoteReader:
-    """Like ``vad.video.reader.Reader``, whose docstring holds for it. ``open_session`` raises OSError."""
+    """Like ``vad.video.reader.Reader``, whose docstring holds for it; but whoever closes it never waits for long.
+
+    ``open_session`` raises OSError.
+    """
 
     def __init__(
         self,
@@ -183,8 +200,9 @@ class RemoteReader:
                 self._tape.look_elsewhere = self._session.look
             self._session.say(NextRun(self.run))
         except (OSError, ProcessGone) as exc:
+            error = self._gone(exc, self._session)
             self.close()
-            raise self._gone(exc) from exc
+            raise error from exc
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -210,7 +228,7 @@ class RemoteReader:
                     yield from self._taken(batch)
         except ProcessGone as exc:
             if not self._stop.is_set():
-                raise self._gone(exc) from exc
+                raise self._gone(exc, session) from exc
 
     def _taken(self, batch: Batch) -> Iterator[Item]:
         self.counts, self.info = batch.counts, batch.info or self.info
@@ -266,6 +284,9 @@ class RemoteReader:
             session.say(Behind(is_behind))
             self._told_behind = is_behind
 
-    def _gone(self, exc: OSError | ProcessGone) -> StreamError:
+    def _gone(self, exc: OSError | ProcessGone, session: Session | None) -> StreamError:
+        known = session.why_it_ended() if session is not None else None
+        if known is not None:
+            return known
         why = f"no process to read it: {exc}" if isinstance(exc, OSError) else "the process that read it has ended"
         return StreamError(StreamCode.BROKEN, f"{self.spec.camera}: {why}")

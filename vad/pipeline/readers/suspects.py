@@ -1,90 +1,129 @@
-"""Which cameras kill or hang the process that reads them, found by halving.
+"""Which cameras are kept apart, since one of them may be what kills or hangs the processes that read it.
 
-When a process dies, any of the cameras that it read may be the cause. They are parted into two halves, and each half is
-read in a process of its own: the half without the cause goes on, the other dies again and is halved. Of sixteen cameras
-one is alone after four deaths, and all others have lost a few seconds. Who is alone and dies again waits longer and
-longer, and holds nobody up.
+Nothing here knows a process, a clock or a thread: ``ReaderProcesses`` tells what happened, and asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+POOL = 0
+"""The group of all whom nobody suspects."""
 
 FORGIVE_S = 600.0
-"""A group in which nothing has died or hung for so long is read with all others again."""
-
+"""A group that lived for so long is forgiven: the next session of each of its cameras is with the others again."""
+LONGEST_FORGIVE_S = 86_400.0
+"""For a camera that is known to be the one, after four times."""
 LONGEST_PAUSE_S = 30.0
+MOST_SHARED = 8
+"""Deaths among others after which a camera waits too: nobody is to be found alone, however often they are halved."""
+MOST_GROUPS = 16
+"""A process takes a hundred MB. What would need one more shares that of the fewest."""
 
 
 @dataclass(slots=True)
-class _Group:
-    cameras: frozenset[str]
-    since_s: float  # the last death or hang
-    deaths: int = 0  # while it held one camera
+class _Case:
+    group: int
+    since_s: float
+    deaths: int = 0  # of processes that read nothing else
+    hangs: int = 0
+    shared: int = 0  # deaths of processes that read others too
+
+    @property
+    def forgiven_s(self) -> float:
+        times = min(self.deaths + self.hangs, 10)
+        return min(LONGEST_FORGIVE_S, FORGIVE_S * 4.0**times)
 
 
 class Suspects:
-    """Groups of cameras that are read apart. Times are monotonic seconds. One thread at a time.
+    """Groups of cameras; each but ``POOL`` is to have a process of its own. Not for several threads.
 
-    Group 0 is everybody else.
+    A process that dies with many cameras says only that one of them may have done it. They are halved, each half a
+    group, again and again: the one that does it is alone after log2 of their number, and the others are done as soon as
+    they are in the half without it.
     """
 
     def __init__(self) -> None:
-        self._groups: dict[int, _Group] = {}
-        self._last = 0
+        self._cases: dict[str, _Case] = {}
+        self._last = POOL
 
-    def group_of(self, camera: str, now_s: float) -> int:
-        """The group in whose process the camera is to be read."""
-        for number, group in list(self._groups.items()):
-            if now_s - group.since_s > FORGIVE_S:
-                del self._groups[number]
-            elif camera in group.cameras:
-                return number
-        return 0
-
-    def died(self, cameras: Collection[str], now_s: float) -> None:
-        """The process that read these cameras has died."""
-        if len(cameras) == 1:
-            self._alone(next(iter(cameras)), now_s)
-            return
-        names = sorted(cameras)
-        for half in (names[: len(names) // 2], names[len(names) // 2 :]):
-            self._take_out(half)
-            self._add(half, now_s, deaths=0)
-
-    def hung(self, camera: str, now_s: float) -> None:
-        """The camera's reader did not return, and had to be given up: that is no question of who it was."""
-        self._alone(camera, now_s)
+    def group(self, camera: str) -> int:
+        """Where its next session shall be."""
+        case = self._cases.get(camera)
+        return POOL if case is None else case.group
 
     def deaths(self, camera: str) -> int:
-        """How many processes have died or hung that read this camera and no other."""
-        return next((group.deaths for group in self._groups.values() if camera in group.cameras), 0)
+        """How many processes it has killed that read nothing else, since it was last forgiven."""
+        case = self._cases.get(camera)
+        return 0 if case is None else case.deaths
 
-    def pause_s(self, camera: str, now_s: float) -> float:
-        """How long the camera must wait until it is read again."""
-        for group in self._groups.values():
-            if camera in group.cameras and group.deaths > 1:
-                return max(0.0, group.since_s + min(LONGEST_PAUSE_S, 2.0 ** (group.deaths - 2)) - now_s)
-        return 0.0
+    @property
+    def alone(self) -> list[str]:
+        """Cameras that are known to be the one."""
+        return sorted(camera for camera, case in self._cases.items() if case.deaths + case.hangs)
 
-    def alone(self, now_s: float) -> int:
-        """How many cameras are read in a process of their own."""
-        recent = (group for group in self._groups.values() if now_s - group.since_s <= FORGIVE_S)
-        return sum(group.deaths > 0 for group in recent)
+    def died(self, cameras: Collection[str], now_s: float) -> None:
+        """A process that read these has died."""
+        suspects = sorted(set(cameras))
+        if not suspects:
+            return
+        if len(suspects) == 1:
+            self._put_alone(suspects[0], now_s).deaths += 1
+            return
+        half = (len(suspects) + 1) // 2
+        for some in (suspects[:half], suspects[half:]):
+            self._put(some, now_s)
+        for camera in suspects:
+            self._cases[camera].shared += 1
 
-    def _alone(self, camera: str, now_s: float) -> None:
-        deaths = self.deaths(camera)
-        self._take_out([camera])
-        self._add([camera], now_s, deaths=deaths + 1)
+    def hung(self, camera: str, now_s: float) -> None:
+        """Its reader hangs, nobody else's."""
+        self._put_alone(camera, now_s).hangs += 1
 
-    def _take_out(self, cameras: Collection[str]) -> None:
-        for number, group in list(self._groups.items()):
-            group.cameras = group.cameras.difference(cameras)
-            if not group.cameras:
-                del self._groups[number]
+    def pause_s(self, camera: str) -> float:
+        """How long it waits before it is read again, after the last death: not at all while it has only been there."""
+        case = self._cases.get(camera)
+        deaths = 0 if case is None else case.deaths + max(0, case.shared - MOST_SHARED)
+        return min(LONGEST_PAUSE_S, 2.0 ** (min(deaths, 10) - 2)) if deaths else 0.0
 
-    def _add(self, cameras: Collection[str], now_s: float, *, deaths: int) -> None:
-        if cameras:
+    def has(self, group: int) -> bool:
+        """Whether anybody is in it."""
+        return self._size(group) > 0
+
+    def forgive(self, now_s: float) -> None:
+        """Forget what is long ago."""
+        groups: dict[int, list[str]] = {}
+        for camera, case in self._cases.items():
+            groups.setdefault(case.group, []).append(camera)
+        for cameras in groups.values():
+            if all(now_s - self._cases[camera].since_s >= self._cases[camera].forgiven_s for camera in cameras):
+                for camera in cameras:
+                    self.forget(camera)
+
+    def forget(self, camera: str) -> None:
+        """It has gone, or is forgiven."""
+        self._cases.pop(camera, None)
+
+    def _put_alone(self, camera: str, now_s: float) -> _Case:
+        case = self._cases.get(camera)
+        if case is None or self._size(case.group) > 1:
+            self._put([camera], now_s)
+        self._cases[camera].since_s = now_s
+        return self._cases[camera]
+
+    def _put(self, cameras: Iterable[str], now_s: float) -> None:
+        group = self._new_group()
+        for camera in cameras:
+            before = self._cases.get(camera) or _Case(group, now_s)
+            self._cases[camera] = replace(before, group=group, since_s=now_s)
+
+    def _new_group(self) -> int:
+        groups = {case.group for case in self._cases.values()}
+        if len(groups) < MOST_GROUPS:
             self._last += 1
-            self._groups[self._last] = _Group(frozenset(cameras), now_s, deaths)
+            return self._last
+        return min(groups, key=lambda group: (self._size(group), group))
+
+    def _size(self, group: int) -> int:
+        return sum(case.group == group for case in self._cases.values())

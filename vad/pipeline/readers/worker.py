@@ -28,6 +28,7 @@ from vad.clock import SystemClock
 from vad.config import LogSettings
 from vad.errors import StreamCode, StreamError
 from vad.log import configure_log
+from vad.pipeline.readers.cutting import cut
 from vad.pipeline.readers.messages import (
     CHUNK_BYTES,
     SIGN,
@@ -53,6 +54,9 @@ from vad.video.spec import ReadEnv, ReadSpec
 
 log = structlog.get_logger(__name__)
 
+CUT_AFTER_S = 0.4
+CUTS = 3
+"""A reader that has not heard by then that it shall stop has its connection cut, so many times."""
 TELL_AFTER_S = 0.6
 """How long anything may wait to be told. Frames to be analysed wait for the clip that they are of: fewer messages cost
 the engine less, and a clip is not looked at before its last frame."""
@@ -86,7 +90,8 @@ class Session:
         self._turns = turns
         self._inbox = Inbox()
         self._decoder = msgspec.msgpack.Decoder(Command)
-        self._stop = threading.Event()
+        self._stop, self._over = threading.Event(), threading.Event()
+        self._spec: ReadSpec | None = None
         self._runs: queue.SimpleQueue[NextRun | None] = queue.SimpleQueue()
         self._is_behind = False
         self._speaking = threading.Lock()
@@ -116,7 +121,16 @@ class Session:
         """The engine wants no more of it."""
         self._stop.set()
         self._runs.put(None)
+        if self._spec is not None and not self._over.is_set():
+            threading.Thread(target=self._cut, args=(self._spec,), name="vad-cut", daemon=True).start()
         self._let_go()
+
+    def _cut(self, spec: ReadSpec) -> None:
+        """FFmpeg waits for video for as long as anything comes, and hears nothing."""
+        for _ in range(CUTS):
+            if self._over.wait(CUT_AFTER_S):
+                return
+            cut(spec.config)
 
     def _let_go(self) -> None:
         with self._speaking:
@@ -127,7 +141,7 @@ class Session:
     def _obey(self, command: Command) -> None:
         if isinstance(command, Opening):
             self._holders += 1
-            spec: ReadSpec = pickle.loads(command.spec)
+            self._spec = spec = pickle.loads(command.spec)
             threading.Thread(target=self._live, args=(command, spec), name=f"vad-stream-{spec.camera}").start()
         elif isinstance(command, NextRun):
             self._runs.put(command)
@@ -168,6 +182,7 @@ class Session:
                     break
         if last is not None:
             last.close()
+        self._over.set()
         self._tape = None  # and with its picture the decoder
         with suppress(OSError):
             self._peer.shutdown(socket.SHUT_RDWR)  # tells the engine, and the ear
@@ -239,6 +254,7 @@ class Ear:
 
     def listen(self) -> None:
         """Until the engine is gone."""
+        self._give_sign()  # what happens from here on may be a camera's doing
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._control:
@@ -250,14 +266,20 @@ class Ear:
 
     def _hear_control(self) -> bool:
         """A new session, or a question whether this process lives. False when the control socket has ended."""
-        said, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        try:
+            said, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        except ConnectionResetError:  # the engine did not read the last sign
+            return False
         if said == SIGN:
-            with suppress(OSError):  # nobody hears; the next look at the socket says why
-                self._control.send(SIGN, socket.MSG_DONTWAIT)
+            self._give_sign()
         for descriptor in descriptors:
             peer = socket.socket(fileno=descriptor)
             self._selector.register(peer, selectors.EVENT_READ, Session(peer, turns=next(self._turns)))
         return bool(said)
+
+    def _give_sign(self) -> None:
+        with suppress(OSError):  # nobody hears; the next look at the socket says why
+            self._control.send(SIGN, socket.MSG_DONTWAIT)
 
 
 def main() -> None:
@@ -267,8 +289,6 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or a service manager may send them to all processes
         signal.signal(number, signal.SIG_IGN)
     warm_luma()
-    with suppress(OSError):  # the engine may be gone already
-        control.send(SIGN)  # what happens from here on may be a camera's doing
     try:
         Ear(control, lanes=int(sys.argv[3])).listen()
     finally:

@@ -91,10 +91,14 @@ class Latency(Model):
 
 
 class Readers(Model):
-    """The processes that read cameras beside the engine's own: those that run, and how many died since the start."""
+    """The processes that read cameras beside the engine's own: those that run, and how many died since the start.
+
+    ``isolated`` cameras are read in one of their own, since the one before died or hung.
+    """
 
     processes: int
     died: int
+    isolated: list[str]
 
 
 class Status(Model):
@@ -156,7 +160,11 @@ class Status(Model):
             bus_connections=status.bus.connections,
             bridges={name: Bridge.of(bridge) for name, bridge in status.bridges.items()},
             evidence_used_bytes=evidence_used_bytes,
-            readers=Readers(processes=status.readers.processes, died=status.readers.died),
+            readers=Readers(
+                processes=status.readers.processes,
+                died=status.readers.died,
+                isolated=list(status.readers.isolated),
+            ),
         )
 
 

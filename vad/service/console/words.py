@@ -32,6 +32,7 @@ CODES = {
     StreamCode.FORMAT_CHANGED: "picture size or codec changed",
     StreamCode.PTS_JUMP: "media time jumped",
     StreamCode.BROKEN: "the stream broke",
+    StreamCode.READER_DIED: "it crashes whatever reads it",
 }
 STAGES = {Stage.COLD: "Learning", Stage.WARMING: "Warming up", Stage.CALIBRATED: "Calibrated"}
 STAGES_MEAN = {
