@@ -249,25 +249,28 @@ def pipe(tmp_path: Path) -> Path:
     return path
 
 
+def hang_once(processes: ReaderProcesses, pipe: Path) -> int:
+    """Let one reader hang in a process that reads nothing else; the process."""
+    processes.expect([CameraConfig(url="a.mp4")])
+    (worker,) = processes._workers
+    wait_for(worker.has_lived, what="the process to have begun")
+    idle, stop = threads_of(processes), threading.Event()
+    reader, _ = reading(processes, pipe, stop=stop)
+    thread = threading.Thread(target=follow, args=(reader,))
+    thread.start()
+    wait_for(lambda: threads_of(processes) > idle, what="the session's thread")
+    time.sleep(0.2)  # it opens the pipe
+    stop.set()
+    thread.join(20.0)
+    assert not thread.is_alive()
+    return worker.process.pid
+
+
 def test_a_process_that_reads_nothing_but_what_hangs_is_killed(pipe: Path, clip_h264: Path, start: Start) -> None:
     processes = start(1)
-    pids = set[int]()
-    for _ in range(5):  # more often than the engine's own process would bear
-        processes.expect([CameraConfig(url="a.mp4")])
-        (worker,) = processes._workers
-        wait_for(worker.has_lived, what="the process to have begun")
-        pids.add(worker.process.pid)
-        idle, stop = threads_of(processes), threading.Event()
-        reader, _ = reading(processes, pipe, stop=stop)
-        thread = threading.Thread(target=follow, args=(reader,))
-        thread.start()
-        wait_for(lambda: threads_of(processes) > idle, what="the session's thread")
-        time.sleep(0.2)  # it opens the pipe
-        stop.set()
-        thread.join(20.0)
-        assert not thread.is_alive()
-        assert not any(is_running(pid) for pid in pids)
+    pids = {hang_once(processes, pipe) for _ in range(5)}  # more often than the engine's own process would bear
     assert len(pids) == 5
+    assert not any(is_running(pid) for pid in pids)
     assert processes.status.died == 0
     assert read(clip_h264, make=processes.reader).decoded == 100
 

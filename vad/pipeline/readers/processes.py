@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,6 +43,8 @@ END_S = 2.0
 """How long a process may take to end that was told to."""
 DYING_S = 1.0
 """How long it may take, once its sockets are closed, until it is seen to have ended."""
+FRESH_S = 5.0
+"""A session has just begun for so long: what kills its reader mostly does so at once."""
 IDLE_S = 60.0
 """A process of suspects that reads none of them for so long ends, until it is needed again."""
 ASK_EVERY_S = 2.0
@@ -67,6 +69,7 @@ class _Seat:
     camera: str
     session: Session
     patience_s: float
+    since_s: float = field(default_factory=time.monotonic)
     hangs_at_s: float = math.inf
 
     @property
@@ -105,6 +108,11 @@ class _Worker:
     def load(self) -> int:
         """How many they are."""
         return len(self.taken)
+
+    def newcomer(self, now_s: float) -> str | None:
+        """The camera of the only session that has just begun."""
+        fresh = {seat.camera for seat in self.taken if now_s - seat.since_s < FRESH_S}
+        return fresh.pop() if len(fresh) == 1 else None
 
     def seat(self, session: Session) -> _Seat | None:
         return next((seat for seat in self.seats if seat.session is session), None)
@@ -315,15 +323,25 @@ class ReaderProcesses:
         cameras = sorted({seat.camera for seat in worker.taken})
         if worker.has_lived():
             self._failed_starts, pause_s = 0, 0.0
-            self._suspects.died(cameras, now_s)
+            self._suspects.died(cameras, now_s, newcomer=worker.newcomer(now_s))
             for seat in worker.taken:
                 seat.end(self._death(seat.camera, is_alone=len(cameras) == 1))
+            if len(cameras) > 1:
+                self._start_for(cameras)
         else:
             self._failed_starts += 1
             pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._failed_starts - 2)) if self._failed_starts > 1 else 0.0
             self._pause_until_s = now_s + pause_s
         pid, code = worker.process.pid, worker.process.returncode
         log.error("readers.died", pid=pid, returncode=code, pause_s=pause_s, cameras=",".join(cameras))
+
+    def _start_for(self, cameras: Iterable[str]) -> None:
+        """Under the lock: what they are read by next, so that it is ready when they connect."""
+        try:
+            for group in {self._suspects.group(camera) for camera in cameras}:
+                self._fill(group)
+        except OSError as exc:  # tried again as each camera is opened
+            log.error("readers.not_started", detail=str(exc))
 
     def _death(self, camera: str, *, is_alone: bool) -> StreamError:
         pause_s = self._suspects.pause_s(camera)

@@ -41,7 +41,7 @@ class Suspects:
 
     A process that dies with many cameras says only that one of them may have done it. They are halved, each half a
     group, again and again: the one that does it is alone after log2 of their number, and the others are done as soon as
-    they are in the half without it.
+    they are in the half without it. One that had just come, and never was there before, is tried alone first.
     """
 
     def __init__(self) -> None:
@@ -63,8 +63,8 @@ class Suspects:
         """Cameras that are known to be the one."""
         return sorted(camera for camera, case in self._cases.items() if case.deaths + case.hangs)
 
-    def died(self, cameras: Collection[str], now_s: float) -> None:
-        """A process that read these has died."""
+    def died(self, cameras: Collection[str], now_s: float, *, newcomer: str | None = None) -> None:
+        """A process that read these has died, ``newcomer`` being the only one of them that had just come."""
         suspects = sorted(set(cameras))
         if not suspects:
             return
@@ -72,7 +72,10 @@ class Suspects:
             self._put_alone(suspects[0], now_s).deaths += 1
             return
         half = (len(suspects) + 1) // 2
-        for some in (suspects[:half], suspects[half:]):
+        parts = suspects[:half], suspects[half:]
+        if newcomer is not None and newcomer not in self._cases:
+            parts = [newcomer], [camera for camera in suspects if camera != newcomer]
+        for some in parts:
             self._put(some, now_s)
         for camera in suspects:
             self._cases[camera].shared += 1
