@@ -234,13 +234,20 @@ def test_bytes_that_are_no_packet_are_counted(readings: Readings, case: Case, co
     assert reading.outcome.corrupt_packets > 0
 
 
+@pytest.mark.xfail(strict=True, reason="what FFmpeg skips takes the key frame along, each time: no picture is left")
+def test_hevc_survives_bytes_that_are_no_packet(stub_camera: Callable[..., StubCamera], cam_hevc: Path) -> None:
+    outcome = read(stub_camera(cam_hevc, Quirk.GARBAGE, fps=FPS).url, at_most=FRAMES, read_timeout_s=2)
+    assert (outcome.code, outcome.decoded) == (None, FRAMES)
+
+
 @parameters(NEW_TIMELINE)
 def test_a_timeline_that_begins_anew_is_a_new_run_of_the_same_session(
     stub_camera: Callable[..., StubCamera], cam_h264: Path, cam_hevc: Path, case: Case, codec: str
 ) -> None:
     camera = stub_camera({"h264": cam_h264, "hevc": cam_hevc}[codec], *case.quirks, fps=FPS)
     first = read(camera.url, read_timeout_s=3)
-    assert (first.code, first.decoded) == ("pts_jump", 100)
+    assert first.code == "pts_jump"
+    assert 100 <= first.decoded <= 102  # a third stamp in a row tells a new timeline from one that is wrong
     second = read(camera.url, run=1, at_most=90, continues=first.reader, read_timeout_s=3)
     assert (second.code, second.decoded, second.corrupt_packets) == (None, 90, 0)
     assert second.frames[0].pts_s == 0.0

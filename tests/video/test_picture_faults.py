@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import vad
+from tests.rtsp.footage import START, Footage
 from tests.video.clips import VideoFile, pictures, write_annexb
 from tests.video.reading import read
 from tests.video.relabelling import filtered, rotated
-from vad.config import CameraConfig
-from vad.types import Frame
+from vad.config import CameraConfig, ScoringSettings
+from vad.types import Frame, HealthIssue, Stage
 from vad.video.probe import probe
+from vad.video.synthetic import Scene, encode
 
 
 def fails_today(reason: str) -> pytest.MarkDecorator:
@@ -160,6 +163,39 @@ def test_a_label_of_the_range_that_changes_under_way_is_followed_in_the_same_run
     for full, limited in ((means[:50], means[50:100]), (means[100:150], means[150:])):
         for a, b in zip(full, limited, strict=True):
             assert b == pytest.approx((a - 16) * 255 / 219, abs=2)
+
+
+def test_a_label_of_the_range_that_flips_is_a_jump_of_the_light_and_no_anomaly(tmp_path: Path) -> None:
+    """As with cameras that switch between day and night. Each five seconds, once the camera is calibrated."""
+    plain = tmp_path / "plain.h264"
+    encode(Scene(seed=3, fps=12.5), plain, seconds=50.0)  # 25 s, since the file says no rate and 25 is assumed
+    full, limited = (
+        Footage.read(filtered(plain, tmp_path / f"{place}.h264", flag)) for place, flag in enumerate((FULL, LIMITED))
+    )
+    units: list[bytes] = []
+    flips_s: list[float] = []
+    part = full
+    for index, picture in enumerate(full.pictures):
+        is_key = any(full.kind(unit) == "sps" for unit in picture)
+        wanted = limited if index // 125 in (2, 4) else full
+        if is_key and part is not wanted:
+            part = wanted
+            flips_s.append(index / 25)
+        units += part.pictures[index]
+    path = tmp_path / "flips.h264"
+    path.write_bytes(b"".join(START + unit for unit in units))
+    scores = list(vad.scan(path, scoring=ScoringSettings(warming_after_s=2.0, calibrated_after_s=4.0)))
+    jumps_s = [
+        after.pts_s
+        for before, after in pairwise(scores)
+        if after.health is HealthIssue.LIGHT_JUMP and before.health is not HealthIssue.LIGHT_JUMP
+    ]
+    assert len(flips_s) == 3
+    assert jumps_s == pytest.approx(flips_s, abs=0.5)
+    assert not any(event.type is vad.EventType.OPENED for score in scores for event in score.events)
+    judged_s = [score.pts_s for score in scores if score.health is None and score.stage is not Stage.COLD]
+    for flip_s in flips_s:
+        assert any(flip_s < at_s < flip_s + 4.0 for at_s in judged_s)
 
 
 # pixel formats

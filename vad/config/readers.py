@@ -16,7 +16,8 @@ class ReaderSettings(Section):
     """Cameras may be read and decoded in processes of their own: Python runs one thread of a process at a time."""
 
     processes: Literal["auto"] | Processes = Field(
-        default="auto", description="0 = all in the engine's own; auto = by the number of cameras and cores"
+        default="auto",
+        description="0 = all in the engine's own; auto = one or more for cameras on the network, by cameras and cores",
     )
 
     @field_validator("processes", mode="before")

@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 from vad.config import CameraConfig, redact_url
 from vad.errors import StreamCode, StreamError
+from vad.video.allowed import http_limits, rtsp_limits
 from vad.video.decoding import Decoder
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
@@ -128,10 +129,11 @@ def resolve(config: CameraConfig) -> Source:
             "timeout": timeout_us,
             "allowed_media_types": "video",  # never set up sound or metadata: less traffic, one clock
             "probesize": _LEAST_PROBE_BYTES,
+            **rtsp_limits(is_encrypted=scheme == "rtsps"),
         }
         return _network_source(SourceKind.RTSP, config, options)
     if scheme in ("http", "https"):
-        options = {"rw_timeout": timeout_us, "analyzeduration": _OPEN_ANALYSIS_US}
+        options = {"rw_timeout": timeout_us, "analyzeduration": _OPEN_ANALYSIS_US, **http_limits()}
         return _network_source(SourceKind.HTTP, config, options)
     if scheme == "v4l2":
         return Source(SourceKind.DEVICE, config.url, rest, format="video4linux2")
@@ -204,6 +206,10 @@ def _open_container(source: Source, *, camera: str, accel: HWAccel | None) -> In
                 hwaccel=accel,
             )
     except StreamError as exc:
+        formats = options.get("format_whitelist")
+        if isinstance(exc.__context__, av.error.ArgumentError) and formats:
+            text = f"sends a format that is not taken from a camera (a playlist, perhaps); allowed: {formats}"
+            raise StreamError(StreamCode.BROKEN, f"{camera}: {source.shown}: {text}") from None
         waited_s = time.monotonic() - began_s
         # FFmpeg says "invalid data" of an RTSP server that does not answer in time
         if exc.code is not StreamCode.BROKEN or source.timeout_s is None or waited_s < 0.9 * source.timeout_s:
