@@ -15,8 +15,7 @@ class Generation:
     """Whatever its thread does once it is abandoned touches nothing: ``lock`` is for what looks at ``abandoned`` first,
     as all must that goes into ``window``.
 
-    ``spec`` is as it was when the thread was started: what takes effect later concerns no
-    reader.
+    ``spec`` is what the next run reads: only its thread changes it, between two runs.
     """
 
     spec: ReadSpec
