@@ -115,9 +115,10 @@ STREAM = (
     ),
     lines(
         "Trouble with the data",
-        "Damaged packets that were skipped; readers that hung and were given up.",
+        "Damaged packets that were skipped; time stamps that were replaced; readers that hung.",
         {
             "corrupt packets": f"increase(vad_stream_corrupt_packets_total{{{CAMERAS}}}[1h])",
+            "outlier time stamps": f"increase(vad_stream_outlier_stamps_total{{{CAMERAS}}}[1h])",
             "abandoned readers": f"increase(vad_stream_abandoned_readers_total{{{CAMERAS}}}[1h])",
         },
     ),

@@ -231,6 +231,7 @@ MACHINE = (
         "None where the engine's own process reads them all. One that dies is replaced; its cameras connect again.",
         {
             "running": value("vad_reader_processes"),
+            "cameras read alone": value("vad_reader_isolated_cameras"),
             "died in an hour": f"increase(vad_reader_processes_died_total{{{ENGINES}}}[1h])",
         },
     ),

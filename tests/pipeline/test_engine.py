@@ -95,6 +95,7 @@ def test_a_camera_that_is_not_there_does_not_disturb_the_others(tmp_path: Path, 
     engine = Engine(config.model_copy(update={"cameras": {"cam1": config.cameras["cam1"], "cam2": dead}}))
     with engine:
         wait_for(lambda: engine.status().cameras["cam1"].state is CameraState.ENDED)
+        wait_for(lambda: engine.status().cameras["cam2"].code is not None)  # its reader is a process that begins
         status = engine.status().cameras
         assert all(engine.readiness().values())
         assert set(engine.readiness()) == {"model_loaded", "bus_bound", "journal_writable", "running"}

@@ -105,3 +105,13 @@ def test_an_insect_before_the_lens_is_seldom_faster_than_what_keeps_no_way_may_b
             uncapped.append(float(np.hypot(*cells.flow).max() / scorer._cues.motion.speed.fast.max()))
     assert np.median(uncapped) > 2.0 * UNSTEADY_MOST  # it is fast
     assert 0.5 < np.quantile(speeds, 0.75) <= 1.01 * UNSTEADY_MOST  # by chance it may keep its way for a moment
+
+
+@pytest.mark.parametrize("budget", [5e-324, 1e-300, 1e-9])
+def test_a_budget_that_nearly_vanishes_is_still_one(budget):
+    little = make_scorer(false_alarms_per_day=budget)
+    assert 0.0 < little.promised_after_s < math.inf
+    assert little.allowed_per_day > 0.0
+    little.adjust(false_alarms_per_day=2.0, zones=())
+    little.adjust(false_alarms_per_day=budget, zones=())
+    assert 0.0 < little.promised_after_s < math.inf

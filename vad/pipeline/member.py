@@ -72,5 +72,5 @@ class Member:
         last = self.watch.last_score
         if last is None:
             return Preview(0.0, math.inf, [])
-        threshold = last.threshold + math.log10(self.config.false_alarms_per_day / false_alarms_per_day)
+        threshold = last.threshold + math.log10(self.config.false_alarms_per_day) - math.log10(false_alarms_per_day)
         return self.watch.history.preview(threshold, seconds=seconds)

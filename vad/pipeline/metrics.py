@@ -76,8 +76,8 @@ PER_CAMERA: tuple[tuple[Kind, str, str, str, Callable[[CameraStatus], float | No
         "counter",
         "vad_stream_outlier_stamps",
         "",
-        "Single time stamps far from their neighbours, replaced; none without any.",
-        lambda c: c.outlier_stamps or None,
+        "Single time stamps far from their neighbours, replaced.",
+        lambda c: c.outlier_stamps,
     ),
     ("counter", "vad_stream_corrupt_packets", "", "Damaged packets, skipped.", lambda c: c.corrupt_packets),
     (

@@ -57,6 +57,9 @@ def without_picture(cells: CellMap) -> CellMap:
     return replace(cells, frame=replace(cells.frame, luma=NO_PICTURE), latent=NO_LATENT)
 
 
+LEAST_BUDGET_PER_S = 1e-30
+
+
 class Scorer:
     """Judges the frames of one camera, in order. Not thread-safe: one owner.
 
@@ -77,7 +80,7 @@ class Scorer:
         self.camera = camera
         self.learning = True  # False: frames are judged and nothing is learnt from them
         self._settings, self._zones = settings, tuple(zones)
-        self._budget_per_s = false_alarms_per_day / DAY_S
+        self._budget_per_s = _a_second(false_alarms_per_day)
         self._frame_s = 1.0 / analysis_fps  # measured interval between frames
         self._geometry: Geometry | None = None
         self._normal_s = 0.0  # normal footage seen, media seconds
@@ -94,8 +97,8 @@ class Scorer:
         What was raised under another budget is not held against this one.
         The tail was learnt in the zones before: with wider ones it takes some footage to promise the budget again.
         """
-        if self._budget_per_s != false_alarms_per_day / DAY_S:
-            self._budget_per_s, self._control = false_alarms_per_day / DAY_S, RaiseControl()
+        if self._budget_per_s != _a_second(false_alarms_per_day):
+            self._budget_per_s, self._control = _a_second(false_alarms_per_day), RaiseControl()
         self._zones = tuple(zones)
         if self._geometry is not None:
             self._judged = judged_cells(self._geometry, self._zones)
@@ -391,3 +394,8 @@ class Scorer:
         """Everything that holds calibration, with its name in the file."""
         parts = [("health", self._health), *self._cues.parts(), ("people", self._people), ("control", self._control)]
         return [*parts, ("scale", self._scale)]
+
+
+def _a_second(false_alarms_per_day: float) -> float:
+    """The budget a second; one so small that it would vanish is still one."""
+    return max(LEAST_BUDGET_PER_S, false_alarms_per_day / DAY_S)
