@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -17,19 +16,17 @@ import pytest
 import structlog
 
 from tests.pipeline.sites import check_ledger, make_site, wait_for
+from tests.pipeline.streams import make_stream
 from tests.video.clips import VideoFile
-from vad.clock import ManualClock, SystemClock
+from vad.clock import ManualClock
 from vad.config import CameraConfig
 from vad.errors import StreamCode, StreamError
 from vad.pipeline.engine import Engine
-from vad.pipeline.ledger import Ledger
-from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.states import CLOCK_RIGHT_AFTER_S, States
-from vad.pipeline.stream import MOST_HUNG_READERS, CameraStream
+from vad.pipeline.stream import MOST_HUNG_READERS
 from vad.types import CameraEvent, CameraState, ClockFault
 from vad.video.items import Counts, Passed
-from vad.video.reader import Reader
-from vad.video.spec import MakeReader, ReadSpec
+from vad.video.spec import ReadSpec
 
 
 @pytest.fixture
@@ -43,27 +40,10 @@ def hanging_file(tmp_path: Path) -> Iterator[Path]:
         time.sleep(0.02)
 
 
-def stream(
-    config: CameraConfig, notices: list[CameraEvent], *, clip_length: int = 4, make_reader: MakeReader = Reader
-) -> CameraStream:
-    return CameraStream(
-        "cam",
-        config=config,
-        model_width=160,
-        clip_length=clip_length,
-        clips=ClipMailbox(per_camera=3),
-        ledger=Ledger(),
-        notify=notices.append,
-        clock=SystemClock(),
-        jitter=random.Random(0),
-        make_reader=make_reader,
-    )
-
-
 def test_whatever_is_logged_in_the_thread_of_a_camera_bears_the_camera_and_its_run(tmp_path: Path) -> None:
     told: list[dict[str, object]] = []
     notices = SimpleNamespace(append=lambda _: told.append(structlog.contextvars.get_contextvars()))
-    camera = stream(CameraConfig(url=str(tmp_path / "none.mp4")), notices)  # type: ignore[arg-type]
+    camera = make_stream(CameraConfig(url=str(tmp_path / "none.mp4")), notices)  # type: ignore[arg-type]
     camera.start()
     wait_for(lambda: bool(told))
     camera.stop()
@@ -74,7 +54,7 @@ def test_whatever_is_logged_in_the_thread_of_a_camera_bears_the_camera_and_its_r
 
 def test_back_off_doubles_up_to_its_cap_with_jitter() -> None:
     config = CameraConfig(url="rtsp://h/x", backoff_min_s=0.5, backoff_max_s=30.0)
-    camera = stream(config, [])
+    camera = make_stream(config, [])
     for failures in range(12):
         whole = min(30.0, 0.5 * 2.0**failures)
         waits = [camera._backoff_s(failures) for _ in range(50)]
@@ -86,7 +66,7 @@ def test_back_off_doubles_up_to_its_cap_with_jitter() -> None:
 def test_a_failure_that_repeats_is_announced_once(tmp_path: Path) -> None:
     notices: list[CameraEvent] = []
     config = CameraConfig(url=str(tmp_path / "none.mp4"), backoff_min_s=0.01, backoff_max_s=0.02)
-    camera = stream(config, notices)
+    camera = make_stream(config, notices)
     camera.start()
     wait_for(lambda: camera.status.reconnects.get("not_found", 0) >= 5)
     camera.stop()
@@ -97,7 +77,7 @@ def test_a_failure_that_repeats_is_announced_once(tmp_path: Path) -> None:
 def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notices: list[CameraEvent] = []
     monkeypatch.setattr("vad.pipeline.intake.HANG_GRACE_S", -0.9)  # a tenth of a second is left
-    camera = stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), notices)
+    camera = make_stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), notices)
     camera.start()
 
     def abandoned_twice() -> bool:
@@ -114,7 +94,7 @@ def test_a_reader_that_hangs_is_abandoned_and_replaced(hanging_file: Path, monke
 
 def test_a_camera_that_hangs_for_ever_keeps_few_threads(hanging_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vad.pipeline.intake.HANG_GRACE_S", -0.9)
-    camera = stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), [])
+    camera = make_stream(CameraConfig(url=str(hanging_file), read_timeout_s=0.5), [])
     camera.start()
 
     def all_hang() -> bool:
@@ -137,7 +117,7 @@ def test_waiting_to_reconnect_is_not_hanging_when_the_password_file_is_gone(tmp_
     secret.write_text("x")
     config = CameraConfig(url="rtsp://127.0.0.1:9/x", password_file=secret, backoff_min_s=20.0)
     secret.unlink()
-    camera = stream(config, [])
+    camera = make_stream(config, [])
     camera.start()
     wait_for(lambda: camera.status.code == "auth_failed")
     assert camera._generation.deadline_s is None
@@ -147,7 +127,7 @@ def test_waiting_to_reconnect_is_not_hanging_when_the_password_file_is_gone(tmp_
 
 def test_waiting_for_room_is_not_hanging(video_file: VideoFile) -> None:
     config = CameraConfig(url=str(video_file("clip.mp4", frames=75)), analysis_fps=25.0, realtime=False)
-    camera = stream(config, [])
+    camera = make_stream(config, [])
     camera.start()
     wait_for(lambda: camera._ledger.account("cam").received == 16)  # three clips fill the mailbox, the fourth waits
     assert camera._generation.deadline_s is None
@@ -162,7 +142,9 @@ def test_waiting_for_room_is_not_hanging(video_file: VideoFile) -> None:
 def test_a_slow_recording_held_back_to_its_pace_is_not_hanging(tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         cv2.imwrite(str(tmp_path / name), np.zeros((48, 64), np.uint8))
-    camera = stream(CameraConfig(url=f"file://{tmp_path}?fps=0.4", read_timeout_s=0.5), [])  # abandoned after 2.0 s
+    camera = make_stream(
+        CameraConfig(url=f"file://{tmp_path}?fps=0.4", read_timeout_s=0.5), []
+    )  # abandoned after 2.0 s
     camera.start()
     wait_for(lambda: (camera.check(), camera.status.state is CameraState.ENDED)[1])
     assert (camera.status.frames_decoded, camera.status.abandoned_readers) == (2, 0)
@@ -189,7 +171,7 @@ def test_a_hung_reader_neither_delays_the_stop_nor_the_other_cameras(
 
 def test_frames_that_an_abandoned_reader_had_gathered_are_counted_as_lost(video_file: VideoFile) -> None:
     config = CameraConfig(url=str(video_file("clip.mp4", frames=30)), analysis_fps=25.0)
-    camera = stream(config, [], clip_length=100)
+    camera = make_stream(config, [], clip_length=100)
     camera.start()
     wait_for(lambda: len(camera._generation.window) >= 5)
     camera._abandon(camera._generation)
@@ -225,7 +207,7 @@ class Slow:
 
 
 @pytest.mark.parametrize(
-    ("frames", "expected"), [(1, [10.0, 20.0, 40.0, 60.0, 60.0]), (75, [10.0] * 5), (0, [10.0] * 5)]
+    ("frames", "expected"), [(1, [10.0, 20.0, 40.0, 60.0, 60.0]), (3, [10.0] * 5), (75, [10.0] * 5), (0, [10.0] * 5)]
 )
 def test_a_camera_that_gives_a_frame_between_timeouts_is_waited_for_longer(
     frames: int, expected: list[float], monkeypatch: pytest.MonkeyPatch
@@ -233,7 +215,7 @@ def test_a_camera_that_gives_a_frame_between_timeouts_is_waited_for_longer(
     monkeypatch.setattr(Slow, "timeouts_s", [])
     monkeypatch.setattr(Slow, "frames", frames)
     config = CameraConfig(url="rtsp://h/x", backoff_min_s=0.01, backoff_max_s=0.01)
-    camera = stream(config, [], make_reader=Slow)  # type: ignore[arg-type]
+    camera = make_stream(config, [], make_reader=Slow)  # type: ignore[arg-type]
     camera.start()
     wait_for(lambda: len(Slow.timeouts_s) >= 5)
     camera.stop()

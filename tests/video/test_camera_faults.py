@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.sites import make_site, wait_for, wait_for_frames
+from tests.pipeline.streams import make_stream
 from tests.rtsp.quirks import Quirk
 from tests.rtsp.stub import StubCamera
 from tests.video.in_time import in_time
@@ -19,8 +19,6 @@ from tests.video.reading import Outcome, read
 from vad.clock import SystemClock
 from vad.config import CameraConfig, LogSettings, ReaderSettings
 from vad.pipeline.engine import Engine
-from vad.pipeline.ledger import Ledger
-from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.readers.processes import ReaderProcesses
 from vad.pipeline.stream import MOST_HUNG_READERS, CameraStream
 from vad.types import CameraEvent, CameraState, Frame, WallSource
@@ -49,18 +47,8 @@ def supervised() -> Iterator[Callable[..., tuple[CameraStream, list[CameraEvent]
     def start(url: str, *, make_reader: MakeReader = Reader, **settings: Any) -> tuple[CameraStream, list[CameraEvent]]:
         notices: list[CameraEvent] = []
         quick = {"read_timeout_s": 0.5, "backoff_min_s": 0.05, "backoff_max_s": 0.1}
-        stream = CameraStream(
-            "cam",
-            config=CameraConfig.model_validate({"url": url, **quick, **settings}),
-            model_width=160,
-            clip_length=1,
-            clips=ClipMailbox(per_camera=3),
-            ledger=Ledger(),
-            notify=notices.append,
-            clock=SystemClock(),
-            jitter=random.Random(0),
-            make_reader=make_reader,
-        )
+        config = CameraConfig.model_validate({"url": url, **quick, **settings})
+        stream = make_stream(config, notices, clip_length=1, make_reader=make_reader)
         streams.append(stream)
         stream.start()
         return stream, notices

@@ -116,6 +116,15 @@ def test_a_clock_that_was_mended_is_believed_again() -> None:
     assert left[-1] - left[-501] == pytest.approx(500 / FPS, rel=1e-3)
 
 
+def test_a_pause_does_not_mend_a_clock() -> None:
+    """Little is known after it, and what was known still holds."""
+    count, pause_s, ratio = 3_500, 60.0, 1.5
+    read_s = [100.0 + index / FPS + pause_s * (index >= 2_500) for index in range(count)]
+    repair, left = mended([ratio * (at_s - 100.0) for at_s in read_s], read_s=read_s.__getitem__)
+    assert repair.fault is ClockFault.RATE
+    assert left[-1] - left[-501] == pytest.approx(500 / FPS, rel=0.01)
+
+
 def test_a_network_that_holds_packets_up_for_a_while_is_no_wrong_clock() -> None:
     rng = np.random.default_rng(0)
     held_s = np.maximum(0.0, 4.0 * np.sin(np.arange(10_000) / FPS / 40.0)) + rng.exponential(0.05, 10_000)

@@ -13,7 +13,9 @@ from pydantic import AfterValidator, Field, SecretStr, Strict, field_validator, 
 from vad.config.section import Section
 
 CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "v4l2")
+NETWORK_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""Schemes of cameras on the network, and their ports where the URL names none."""
+SCHEMES = (*NETWORK_PORTS, "file", "v4l2")
 _USERINFO = re.compile(r":/{1,2}.*@")
 _BARE_USERINFO = re.compile(r"^[^/@:\s]+:[^/].*@")  # of a URL whose scheme was forgotten
 _VALUE = re.compile(r"([/?&][^=&#/?]+=)[^&#]*")  # cameras take user= and password= in the path too
@@ -121,7 +123,7 @@ class CameraConfig(CameraSettings):
         scheme = url.split("://", 1)[0].lower() if "://" in url else "file"
         if scheme not in SCHEMES:
             raise ValueError(f"scheme {redact_url(scheme)!r} is not known; allowed: {', '.join(SCHEMES)}, or a path")
-        if scheme in ("rtsp", "rtsps", "http", "https"):
+        if scheme in NETWORK_PORTS:
             try:
                 parts = urlsplit(url)
                 host, _ = parts.hostname, parts.port
@@ -156,7 +158,8 @@ class CameraConfig(CameraSettings):
     @property
     def is_network(self) -> bool:
         """A camera that is reached over the network, and may send anything."""
-        return self.url.lower().startswith(("rtsp://", "rtsps://", "http://", "https://"))
+        scheme, separator, _ = self.url.partition("://")
+        return bool(separator) and scheme.lower() in NETWORK_PORTS
 
     def url_with_credentials(self) -> str:
         """The URL that FFmpeg opens. Secret: never log it; use ``redact_url`` for that."""

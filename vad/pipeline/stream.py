@@ -36,9 +36,9 @@ hangs in returns. Those of other processes keep none, and are not limited."""
 LET_GO_S = 2.0
 """How long a next reader waits for a hung one to let go of the camera, of which there may be one session only."""
 
-SLOW_FRAMES, MOST_TIMEOUTS = 8, 6.0
-"""A run that times out after so few frames may be of a camera that is slow at night: the next one waits twice as long,
-and at most so many times ``read_timeout_s``."""
+SLOW_FRAMES, MOST_TIMEOUTS = 2, 6.0
+"""A run that times out after so few frames may be of a camera whose frames come further apart than that: the next one
+waits twice as long, and at most so many times ``read_timeout_s``."""
 
 SETTLED_AFTER_S = 5.0
 """A run that gave frames for this long proves the camera well: the next back-off starts small again."""

@@ -22,6 +22,7 @@ from vad.types import ClockFault
 from vad.video.arrival import Arrival, Arrivals
 from vad.video.backlog import Backlog
 from vad.video.faults import CORRUPT
+from vad.video.items import Counts
 from vad.video.patience import Patience
 from vad.video.source import Feed
 from vad.video.sparing import Spared, Sparing
@@ -32,6 +33,7 @@ from vad.video.timing import MediaClock, Selector
 from vad.video.turns import Turn
 
 FRESH_FOR_S = 1.0
+"""How long ago a packet may have been waited for while the reader counts as caught up."""
 
 
 class Received(NamedTuple):
@@ -103,29 +105,20 @@ class Pictures:
         return self._corrupt + self.feed.faults - self._faults_before
 
     @property
-    def spared_frames(self) -> int:
-        return self._sparing.count - self._spared_before
-
-    @property
-    def unfiltered_frames(self) -> int:
-        return self.feed.unfiltered_frames - self._unfiltered_before
-
-    @property
-    def outlier_stamps(self) -> int:
-        return self._repair.outliers - self._outliers_before if self._repair else 0
-
-    @property
-    def clock_fault(self) -> ClockFault | None:
-        fault = self._repair.fault if self._repair else None
-        return fault or (ClockFault.WRONG if self._arrivals.is_wrong else None)
-
-    @property
-    def clock_skew_s(self) -> float | None:
-        return self._arrivals.skew_s
-
-    @property
-    def clock_ratio(self) -> float | None:
-        return self._repair.ratio if self._repair else None
+    def counts(self) -> Counts:
+        """What is known of the run so far, but for its rate."""
+        repair = self._repair
+        fault = repair.fault if repair else None
+        return Counts(
+            corrupt_packets=self.corrupt_packets,
+            spared_frames=self._sparing.count - self._spared_before,
+            unfiltered_frames=self.feed.unfiltered_frames - self._unfiltered_before,
+            extra_timeout_s=self._patience.extra_s if self.feed.live else 0.0,
+            outlier_stamps=repair.outliers - self._outliers_before if repair else 0,
+            clock_fault=fault or (ClockFault.WRONG if self._arrivals.is_wrong else None),
+            clock_skew_s=self._arrivals.skew_s,
+            clock_ratio=repair.ratio if repair else None,
+        )
 
     @property
     def stands_still(self) -> bool:
@@ -135,11 +128,6 @@ class Pictures:
     def is_caught_up(self, now_s: float) -> bool:
         """A packet was waited for lately. By stamps that run too fast all would be read late, and none would be."""
         return now_s - self._fresh_s < FRESH_FOR_S
-
-    @property
-    def extra_timeout_s(self) -> float:
-        """How much longer than ``read_timeout_s`` the next picture of a slow camera may take."""
-        return self._patience.extra_s if self.feed.live else 0.0
 
     @property
     def longest_gap_s(self) -> float:

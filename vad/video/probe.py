@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from vad.clock import Clock, SystemClock
 from vad.config import CameraConfig
+from vad.config.camera import NETWORK_PORTS
 from vad.errors import StreamCode, StreamError
 from vad.types import Geometry, WallSource
 from vad.video.arrival import sender_wall_s
@@ -24,8 +25,6 @@ from vad.video.timing import MediaClock
 
 MODEL_WIDTH = 160
 """Width of the bundled model's input, for the pooling that the report shows."""
-
-_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +197,11 @@ def _decoded(feed: Feed, packet: Packet[VideoStream], seen: _Seen) -> list[Video
 def _round_trip_s(config: CameraConfig) -> float | None:
     """Time of a TCP connect to the camera: one round trip. None for anything local, or if it cannot be told."""
     parts = urlsplit(config.url)
-    if parts.scheme.lower() not in _PORTS or parts.hostname is None:
+    if not config.is_network or parts.hostname is None:
         return None
     began_s = time.perf_counter()
     try:
-        with socket.create_connection((parts.hostname, parts.port or _PORTS[parts.scheme.lower()]), timeout=2.0):
+        with socket.create_connection((parts.hostname, parts.port or NETWORK_PORTS[parts.scheme.lower()]), timeout=2.0):
             return time.perf_counter() - began_s
     except OSError:
         return None

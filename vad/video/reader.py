@@ -141,19 +141,10 @@ class Reader:
         if pictures is None:
             return self._last_counts
         fps = self._rate.fps
-        return Counts(
-            measured_fps=fps,
-            corrupt_packets=pictures.corrupt_packets,
-            spared_frames=pictures.spared_frames,
-            unfiltered_frames=pictures.unfiltered_frames,
-            extra_timeout_s=longest_gap_s(fps or pictures.feed.announced_fps)
-            if self._is_held_back
-            else pictures.extra_timeout_s,
-            outlier_stamps=pictures.outlier_stamps,
-            clock_fault=pictures.clock_fault,
-            clock_skew_s=pictures.clock_skew_s,
-            clock_ratio=pictures.clock_ratio,
-        )
+        counts = pictures.counts._replace(measured_fps=fps)
+        if self._is_held_back:
+            return counts._replace(extra_timeout_s=longest_gap_s(fps or pictures.feed.announced_fps))
+        return counts
 
     def __iter__(self) -> Iterator[Item]:
         try:

@@ -158,7 +158,8 @@ class _RateCheck:
         """A window is over."""
         least_s = list(self._least_s)
         grows = [(after - before) / WINDOW_S for before, after in pairwise(least_s)]
-        if all(abs(grown) < RATE_TOLERANCE / 2 for grown in grows[-CALM_WINDOWS:]):
+        lately = grows[-CALM_WINDOWS:]
+        if len(lately) == CALM_WINDOWS and all(abs(grown) < RATE_TOLERANCE / 2 for grown in lately):
             self.correction = 1.0
         if len(least_s) < LEAST_WINDOWS:
             return

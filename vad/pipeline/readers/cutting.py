@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import structlog
 
 from vad.config import CameraConfig
+from vad.config.camera import NETWORK_PORTS
 
 log = structlog.get_logger(__name__)
 
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 MOST_FILES = 4096
 
 
@@ -27,7 +27,7 @@ def cut(config: CameraConfig) -> int:
     if not config.is_network:
         return 0
     parts = urlsplit(config.url)
-    port = parts.port or PORTS[parts.scheme.lower()]
+    port = parts.port or NETWORK_PORTS[parts.scheme.lower()]
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as exc:

@@ -63,7 +63,7 @@ def wanted(processes: int | Literal["auto"], *, cameras: int, from_network: int,
 
 
 @dataclass(slots=True, eq=False)
-class _Seat:
+class _OpenSession:
     """A camera's session in a process. Once it is given up it hangs from ``hangs_at_s`` on."""
 
     camera: str
@@ -76,7 +76,7 @@ class _Seat:
     def is_given_up(self) -> bool:
         return self.hangs_at_s < math.inf
 
-    def is_taken(self) -> bool:
+    def is_open(self) -> bool:
         """Nobody else sees when one that was given up is let go of after all."""
         return self.session.is_open and not (self.is_given_up and self.session.has_let_go())
 
@@ -92,34 +92,34 @@ class _Worker:
     process: subprocess.Popen[bytes]
     control: socket.socket
     group: int
-    seats: list[_Seat] = field(default_factory=list)
+    sessions: list[_OpenSession] = field(default_factory=list)
     busy_s: float = field(default_factory=time.monotonic)
     asked_s: float = field(default_factory=time.monotonic)
     unanswered: int = 0
     has_answered: bool = False
 
     @property
-    def taken(self) -> list[_Seat]:
+    def open_sessions(self) -> list[_OpenSession]:
         """Sessions that are open."""
-        self.seats = [seat for seat in self.seats if seat.is_taken()]
-        return self.seats
+        self.sessions = [held for held in self.sessions if held.is_open()]
+        return self.sessions
 
     @property
     def load(self) -> int:
         """How many they are."""
-        return len(self.taken)
+        return len(self.open_sessions)
 
     def newcomer(self, now_s: float) -> str | None:
         """The camera of the only session that has just begun."""
-        fresh = {seat.camera for seat in self.taken if now_s - seat.since_s < FRESH_S}
+        fresh = {held.camera for held in self.open_sessions if now_s - held.since_s < FRESH_S}
         return fresh.pop() if len(fresh) == 1 else None
 
-    def seat(self, session: Session) -> _Seat | None:
-        return next((seat for seat in self.seats if seat.session is session), None)
+    def find(self, session: Session) -> _OpenSession | None:
+        return next((held for held in self.sessions if held.session is session), None)
 
-    def hung(self, now_s: float) -> _Seat | None:
+    def hung(self, now_s: float) -> _OpenSession | None:
         """One that was given up and has not let go in time."""
-        return next((seat for seat in self.taken if now_s >= seat.hangs_at_s), None)
+        return next((held for held in self.open_sessions if now_s >= held.hangs_at_s), None)
 
     def has_lived(self) -> bool:
         """It has given a sign of life, as it does once it can read."""
@@ -214,8 +214,8 @@ class ReaderProcesses:
             workers, self._workers = self._workers, []
         for worker in workers:
             worker.control.close()
-            for seat in worker.taken:
-                seat.end(StreamError(StreamCode.BROKEN, f"{seat.camera}: the process that read it has ended"))
+            for held in worker.open_sessions:
+                held.end(StreamError(StreamCode.BROKEN, f"{held.camera}: the process that read it has ended"))
         for worker in workers:
             try:
                 worker.process.wait(END_S)
@@ -254,15 +254,17 @@ class ReaderProcesses:
                         ours.close()
                         worker.kill()
                         continue
-                session = Session(ours, keeper=self)
-                worker.seats.append(_Seat(spec.camera, session, patience_s=2 * spec.config.read_timeout_s + END_S))
+                session = Session(ours, owner=self)
+                worker.sessions.append(
+                    _OpenSession(spec.camera, session, patience_s=2 * spec.config.read_timeout_s + END_S)
+                )
                 return session
 
     def end_of(self, session: Session) -> StreamError | None:
         """What is known of why a session has ended, with its process or before it."""
         with self._lock:
             for worker in self._workers:
-                if any(seat.session is session for seat in worker.seats):
+                if any(held.session is session for held in worker.sessions):
                     with suppress(subprocess.TimeoutExpired):
                         worker.process.wait(DYING_S)
             self._bury_dead()
@@ -275,11 +277,11 @@ class ReaderProcesses:
         """
         with self._lock:
             for worker in self._workers:
-                if (seat := worker.seat(session)) is not None and worker.has_lived():
+                if (held := worker.find(session)) is not None and worker.has_lived():
                     if worker.load > 1:
-                        seat.hangs_at_s = time.monotonic() + seat.patience_s
+                        held.hangs_at_s = time.monotonic() + held.patience_s
                         return
-                    log.warning("readers.given_up", pid=worker.process.pid, cameras=seat.camera)
+                    log.warning("readers.given_up", pid=worker.process.pid, cameras=held.camera)
                     self._end(worker, why="its reader did not let go")
                     break
         session.drop()
@@ -320,12 +322,12 @@ class ReaderProcesses:
         machine's time for being started again."""
         now_s = time.monotonic()
         self._died += 1
-        cameras = sorted({seat.camera for seat in worker.taken})
+        cameras = sorted({held.camera for held in worker.open_sessions})
         if worker.has_lived():
             self._failed_starts, pause_s = 0, 0.0
             self._suspects.died(cameras, now_s, newcomer=worker.newcomer(now_s))
-            for seat in worker.taken:
-                seat.end(self._death(seat.camera, is_alone=len(cameras) == 1))
+            for held in worker.open_sessions:
+                held.end(self._death(held.camera, is_alone=len(cameras) == 1))
             if len(cameras) > 1:
                 self._start_for(cameras)
         else:
@@ -354,9 +356,9 @@ class ReaderProcesses:
 
     def _end(self, worker: _Worker, *, why: str) -> None:
         """Under the lock: end a process; whoever is still read there connects again at once."""
-        for seat in worker.taken:
-            text = f"{seat.camera}: the process that read it was ended: {why}"
-            seat.end(StreamError(StreamCode.BROKEN, text, retry_s=0.0))
+        for held in worker.open_sessions:
+            text = f"{held.camera}: the process that read it was ended: {why}"
+            held.end(StreamError(StreamCode.BROKEN, text, retry_s=0.0))
         self._workers.remove(worker)
         log.info("readers.ended", pid=worker.process.pid, cameras=worker.load, why=why)
         worker.kill()

@@ -48,8 +48,8 @@ class ProcessGone(Exception):
     """The process at the other end has ended."""
 
 
-class Keeper(Protocol):
-    """Whoever has the process of a session."""
+class SessionOwner(Protocol):
+    """Has the process at a session's other end."""
 
     def end_of(self, session: Session) -> StreamError | None:
         """What is known of why it has ended."""
@@ -63,11 +63,11 @@ class Keeper(Protocol):
 class Session:
     """The socket. ``receive`` is one thread's, ``look`` anyone's."""
 
-    def __init__(self, peer: socket.socket, *, keeper: Keeper | None = None) -> None:
+    def __init__(self, peer: socket.socket, *, owner: SessionOwner | None = None) -> None:
         whole, fraction = divmod(SILENCE_S, 1.0)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
         self._peer = peer
-        self._keeper = keeper
+        self._owner = owner
         self._inbox = Inbox()
         self._decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
         self._speaking = threading.Lock()
@@ -118,12 +118,12 @@ class Session:
 
     def why_it_ended(self) -> StreamError | None:
         """Where more is known than that it did."""
-        return self._keeper.end_of(self) if self._keeper is not None else None
+        return self._owner.end_of(self) if self._owner is not None else None
 
     def close(self) -> None:
         """Say no more, and wait until the other end has let go. Where it does not its reader hangs, and is given up."""
-        if not self.has_let_go(within_s=LET_GO_S) and self._keeper is not None:
-            self._keeper.give_up(self)
+        if not self.has_let_go(within_s=LET_GO_S) and self._owner is not None:
+            self._owner.give_up(self)
 
     def has_let_go(self, *, within_s: float = 0.0) -> bool:
         """Say no more; whether the other end has let go by then."""
