@@ -97,9 +97,10 @@ def check(config: Annotated[str, typer.Argument(help="A site file.")]) -> None:
     """Validate a site file without starting; prints every fault at once."""
     site = site_of(config, None)
     from vad.config.overlay import overlay_lines
+    from vad.pipeline.readers import sandbox
     from vad.service import token_lines
     from vad.service.keys import site_lines
 
-    told = [*overlay_lines(site), *site_lines(site), *token_lines.site_lines(site)]  # all of it, before "fine" is said
+    told = [*overlay_lines(site), *site_lines(site), *token_lines.site_lines(site), *sandbox.lines(site.readers)]
     typer.echo(f"{config}: fine, {len(site.cameras)} camera{'s' * (len(site.cameras) != 1)}")
     print_lines(told)

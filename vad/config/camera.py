@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, SecretStr, Strict, field_validator, model_validator
 
@@ -79,6 +79,12 @@ class CameraSettings(Section):
     false_alarms_per_day: float = Field(default=2.0, gt=0.0, le=1440.0, description="the false-alarm budget")
     priority: int = Field(
         default=5, ge=0, le=9, description="on an overloaded machine cameras of a higher one keep their rate longer"
+    )
+    max_pixels: int = Field(
+        default=36_000_000,
+        ge=10_000,
+        le=400_000_000,
+        description="in a picture of a camera on the network; larger ones are refused, since they take memory",
     )
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="how RTSP carries the video")
     decoder: Literal["auto", "cpu", "cuda"] = Field(
@@ -155,17 +161,32 @@ class CameraConfig(CameraSettings):
         """A recording or a folder of frames: it has an end, and nothing is lost by reading it slowly."""
         return "://" not in self.url or self.url.lower().startswith("file://")
 
+    def local_paths(self) -> list[str]:
+        """Of a source on this machine: the path that the URL may mean, with and without its ``?fps=``."""
+        _, separator, rest = self.url.partition("://")
+        path = unquote(rest) if separator else self.url
+        return [path, path.rpartition("?")[0] or path]
+
     @property
     def is_network(self) -> bool:
         """A camera that is reached over the network, and may send anything."""
         scheme, separator, _ = self.url.partition("://")
         return bool(separator) and scheme.lower() in NETWORK_PORTS
 
+    def with_password_read(self) -> Self:
+        """The same with ``password_file`` read. Raises OSError and UnicodeDecodeError."""
+        if self.password_file is None:
+            return self
+        password = SecretStr(self.password_file.read_text(encoding="utf-8").strip())
+        return self.model_copy(update={"password": password, "password_file": None})
+
     def url_with_credentials(self) -> str:
-        """The URL that FFmpeg opens. Secret: never log it; use ``redact_url`` for that."""
-        password = self.password.get_secret_value() if self.password else None
-        if self.password_file is not None:
-            password = self.password_file.read_text(encoding="utf-8").strip()
+        """The URL that FFmpeg opens. Secret: never log it; use ``redact_url`` for that.
+
+        Raises OSError and UnicodeDecodeError, of ``password_file``.
+        """
+        secret = self.with_password_read().password
+        password = secret.get_secret_value() if secret else None
         if self.username is None and password is None:
             return self.url
         parts = urlsplit(self.url)

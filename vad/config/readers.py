@@ -17,7 +17,20 @@ class ReaderSettings(Section):
 
     processes: Literal["auto"] | Processes = Field(
         default="auto",
-        description="0 = all in the engine's own; auto = one or more for cameras on the network, by cameras and cores",
+        description="of each kind, for cameras on the network and for other sources; 0 = all in the engine's own; "
+        "auto = one or more for cameras on the network, by cameras and cores",
+    )
+
+    memory_mib: int = Field(
+        default=2048,
+        ge=256,
+        le=1_048_576,
+        description="how much more memory than it begins with one of these processes may take",
+    )
+    sandbox: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="processes for cameras on the network give up the files of this machine where its kernel can do "
+        "that (auto), or nothing is read (required); off: they may open what the engine may",
     )
 
     @field_validator("processes", mode="before")

@@ -159,7 +159,8 @@ class ReadersStatus:
     """The processes that read cameras beside the engine's own: how many there are, how many ended unasked.
 
     ``cpu_s`` and ``resident_bytes`` are what they have taken of the processor since the start, and take of memory.
-    ``isolated`` cameras are read in a process of their own, since the one before died or hung.
+    ``isolated`` cameras are read in a process of their own, since the one before died or hung. ``not_sandboxed``: what
+    those processes may do that they should not, since this machine cannot hold them to it.
     """
 
     processes: int = 0
@@ -167,6 +168,7 @@ class ReadersStatus:
     cpu_s: float = 0.0
     resident_bytes: int = 0
     isolated: tuple[str, ...] = ()
+    not_sandboxed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ _MEANINGS: tuple[tuple[type[av.FFmpegError], StreamCode, str], ...] = (
     (av.error.PatchWelcomeError, StreamCode.CODEC_UNSUPPORTED, "a codec feature that FFmpeg does not know"),
     (av.error.InvalidDataError, StreamCode.BROKEN, "not a video that FFmpeg can read"),
     (av.error.EOFError, StreamCode.BROKEN, "closed before any video came"),
+    (av.error.MemoryError, StreamCode.BROKEN, "asks for more memory than its reader may have"),
     (av.error.PermissionError, StreamCode.BROKEN, "permission denied"),
 )
 CORRUPT = (

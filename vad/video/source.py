@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 
 from vad.config import CameraConfig, redact_url
 from vad.errors import StreamCode, StreamError
-from vad.video.allowed import http_limits, rtsp_limits
+from vad.video.allowed import decoder_limits, http_limits, rtsp_limits
 from vad.video.decoding import Decoder
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
@@ -129,11 +129,12 @@ def resolve(config: CameraConfig) -> Source:
             "timeout": timeout_us,
             "allowed_media_types": "video",  # never set up sound or metadata: less traffic, one clock
             "probesize": _LEAST_PROBE_BYTES,
-            **rtsp_limits(is_encrypted=scheme == "rtsps"),
+            **rtsp_limits(is_encrypted=scheme == "rtsps", max_pixels=config.max_pixels),
         }
         return _network_source(SourceKind.RTSP, config, options)
     if scheme in ("http", "https"):
-        options = {"rw_timeout": timeout_us, "analyzeduration": _OPEN_ANALYSIS_US, **http_limits()}
+        limits = http_limits(max_pixels=config.max_pixels)
+        options = {"rw_timeout": timeout_us, "analyzeduration": _OPEN_ANALYSIS_US, **limits}
         return _network_source(SourceKind.HTTP, config, options)
     if scheme == "v4l2":
         return Source(SourceKind.DEVICE, config.url, rest, format="video4linux2")
@@ -143,14 +144,17 @@ def resolve(config: CameraConfig) -> Source:
 
 
 def _network_source(kind: SourceKind, config: CameraConfig, options: dict[str, str]) -> Source:
-    shown = redact_url(config.url)
+    target = with_password_read(config).url_with_credentials()
+    return Source(kind, redact_url(config.url), target, options, timeout_s=config.read_timeout_s)
+
+
+def with_password_read(config: CameraConfig) -> CameraConfig:
+    """The same with its ``password_file`` read, which may be gone by now. Raises StreamError."""
     try:
-        target = config.url_with_credentials()
-    except (OSError, UnicodeDecodeError) as exc:  # the password's file may be gone by now
-        raise StreamError(
-            StreamCode.AUTH_FAILED, f"{shown}: password_file cannot be read ({type(exc).__name__})"
-        ) from None
-    return Source(kind, shown, target, options, timeout_s=config.read_timeout_s)
+        return config.with_password_read()
+    except (OSError, UnicodeDecodeError) as exc:
+        text = f"{redact_url(config.url)}: password_file cannot be read ({type(exc).__name__})"
+        raise StreamError(StreamCode.AUTH_FAILED, text) from None
 
 
 def _resolve_path(url: str, path: str) -> Source:
@@ -225,12 +229,18 @@ class ContainerFeed:
         if not isinstance(stream, VideoStream):
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise StreamError(StreamCode.NO_VIDEO, f"{camera}: {source.shown}: holds {kinds}; needed: video")
-        if stream.codec_context is None:
-            raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{camera}: {source.shown}: no decoder for its codec")
+        self._name = f"{camera}: {source.shown}"
+        codec, codecs = stream.codec_context, source.options.get("codec_whitelist")
+        if codec is None:
+            raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{self._name}: no decoder for its codec")
+        if codecs and codec.name not in codecs.split(","):
+            text = f"sends {codec.name}, which is not taken from a camera; allowed: {codecs}"
+            raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{self._name}: {text}")
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
-        self._decoder = Decoder(stream.codec_context, parallel=parallel)
+        self._limits = decoder_limits(source.options)
+        self._decoder = Decoder(codec, parallel=parallel, options=self._limits)
         self._container = container
         self._stream = stream
         self.container = container.format.name
@@ -283,7 +293,16 @@ class ContainerFeed:
         return self._decoder.filter_from(packet, is_filtered=is_filtered)
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
-        return self._decoder.decode(packet)
+        """Raises StreamError where pictures are larger than a camera's may be."""
+        try:
+            return self._decoder.decode(packet)
+        except av.error.ArgumentError:
+            if not self._limits:
+                raise
+            text = (
+                f"its pictures are refused, as those of more than {self._limits['max_pixels']} pixels are (max_pixels)"
+            )
+            raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{self._name}: {text}") from None
 
     def close(self) -> None:
         self._packets.close()  # it refers to this feed as the feed to it: the decoder would stay until a collection

@@ -17,7 +17,7 @@ from tests.rtsp.control import RtspServer
 from tests.video.clips import VideoFile
 from vad.config import CameraConfig, ReaderSettings, SiteConfig
 from vad.pipeline.engine import Engine
-from vad.pipeline.readers import processes as processes_module
+from vad.pipeline.readers import workers as workers_module
 from vad.types import AnomalyEvent, CameraState
 
 QUICK = {"read_timeout_s": 3.0, "backoff_min_s": 0.2, "backoff_max_s": 1.0}
@@ -73,7 +73,7 @@ def test_cameras_of_a_process_that_is_frozen_come_back(
     tmp_path: Path, rtsp_server: Callable[..., RtspServer], clip_h264: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also while nobody else could read them: there is one process."""
-    monkeypatch.setattr(processes_module, "ASK_EVERY_S", 0.5)
+    monkeypatch.setattr(workers_module, "ASK_EVERY_S", 0.5)
     server = rtsp_server({"cam": clip_h264})
     site = site_with(1, tmp_path, {name: {"url": server.url("cam"), **QUICK} for name in ("a", "b")})
     with Engine(site) as engine:

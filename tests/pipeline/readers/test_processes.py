@@ -42,14 +42,12 @@ from vad.video.spec import FrameReader, ReadEnv, ReadSpec
     ],
 )
 def test_how_many_are_wanted(setting: int | Literal["auto"], cameras: int, cores: float, expected: int) -> None:
-    assert wanted(setting, cameras=cameras, from_network=0, cores=cores) == expected
+    assert wanted(setting, cameras=cameras, is_network=False, cores=cores) == expected
 
 
-@pytest.mark.parametrize(("cameras", "from_network", "expected"), [(1, 1, 1), (8, 1, 1), (8, 0, 0), (64, 64, 2)])
-def test_a_camera_on_the_network_is_never_read_in_the_engines_own_process(
-    cameras: int, from_network: int, expected: int
-) -> None:
-    assert wanted("auto", cameras=cameras, from_network=from_network, cores=2.0) == expected
+@pytest.mark.parametrize(("cameras", "expected"), [(0, 0), (1, 1), (8, 1), (16, 2), (64, 2)])
+def test_a_camera_on_the_network_is_never_read_in_the_engines_own_process(cameras: int, expected: int) -> None:
+    assert wanted("auto", cameras=cameras, is_network=True, cores=2.0) == expected
 
 
 def reader_of(processes: ReaderProcesses, url: str, *, camera: str = "cam", **settings: Any) -> FrameReader:
@@ -186,11 +184,11 @@ def test_a_process_of_suspects_joins_the_pool_or_ends_once_they_are_forgiven(
     again = [reader_of(processes, str(clip_h264), camera=name, loop=True) for name in names]
     for reader in again:
         reader.__enter__()
-    assert sorted(worker.group for worker in processes._workers) == [1, 2]
+    assert sorted(worker.place.group for worker in processes._workers) == [1, 2]
     monkeypatch.setattr(suspects_module, "FORGIVE_S", 0.0)
     processes.check()
     (left,) = processes._workers
-    assert left.group == POOL
+    assert left.place.group == POOL
     ends = []
     for reader in again:
         try:
@@ -212,7 +210,7 @@ def test_a_process_of_suspects_that_reads_nobody_ends(
     with reader_of(processes, str(clip_h264)) as reader:
         next(iter(reader))
     processes.check()
-    assert sorted(worker.group for worker in processes._workers) == [0, 1]
+    assert sorted(worker.place.group for worker in processes._workers) == [0, 1]
     monkeypatch.setattr(module, "IDLE_S", 0.0)
     processes.check()
-    assert [worker.group for worker in processes._workers] == [0]
+    assert [worker.place.group for worker in processes._workers] == [0]

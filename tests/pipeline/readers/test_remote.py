@@ -310,7 +310,7 @@ def test_a_process_with_others_is_ended_only_if_what_hangs_goes_on_hanging(
     later = [reading(processes, clip_h264, stop=threading.Event(), camera=name)[0] for name in ("hanging", "other")]
     for reader in later:
         follow(reader, until=lambda number: number == 3)
-    assert sorted(worker.group for worker in processes._workers) == [0, 1]
+    assert sorted(worker.place.group for worker in processes._workers) == [0, 1]
 
 
 def test_one_that_was_given_up_and_lets_go_later_harms_nobody(pipe: Path, clip_h264: Path, start: Start) -> None:

@@ -16,6 +16,7 @@ from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.pipeline.readers.messages import SESSION
 from vad.pipeline.readers.remote import RemoteReader, Session
+from vad.pipeline.readers.sandbox import Sandbox
 from vad.pipeline.readers.worker import Ear
 from vad.video.spec import ReadEnv, ReadSpec
 
@@ -24,7 +25,7 @@ from vad.video.spec import ReadEnv, ReadSpec
 def open_session() -> Iterator[Callable[[], Session]]:
     """Sessions with an ear of this process."""
     control, far_end = socket.socketpair()
-    ear = threading.Thread(target=Ear(far_end, lanes=1).listen)
+    ear = threading.Thread(target=Ear(far_end, lanes=1).listen, args=(Sandbox(),))
     ear.start()
 
     def make() -> Session:

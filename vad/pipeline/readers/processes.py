@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import resource
 import socket
 import subprocess
@@ -11,21 +12,23 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from os import sysconf
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import structlog
 
 import vad
 from vad.config import CameraConfig, LogSettings, ReaderSettings
-from vad.errors import StreamCode, StreamError
+from vad.errors import ConfigError, Fault, StreamCode, StreamError
 from vad.pipeline.cores import usable_cores
-from vad.pipeline.readers.messages import SESSION, SIGN
+from vad.pipeline.readers import landlock
+from vad.pipeline.readers.messages import SESSION
 from vad.pipeline.readers.remote import RemoteReader, Session
+from vad.pipeline.readers.sandbox import Limits, environment, resolver_file
 from vad.pipeline.readers.suspects import LONGEST_PAUSE_S, POOL, Suspects
+from vad.pipeline.readers.workers import END_S, OpenSession, Place, Worker, taken
 from vad.pipeline.status import ReadersStatus
 from vad.video.reader import Reader
 from vad.video.spec import FrameReader, ReadEnv, ReadSpec
@@ -39,116 +42,26 @@ COMMAND = (sys.executable, "-P", "-c", _BODY)  # -P: nothing is imported from wh
 CAMERAS_AT_HOME = 8
 """Recordings and devices that the engine's own process reads without them waiting for each other."""
 CAMERAS_A_PROCESS = 16
-END_S = 2.0
-"""How long a process may take to end that was told to."""
 DYING_S = 1.0
 """How long it may take, once its sockets are closed, until it is seen to have ended."""
-FRESH_S = 5.0
-"""A session has just begun for so long: what kills its reader mostly does so at once."""
 IDLE_S = 60.0
 """A process of suspects that reads none of them for so long ends, until it is needed again."""
-ASK_EVERY_S = 2.0
-MOST_UNANSWERED, MOST_UNANSWERED_AT_START = 8, 60
-"""Times that a process may be asked for a sign of life in vain. What is busy in native code with Python's lock in hand,
-or stopped, reads none of its cameras, and each of them alone could only be given up."""
 
 
-def wanted(processes: int | Literal["auto"], *, cameras: int, from_network: int, cores: float) -> int:
-    """How many processes shall read that many cameras, of which so many are ``from_network``."""
-    if processes != "auto":
-        return processes if cameras else 0
-    if not from_network and cameras <= CAMERAS_AT_HOME:
+def wanted(processes: int | Literal["auto"], *, cameras: int, is_network: bool, cores: float) -> int:
+    """How many processes shall read that many cameras of one kind, on the network or not."""
+    if not cameras or (processes == "auto" and not is_network and cameras <= CAMERAS_AT_HOME):
         return 0
+    if processes != "auto":
+        return processes
     return max(1, min(int(cores), 1 + cameras // CAMERAS_A_PROCESS))
-
-
-@dataclass(slots=True, eq=False)
-class _OpenSession:
-    """A camera's session in a process. Once it is given up it hangs from ``hangs_at_s`` on."""
-
-    camera: str
-    session: Session
-    patience_s: float
-    since_s: float = field(default_factory=time.monotonic)
-    hangs_at_s: float = math.inf
-
-    @property
-    def is_given_up(self) -> bool:
-        return self.hangs_at_s < math.inf
-
-    def is_open(self) -> bool:
-        """Nobody else sees when one that was given up is let go of after all."""
-        return self.session.is_open and not (self.is_given_up and self.session.has_let_go())
-
-    def end(self, why: StreamError) -> None:
-        """Its process is no more."""
-        self.session.end = why
-        if self.is_given_up:
-            self.session.drop()
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    process: subprocess.Popen[bytes]
-    control: socket.socket
-    group: int
-    sessions: list[_OpenSession] = field(default_factory=list)
-    busy_s: float = field(default_factory=time.monotonic)
-    asked_s: float = field(default_factory=time.monotonic)
-    unanswered: int = 0
-    has_answered: bool = False
-
-    @property
-    def open_sessions(self) -> list[_OpenSession]:
-        """Sessions that are open."""
-        self.sessions = [held for held in self.sessions if held.is_open()]
-        return self.sessions
-
-    @property
-    def load(self) -> int:
-        """How many they are."""
-        return len(self.open_sessions)
-
-    def newcomer(self, now_s: float) -> str | None:
-        """The camera of the only session that has just begun."""
-        fresh = {held.camera for held in self.open_sessions if now_s - held.since_s < FRESH_S}
-        return fresh.pop() if len(fresh) == 1 else None
-
-    def find(self, session: Session) -> _OpenSession | None:
-        return next((held for held in self.sessions if held.session is session), None)
-
-    def hung(self, now_s: float) -> _OpenSession | None:
-        """One that was given up and has not let go in time."""
-        return next((held for held in self.open_sessions if now_s >= held.hangs_at_s), None)
-
-    def has_lived(self) -> bool:
-        """It has given a sign of life, as it does once it can read."""
-        with suppress(OSError):
-            if self.control.recv(64, socket.MSG_DONTWAIT):
-                self.has_answered, self.unanswered = True, 0
-        return self.has_answered
-
-    def kill(self) -> None:
-        """End it, and wait for that."""
-        self.process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(END_S)
-
-    def is_frozen(self) -> bool:
-        """Asks for a sign of life; whether too many such questions had no answer. (Counted, not timed: the engine may
-        have been asleep itself.)"""
-        self.has_lived()
-        if (now_s := time.monotonic()) - self.asked_s >= ASK_EVERY_S:
-            self.asked_s, self.unanswered = now_s, self.unanswered + 1
-            with suppress(OSError):
-                self.control.send(SIGN, socket.MSG_DONTWAIT)
-        return self.unanswered > (MOST_UNANSWERED if self.has_answered else MOST_UNANSWERED_AT_START)
 
 
 class ReaderProcesses:
     """Makes the readers of cameras, in this process or in one of its own. Any thread may ask.
 
-    ``expect`` says which cameras there are.
+    ``expect`` says which cameras there are. Cameras on the network and other sources never share a process: the former
+    are read in a sandbox (``vad.pipeline.readers.sandbox``). Raises ConfigError where that is required and not there.
     """
 
     def __init__(
@@ -158,12 +71,16 @@ class ReaderProcesses:
         log_settings: LogSettings,
         command: Sequence[str] | None = None,
     ) -> None:
+        if settings.sandbox == "required" and not landlock.version():
+            text = "required, and this kernel, or container, has no Landlock; allowed: auto or off"
+            raise ConfigError("readers", [Fault("readers.sandbox", text)])
         self._settings, self._log_settings, self._command = settings, log_settings, command or COMMAND
         self._lock = threading.Lock()
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._suspects = Suspects()
-        self._wanted = self._died = self._failed_starts = 0
-        self._all_apart = False  # recordings and devices too are read in processes
+        self._wanted = {True: 0, False: 0}  # by whether cameras are on the network
+        self._died = self._failed_starts = 0
+        self._told_missing: set[str] = set()
         self._pause_until_s = 0.0
         self._before_s = _ended_children_s()
         self._closed = False
@@ -171,13 +88,14 @@ class ReaderProcesses:
     def expect(self, cameras: Collection[CameraConfig]) -> None:
         """These cameras from now on. What is missing is started; processes too many go on until the end."""
         with self._lock:
-            network = sum(camera.is_network for camera in cameras)
             setting, cores = self._settings.processes, usable_cores()
-            self._all_apart = setting != "auto" or len(cameras) > CAMERAS_AT_HOME
-            self._wanted = wanted(setting, cameras=len(cameras), from_network=network, cores=cores)
+            for kind in self._wanted:
+                count = sum(camera.is_network is kind for camera in cameras)
+                self._wanted[kind] = wanted(setting, cameras=count, is_network=kind, cores=cores)
             try:
                 self._bury_dead()
-                self._fill(POOL)
+                for kind in self._wanted:
+                    self._fill(Place(POOL, kind))
             except OSError as exc:  # tried again as each camera is opened
                 log.error("readers.not_started", detail=str(exc))
 
@@ -186,7 +104,7 @@ class ReaderProcesses:
         open_session = partial(self._open, spec)
         if isinstance(continues, RemoteReader):
             return RemoteReader(spec, run=run, env=env, continues=continues, open_session=open_session)
-        if continues is None and self._wanted > 0 and (self._all_apart or spec.config.is_network):
+        if continues is None and self._wanted[spec.config.is_network]:
             return RemoteReader(spec, run=run, env=env, open_session=open_session)
         return Reader(spec, run=run, env=env, continues=continues)
 
@@ -197,9 +115,15 @@ class ReaderProcesses:
             self._bury_dead()
             now_s = time.monotonic()
             for worker in list(self._workers):
+                self._tell_missing(worker)
                 if worker.is_frozen():
                     log.error("readers.frozen", pid=worker.process.pid, unanswered=worker.unanswered)
                     worker.kill()
+                elif excess := worker.excess():
+                    worker.ended_for = excess
+                    worker.kill()
+                elif worker.resolver not in (None, resolver_file()):
+                    self._end(worker, why="it does not see the machine's new name servers")
                 elif (hung := worker.hung(now_s)) is not None:
                     self._suspects.hung(hung.camera, now_s)
                     self._end(worker, why=f"the reader of {hung.camera} hung in it")
@@ -229,13 +153,15 @@ class ReaderProcesses:
         with self._lock:
             pids = [worker.process.pid for worker in self._workers if worker.process.poll() is None]
             isolated = tuple(self._suspects.alone)
-        taken = [_taken(pid) for pid in pids]
+            boxes = [worker.sandbox for worker in self._workers if worker.sandbox is not None]
+        takes = [taken(pid) for pid in pids]
         return ReadersStatus(
             processes=len(pids),
             died=self._died,
             isolated=isolated,
-            cpu_s=sum(cpu_s for cpu_s, _ in taken) + _ended_children_s() - self._before_s,
-            resident_bytes=sum(size for _, size in taken),
+            cpu_s=sum(cpu_s for cpu_s, _ in takes) + _ended_children_s() - self._before_s,
+            resident_bytes=sum(size for _, size in takes),
+            not_sandboxed=tuple(sorted({what for box in boxes for what in box.missing})),
         )
 
     def _open(self, spec: ReadSpec) -> Session:
@@ -243,7 +169,7 @@ class ReaderProcesses:
         with self._lock:
             while True:
                 self._bury_dead()
-                worker = self._worker_of(self._suspects.group(spec.camera))
+                worker = self._worker_of(Place(self._suspects.group(spec.camera), spec.config.is_network))
                 if worker is None:
                     raise OSError("the engine is stopping" if self._closed else "they end as soon as they are started")
                 ours, theirs = socket.socketpair()
@@ -256,7 +182,7 @@ class ReaderProcesses:
                         continue
                 session = Session(ours, owner=self)
                 worker.sessions.append(
-                    _OpenSession(spec.camera, session, patience_s=2 * spec.config.read_timeout_s + END_S)
+                    OpenSession(spec.camera, session, patience_s=2 * spec.config.read_timeout_s + END_S)
                 )
                 return session
 
@@ -291,24 +217,31 @@ class ReaderProcesses:
         with self._lock:
             self._suspects.forget(camera)
 
-    def _worker_of(self, group: int) -> _Worker | None:
-        """Under the lock: the one of the group's processes that has the fewest sessions. What is missing is started."""
+    def _tell_missing(self, worker: Worker) -> None:
+        """Once each: it is the machine's, not the process's."""
+        for what in worker.sandbox.missing if worker.sandbox is not None else ():
+            if what not in self._told_missing:
+                self._told_missing.add(what)
+                log.warning("readers.not_sandboxed", detail=what)
+
+    def _worker_of(self, place: Place) -> Worker | None:
+        """Under the lock: the one of a place's processes that has the fewest sessions. What is missing is started."""
         try:
-            self._fill(group)
+            self._fill(place)
         except OSError:
-            if not self._of(group):
+            if not self._of(place):
                 raise
-        return min(self._of(group), key=lambda worker: worker.load, default=None)
+        return min(self._of(place), key=lambda worker: worker.load, default=None)
 
-    def _of(self, group: int) -> list[_Worker]:
-        return [worker for worker in self._workers if worker.group == group]
+    def _of(self, place: Place) -> list[Worker]:
+        return [worker for worker in self._workers if worker.place == place]
 
-    def _fill(self, group: int) -> None:
-        missing = (self._wanted if group == POOL else 1) - len(self._of(group))
+    def _fill(self, place: Place) -> None:
+        missing = (self._wanted[place.is_network] if place.is_pool else 1) - len(self._of(place))
         for _ in range(missing):
             if self._closed or time.monotonic() < self._pause_until_s:
                 return
-            self._workers.append(self._start(group))
+            self._workers.append(self._start(place))
 
     def _bury_dead(self) -> None:
         """Under the lock."""
@@ -317,7 +250,7 @@ class ReaderProcesses:
             self._bury(worker)
             worker.control.close()
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: Worker) -> None:
         """Say who may have killed it. What never came to life was killed by no camera: it shall not take all the
         machine's time for being started again."""
         now_s = time.monotonic()
@@ -327,34 +260,36 @@ class ReaderProcesses:
             self._failed_starts, pause_s = 0, 0.0
             self._suspects.died(cameras, now_s, newcomer=worker.newcomer(now_s))
             for held in worker.open_sessions:
-                held.end(self._death(held.camera, is_alone=len(cameras) == 1))
+                held.end(self._death(held.camera, is_alone=len(cameras) == 1, ended_for=worker.ended_for))
             if len(cameras) > 1:
-                self._start_for(cameras)
+                self._start_for(cameras, is_network=worker.place.is_network)
         else:
             self._failed_starts += 1
             pause_s = min(LONGEST_PAUSE_S, 2.0 ** (self._failed_starts - 2)) if self._failed_starts > 1 else 0.0
             self._pause_until_s = now_s + pause_s
         pid, code = worker.process.pid, worker.process.returncode
-        log.error("readers.died", pid=pid, returncode=code, pause_s=pause_s, cameras=",".join(cameras))
+        why = {"why": worker.ended_for} if worker.ended_for else {}
+        log.error("readers.died", pid=pid, returncode=code, pause_s=pause_s, cameras=",".join(cameras), **why)
 
-    def _start_for(self, cameras: Iterable[str]) -> None:
+    def _start_for(self, cameras: Iterable[str], *, is_network: bool) -> None:
         """Under the lock: what they are read by next, so that it is ready when they connect."""
         try:
             for group in {self._suspects.group(camera) for camera in cameras}:
-                self._fill(group)
+                self._fill(Place(group, is_network))
         except OSError as exc:  # tried again as each camera is opened
             log.error("readers.not_started", detail=str(exc))
 
-    def _death(self, camera: str, *, is_alone: bool) -> StreamError:
+    def _death(self, camera: str, *, is_alone: bool, ended_for: str) -> StreamError:
         pause_s = self._suspects.pause_s(camera)
         if not is_alone:
             return StreamError(StreamCode.BROKEN, f"{camera}: the process that read it has ended", retry_s=pause_s)
         deaths = self._suspects.deaths(camera)
         times = "once" if deaths == 1 else f"{deaths} times"
         text = f"its reader process has died {times}; it is read in a process of its own, again in {pause_s:.1f} s"
+        text += f" ({ended_for})" if ended_for else ""
         return StreamError(StreamCode.READER_DIED, f"{camera}: {text}", retry_s=pause_s)
 
-    def _end(self, worker: _Worker, *, why: str) -> None:
+    def _end(self, worker: Worker, *, why: str) -> None:
         """Under the lock: end a process; whoever is still read there connects again at once."""
         for held in worker.open_sessions:
             text = f"{held.camera}: the process that read it was ended: {why}"
@@ -364,42 +299,38 @@ class ReaderProcesses:
         worker.kill()
         worker.control.close()
 
-    def _release(self, worker: _Worker, now_s: float) -> None:
+    def _release(self, worker: Worker, now_s: float) -> None:
         """Under the lock: a group's process is the pool's where one is missing there, once its cameras are forgiven."""
         worker.busy_s = now_s if worker.load else worker.busy_s
-        if worker.group == POOL:
+        if worker.place.is_pool:
             return
-        if self._suspects.has(worker.group):
+        pool = Place(POOL, worker.place.is_network)
+        if self._suspects.has(worker.place.group):
             if now_s - worker.busy_s >= IDLE_S:
                 self._end(worker, why="its cameras are not read")
-        elif worker.load and len(self._of(POOL)) < self._wanted:
-            worker.group = POOL
+        elif worker.load and len(self._of(pool)) < self._wanted[pool.is_network]:
+            worker.place = pool
         else:
             self._end(worker, why="its cameras are forgiven, and read with the others")
 
-    def _start(self, group: int) -> _Worker:
+    def _start(self, place: Place) -> Worker:
         ours, theirs = socket.socketpair()
-        lanes = math.ceil(usable_cores() / max(1, self._wanted))  # all processes together keep all cores busy
+        lanes = math.ceil(usable_cores() / max(1, sum(self._wanted.values())))  # all together keep all cores busy
+        has_files = not place.is_network or self._settings.sandbox == "off"
+        limits = Limits(self._settings.memory_mib << 20, has_files)
+        arguments = (self._log_settings.model_dump_json(), str(lanes), msgspec.json.encode(limits).decode())
         with theirs:
             process = subprocess.Popen(
-                [*self._command, str(theirs.fileno()), self._log_settings.model_dump_json(), str(lanes)],
+                [*self._command, str(theirs.fileno()), *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
+                env=environment(os.environ),
             )
         log.debug("readers.started", pid=process.pid)
-        return _Worker(process, ours, group)
+        return Worker(process, ours, place, resolver=None if has_files else resolver_file())
 
 
 def _ended_children_s() -> float:
     """CPU time of this process's children that have ended and were waited for: the engine has no others."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _taken(pid: int) -> tuple[float, int]:
-    """Seconds of CPU time and bytes of memory of a process; nothing where it cannot be told."""
-    with suppress(OSError, ValueError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
-        return ticks / sysconf("SC_CLK_TCK"), pages * sysconf("SC_PAGE_SIZE")
-    return 0.0, 0

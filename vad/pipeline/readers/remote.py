@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import socket
 import struct
@@ -35,6 +36,7 @@ from vad.types import Frame
 from vad.video.items import Counts, Item, StreamInfo
 from vad.video.overlay import Picture
 from vad.video.reader import CONTINUABLE
+from vad.video.source import with_password_read
 from vad.video.spec import ReadEnv, ReadSpec
 from vad.video.tape import Format, Tape
 
@@ -194,8 +196,9 @@ class RemoteReader:
     def __enter__(self) -> Self:
         try:
             if self._session is None:
+                opening = self._opening()
                 self._session = self._open_session()
-                self._session.say(self._opening())
+                self._session.say(opening)
             if self._tape is not None:
                 self._tape.look_elsewhere = self._session.look
             self._session.say(NextRun(self.run))
@@ -271,10 +274,12 @@ class RemoteReader:
         )
 
     def _opening(self) -> Opening:
-        tape = self._tape
+        """Raises StreamError where the password cannot be read: the other process may open no file."""
+        tape, spec = self._tape, self.spec
+        spec = dataclasses.replace(spec, config=with_password_read(spec.config))
         samples = tape.samples.rhythm if tape is not None and tape.samples is not None else None
         return Opening(
-            spec=pickle.dumps(self.spec),
+            spec=pickle.dumps(spec),
             keeps_packets=tape is not None and tape.keeps_packets,
             samples=samples,
         )

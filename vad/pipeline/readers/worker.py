@@ -1,5 +1,5 @@
-"""A process of readers; its arguments are the descriptor of its control socket, the log's settings as JSON, and how
-many of its cameras may be read at a time.
+"""A process of readers; its arguments are the descriptor of its control socket, the log's settings as JSON, how many of
+its cameras may be read at a time, and the limits of its sandbox as JSON.
 
 The main thread is the *ear*: it takes new sessions from the control socket and what the engine says in each; the own
 thread of a session reads the stream and speaks. The process ends when the control socket does, however the engine did.
@@ -45,6 +45,7 @@ from vad.pipeline.readers.messages import (
     send,
 )
 from vad.pipeline.readers.relay import RelayedSamples, RelayedTape
+from vad.pipeline.readers.sandbox import Limits, Sandbox, enter
 from vad.pipeline.window import ends_clip
 from vad.types import Frame
 from vad.video.items import Item, Passed
@@ -252,8 +253,10 @@ class Ear:
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
 
-    def listen(self) -> None:
-        """Until the engine is gone."""
+    def listen(self, sandbox: Sandbox) -> None:
+        """Until the engine is gone. The first it says is what the process is held to, in a line of JSON."""
+        with suppress(OSError):
+            self._control.sendall(msgspec.json.encode(sandbox) + b"\n")
         self._give_sign()  # what happens from here on may be a camera's doing
         while True:
             for key, _ in self._selector.select():
@@ -290,6 +293,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     warm_luma()
     try:
-        Ear(control, lanes=int(sys.argv[3])).listen()
+        sandbox = enter(msgspec.json.decode(sys.argv[4], type=Limits))
+        Ear(control, lanes=int(sys.argv[3])).listen(sandbox)
     finally:
         os._exit(0)  # whatever hangs in native code

@@ -43,7 +43,7 @@ STATUS: dict[str, Any] = {
     "bus_connections": 2,
     "bridges": {"mqtt": {"up": True, "behind": 0, "sent": 1204, "failed": 3, "dead_letters": 0, "lost": 0}},
     "evidence_used_bytes": 52_428_800,
-    "readers": {"processes": 2, "died": 0, "isolated": []},
+    "readers": {"processes": 2, "died": 0, "isolated": [], "not_sandboxed": []},
 }
 
 CAMERA: dict[str, Any] = {

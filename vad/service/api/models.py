@@ -93,12 +93,14 @@ class Latency(Model):
 class Readers(Model):
     """The processes that read cameras beside the engine's own: those that run, and how many died since the start.
 
-    ``isolated`` cameras are read in one of their own, since the one before died or hung.
+    ``isolated`` cameras are read in one of their own, since the one before died or hung. ``not_sandboxed``: what those
+    processes may do that they should not, since this machine cannot hold them to it.
     """
 
     processes: int
     died: int
     isolated: list[str]
+    not_sandboxed: list[str]
 
 
 class Status(Model):
@@ -164,6 +166,7 @@ class Status(Model):
                 processes=status.readers.processes,
                 died=status.readers.died,
                 isolated=list(status.readers.isolated),
+                not_sandboxed=list(status.readers.not_sandboxed),
             ),
         )
 
