@@ -15,6 +15,7 @@ import pytest
 from tests.events.factory import CAMERA, WALL_S, anomaly
 from tests.pipeline.sites import wait_for
 from tests.service.serving import Service, serve
+from vad.config import CameraConfig, HttpSettings
 from vad.service.console.rendering import STATIC
 from vad.types import AnomalyEvent, EventType, Reason, Region
 
@@ -133,7 +134,7 @@ def test_a_camera_is_added_found_changed_and_removed(service: Service, api: http
 
 
 def test_what_is_there_already_is_a_conflict(api: httpx.Client) -> None:
-    body = problem(api.post("cameras", json={"id": "cam1", "url": "x.mp4"}), 409, "camera-exists")
+    body = problem(api.post("cameras", json={"id": "cam1", "url": "rtsp://127.0.0.1:9/x"}), 409, "camera-exists")
     assert body["got"] == "cam1"
 
 
@@ -377,3 +378,24 @@ def test_every_answer_says_what_browsers_must_know(api: httpx.Client) -> None:
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["ratelimit"].startswith('"requests";r=')
+
+
+@pytest.mark.parametrize("url", ["/etc/passwd", "file:///etc/passwd", "v4l2:///dev/video0", "x.mp4", "./frames?fps=5"])
+def test_a_file_of_this_machine_is_not_added_over_http(service: Service, api: httpx.Client, url: str) -> None:
+    for answer in (api.post("cameras", json={"id": "own", "url": url}), api.patch("cameras/cam2", json={"url": url})):
+        problem(answer, 422, "invalid")
+        assert "allowed over HTTP: rtsp://, rtsps://, http://, https://, or a recording in the folder" in answer.text
+    assert "own" not in service.engine.cameras()
+
+
+def test_a_recording_in_the_folder_that_the_site_file_names_may_be_added(tmp_path: Path, footage: Path) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / "a.mp4").symlink_to(footage)
+    (folder / "outside").symlink_to("/etc")
+    settings = HttpSettings(allow_local_sources=folder)
+    inside = [f"{folder}/b.mp4", f"file://{folder}/b%20c.mp4", f"{folder}/frames?fps=5"]
+    outside = [f"{folder}/a.mp4", f"{folder}/outside/passwd", f"{folder}/outside?fps=5", f"{folder}/../x", "/etc"]
+    assert all(settings.allows(CameraConfig(url=url)) for url in inside)
+    assert not any(settings.allows(CameraConfig(url=url)) for url in outside)
+    assert settings.allows(CameraConfig(url="rtsp://h/x"))

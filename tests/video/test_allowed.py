@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
+from pathlib import Path
 
+import av
 import pytest
 
+from tests.video.clips import pictures
 from tests.video.reading import read
-from tests.video.test_reader_http import serve
+from tests.video.test_reader_http import Camera, serve
 
 HIT: list[str] = []
 PLAYLISTS = {
@@ -79,3 +83,47 @@ def test_a_playlist_is_refused_with_what_is_allowed(hostile: str, path: str) -> 
     assert "sends a format that is not taken from a camera (a playlist, perhaps); allowed: mpjpeg," in str(
         outcome.error
     )
+
+
+@pytest.fixture
+def camera_of_jpegs() -> Iterator[str]:
+    yield from serve(Camera)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Iterator[str]:
+    """A server of what is in the folder."""
+    yield from serve(partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+
+
+def recorded(path: Path, codec: str, *, width: int = 320, height: int = 192) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in pictures(20, width=width, height=height):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(("codec", "name"), [("mpeg2video", "a.ts"), ("mpeg2video", "a.mkv"), ("ffv1", "a.mkv")])
+def test_a_codec_that_no_camera_has_is_refused_by_name(recordings: str, tmp_path: Path, codec: str, name: str) -> None:
+    recorded(tmp_path / name, codec)
+    outcome = read(f"http://{recordings}/{name}", read_timeout_s=5)
+    assert outcome.code == "codec_unsupported"
+    assert f"sends {codec}, which is not taken from a camera; allowed: h264,hevc,mjpeg" in str(outcome.error)
+    assert read(tmp_path / name).decoded == 20  # one's own recordings may be anything
+
+
+@pytest.mark.parametrize(("codec", "name"), [("libx264", "a.mp4"), ("libx264", "a.ts"), ("mpeg4", "a.mkv")])
+def test_pictures_larger_than_allowed_are_refused(recordings: str, tmp_path: Path, codec: str, name: str) -> None:
+    recorded(tmp_path / name, codec)
+    url = f"http://{recordings}/{name}"
+    outcome = read(url, read_timeout_s=5, max_pixels=61_439)
+    assert (outcome.code, outcome.decoded) == ("codec_unsupported", 0)
+    assert "those of more than 61439 pixels are (max_pixels)" in str(outcome.error)
+    assert read(url, read_timeout_s=5, max_pixels=400_000).decoded == 20
+
+
+def test_motion_jpeg_larger_than_allowed_is_refused(camera_of_jpegs: str) -> None:
+    outcome = read(f"http://{camera_of_jpegs}/mjpeg", read_timeout_s=5, max_pixels=76_799)
+    assert (outcome.code, outcome.decoded) == ("codec_unsupported", 0)

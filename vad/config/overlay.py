@@ -84,6 +84,11 @@ class Overlay(Section):
     def _with(self, **parts: Any) -> Overlay:
         return self.model_copy(update=parts)
 
+    def _not_allowed(self, site: SiteConfig) -> list[str]:
+        """Cameras that were added when that was allowed. They are read on."""
+        there = self.cameras_of(site)
+        return [name for name in self.added_to(site) if not site.http.allows(there[name])]
+
     def lines(self, site: SiteConfig) -> list[str]:
         """What it changes, for people, a line for each kind; nothing that is secret. Empty when it changes nothing."""
         there = self.cameras_of(site)
@@ -98,6 +103,7 @@ class Overlay(Section):
             "paused": [name for name in self.paused if name in there],
             "disarmed": [name for name in self.disarmed if name in there],
             "of no camera any more": sorted(stale),
+            "on this machine, which may not be added over HTTP now (http.allow_local_sources)": self._not_allowed(site),
         }
         return [f"{what}: {', '.join(names)}" for what, names in told.items() if names]
 

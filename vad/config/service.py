@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
+from vad.config.camera import CameraConfig
 from vad.config.section import Section
 
 
@@ -21,6 +23,11 @@ class HttpSettings(Section):
     )
     rate_per_s: float = Field(default=200.0, gt=0.0, le=100_000.0, description="requests a second of one token or peer")
     live_streams: int = Field(default=16, ge=1, le=1000, description="live pictures (MJPEG) sent at a time")
+    allow_local_sources: Path | None = Field(
+        default=None,
+        description="a folder: cameras that are added over the API may be recordings in it; without, they are on the "
+        "network (rtsp, rtsps, http, https)",
+    )
     event_streams: int = Field(default=200, ge=1, le=10_000, description="readers of server-sent events at a time")
 
     @field_validator("bind")
@@ -32,6 +39,15 @@ class HttpSettings(Section):
         if not host or not port.isdigit() or not 0 <= int(port) < 65536:
             raise ValueError(f"{bind!r} is not an address; allowed: HOST:PORT with a port from 0 (any free) to 65535")
         return bind
+
+    def allows(self, camera: CameraConfig) -> bool:
+        """Whether a camera with that source may be added over the API."""
+        if camera.is_network:
+            return True
+        folder = self.allow_local_sources
+        return folder is not None and all(
+            Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)) for path in camera.local_paths()
+        )
 
     @property
     def is_loopback(self) -> bool:

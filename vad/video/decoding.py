@@ -33,10 +33,15 @@ _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 
 
 class Decoder:
-    """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew)."""
+    """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew).
 
-    def __init__(self, context: VideoCodecContext, *, parallel: bool) -> None:
+    ``options`` are FFmpeg's, for each decoder that it uses.
+    """
+
+    def __init__(self, context: VideoCodecContext, *, parallel: bool, options: dict[str, str] | None = None) -> None:
+        self._options = options or {}
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
+        self._context.options = dict(self._options)
         self._is_on_device = context.is_hwaccel  # as far as is known
         self._failures = 0 if context.is_hwaccel else None  # None: not, or no longer, in doubt
         self.codec: str = context.name
@@ -77,9 +82,9 @@ class Decoder:
             return []
         if not packet.is_keyframe or not self._references.begin_anew(bytes(packet)):
             return []
-        last, self._context = self._context, _another(self._context, self.codec)
+        last, self._context = self._context, self._another()
         if not is_filtered:
-            self._context.options = {"skip_loop_filter": "all"}
+            self._context.options = {**self._options, "skip_loop_filter": "all"}
         end = cast("Packet[VideoStream]", Packet())
         end.time_base = packet.time_base  # the frames have theirs from it
         try:
@@ -122,7 +127,7 @@ class Decoder:
     def _leave_hardware(self, exc: av.FFmpegError) -> None:
         """Go on from the next key frame with FFmpeg's own decoder."""
         log.warning("stream.decoder_fallback", detail=f"the GPU fails to decode: {exc.strerror}; the CPU decodes")
-        self._context, self._failures, self._is_on_device = _another(self._context, self.codec), None, False
+        self._context, self._failures, self._is_on_device = self._another(), None, False
 
     def _decode_as_the_other(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """What does not decode is tried as the other codec, from the first failure on; one whole frame convinces."""
@@ -132,6 +137,7 @@ class Decoder:
         if self._trial is None:
             fresh = cast(VideoCodecContext, VideoCodecContext.create(other, "r"))
             self._trial = _threaded(fresh, parallel=False)
+            self._trial.options = dict(self._options)
         try:
             frames = [frame for frame in self._trial.decode(packet) if not frame.is_corrupt]
         except CORRUPT:
@@ -142,13 +148,13 @@ class Decoder:
             self._references = References(other, self._context.extradata)
         return frames
 
-
-def _another(context: VideoCodecContext, codec: str) -> VideoCodecContext:
-    """A decoder on the CPU for what comes next, with what the container said and the last one has learnt."""
-    fresh = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
-    fresh.extradata, fresh.color_range = context.extradata, context.color_range
-    fresh.reorder_depth = context.reorder_depth  # or FFmpeg loses frames until it has learnt it again
-    return _threaded(fresh, parallel=False)
+    def _another(self) -> VideoCodecContext:
+        """A decoder on the CPU for what comes next, with what the container said and the last one has learnt."""
+        last, fresh = self._context, cast(VideoCodecContext, VideoCodecContext.create(self.codec, "r"))
+        fresh.extradata, fresh.color_range = last.extradata, last.color_range
+        fresh.reorder_depth = last.reorder_depth  # or FFmpeg loses frames until it has learnt it again
+        fresh.options = dict(self._options)
+        return _threaded(fresh, parallel=False)
 
 
 def _threaded(context: VideoCodecContext, *, parallel: bool) -> VideoCodecContext:

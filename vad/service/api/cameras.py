@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse, Response
 
-from vad.config import CameraConfig
+from vad.config import CameraConfig, redact_url
 from vad.errors import CameraNotFound
 from vad.service.api.body import StrictRoute
 from vad.service.api.models import Camera, Cameras, LastEvent
@@ -50,6 +50,7 @@ async def add(body: NewCamera, state: State, caller: Admin) -> Response:  # type
     given = _given(body)
     name = given.pop("id")
     config = _config(state.engine.config.defaults.model_dump(exclude_unset=True) | given)
+    _check_source(state, config)
     await _command(state, lambda: state.engine.add_camera(name, config))
     view = await anyio.to_thread.run_sync(_view, state, name)
     return JSONResponse(view.model_dump(mode="json"), 201, headers={"Location": f"/api/v1/cameras/{name}"})
@@ -75,7 +76,10 @@ async def change(
         now = state.engine.cameras().get(camera)
         if now is None:
             raise CameraNotFound(camera)
-        state.engine.replace_camera(camera, _config(now.model_dump() | given))
+        config = _config(now.model_dump() | given)
+        if config.url != now.url:
+            _check_source(state, config)
+        state.engine.replace_camera(camera, config)
 
     await _command(state, replace)
     return await anyio.to_thread.run_sync(_view, state, camera)
@@ -130,6 +134,16 @@ def _config(settings: dict[str, Any]) -> CameraConfig:
     except ValidationError as exc:
         errors = [{**error, "loc": ("body", *error["loc"])} for error in exc.errors(include_input=False)]
         raise RequestValidationError(errors) from None
+
+
+def _check_source(state: AppState, config: CameraConfig) -> None:
+    """Raises RequestValidationError: who may say which file is opened could look at any of this machine."""
+    if not state.settings.allows(config):
+        text = (
+            f"{redact_url(config.url)} is not on the network; allowed over HTTP: rtsp://, rtsps://, http://, https://, "
+            "or a recording in the folder that http.allow_local_sources of the site file names"
+        )
+        raise RequestValidationError([{"type": "value_error", "loc": ("body", "url"), "msg": text}])
 
 
 def _view(state: AppState, camera: str) -> Camera:
