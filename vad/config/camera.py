@@ -106,6 +106,11 @@ class CameraConfig(CameraSettings):
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = Field(default=None, description="a file that holds the password alone")
+    rotate: Literal[0, 90, 180, 270] = Field(
+        default=0,
+        description="degrees clockwise by which the picture is turned to be upright, beyond what the stream itself "
+        "says; masks and zones are of the picture as it is seen then",
+    )
     masks: list[Polygon] = Field(default=[], description="areas never looked at (blackened before anything else)")
     zones: list[Polygon] = Field(default=[], description="only areas judged; empty = the whole picture")
     calibration: Path | None = Field(

@@ -71,6 +71,7 @@ class FileResult:
     took_s: float = 0.0
     judged_from_s: float | None = None
     model_width: int | None = None  # about how many px wide it was analysed
+    rotate: int = 0  # as in the camera's settings
     curve: list[tuple[float, float, float]] = field(default_factory=list)
     run_starts_s: dict[int, float] = field(default_factory=dict)
     incidents: list[Incident] = field(default_factory=list)
@@ -110,7 +111,7 @@ def scan_files(
 
 
 def _scan_file(file: str, *, camera: CameraConfig, runner: AnyRunner, progress: Progress) -> FileResult:
-    result = FileResult(file)
+    result = FileResult(file, rotate=camera.rotate)
     started_s = time.perf_counter()
     try:
         length_s = duration_s(file)

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from vad.video.faults import CORRUPT
 from vad.video.hardware import ON_DEVICE
 from vad.video.references import References
+from vad.video.view import SQUARE, Orientation, PixelAspect, said_by
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +34,13 @@ _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 
 
 class Decoder:
-    """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew)."""
+    """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew).
 
-    def __init__(self, context: VideoCodecContext, *, parallel: bool) -> None:
+    ``aspect`` is the pixels' as the container says it; what the pictures say counts where it is something else than
+    what they said at first.
+    """
+
+    def __init__(self, context: VideoCodecContext, *, parallel: bool, aspect: PixelAspect = SQUARE) -> None:
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
         self._is_on_device = context.is_hwaccel  # as far as is known
         self._failures = 0 if context.is_hwaccel else None  # None: not, or no longer, in doubt
@@ -45,6 +50,19 @@ class Decoder:
         self._trial: VideoCodecContext | None = None
         self._is_filtered = True
         self.unfiltered_frames = 0
+        self._first, self._aspect, self._aspect_at_first = context, aspect, _aspect(context)
+        self._said_throughout: Orientation | None = None
+
+    @property
+    def pixel_aspect(self) -> PixelAspect:
+        """Of the last good frame."""
+        aspect = _aspect(self._context)
+        return self._aspect if aspect == self._aspect_at_first else aspect
+
+    @property
+    def container_orientation(self) -> Orientation | None:
+        """What only the stream's first decoder knows and puts on each frame, where another one decodes by now."""
+        return None if self._context is self._first else self._said_throughout
 
     @property
     def profile(self) -> str | None:
@@ -106,6 +124,8 @@ class Decoder:
             self._trial = self._failures = None
             # PyAV's ``is_hwaccel`` stays as it was where FFmpeg has taken its own decoder without a word
             self._is_on_device = self._is_on_device and frames[0].format.name == ON_DEVICE
+            if self._context is self._first and not frames[-1].key_frame:
+                self._said_throughout = said_by(frames[-1])
         return self._counted(frames)
 
     def _counted(self, frames: list[VideoFrame]) -> list[VideoFrame]:
@@ -141,6 +161,11 @@ class Decoder:
             self._is_filtered, self._is_on_device = True, False
             self._references = References(other, self._context.extradata)
         return frames
+
+
+def _aspect(context: VideoCodecContext) -> PixelAspect:
+    found = context.sample_aspect_ratio
+    return (found.numerator, found.denominator) if found else SQUARE
 
 
 def _another(context: VideoCodecContext, codec: str) -> VideoCodecContext:

@@ -30,6 +30,7 @@ from vad.video.decoding import Decoder
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
 from vad.video.hardware import ON_CPU, DecodePolicy, accelerator
+from vad.video.view import SQUARE, Orientation, PixelAspect
 
 FOLDER_FPS = 10.0
 """Rate of a folder of frames whose URL does not say ``?fps=``."""
@@ -91,6 +92,16 @@ class Feed(Protocol):
     @property
     def codec(self) -> str:
         """Of the last frame decoded."""
+        ...
+
+    @property
+    def pixel_aspect(self) -> PixelAspect:
+        """Of the last frame decoded."""
+        ...
+
+    @property
+    def container_orientation(self) -> Orientation | None:
+        """How pictures are to be turned, where the container says it and they themselves do not."""
         ...
 
     @property
@@ -230,7 +241,9 @@ class ContainerFeed:
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
-        self._decoder = Decoder(stream.codec_context, parallel=parallel)
+        aspect = stream.sample_aspect_ratio
+        shape = (aspect.numerator, aspect.denominator) if aspect else SQUARE
+        self._decoder = Decoder(stream.codec_context, parallel=parallel, aspect=shape)
         self._container = container
         self._stream = stream
         self.container = container.format.name
@@ -267,6 +280,14 @@ class ContainerFeed:
     @property
     def codec(self) -> str:
         return self._decoder.codec
+
+    @property
+    def pixel_aspect(self) -> PixelAspect:
+        return self._decoder.pixel_aspect
+
+    @property
+    def container_orientation(self) -> Orientation | None:
+        return self._decoder.container_orientation
 
     @property
     def profile(self) -> str | None:
