@@ -8,7 +8,7 @@ the pictures, so that playing begins before the whole file is there.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,7 +26,7 @@ from vad.video.faults import CORRUPT
 from vad.video.overlay import Picture, colour_picture
 from vad.video.privacy import black_out, black_out_planes, chroma_of, hidden
 from vad.video.tape import Excerpt
-from vad.video.view import said_by, upright
+from vad.video.view import AS_CODED, SQUARE, Orientation, Sight, said_by, upright
 
 TICK = Fraction(1, 90_000)
 MOST_WIDTH = 1280
@@ -95,7 +95,7 @@ def decoded(excerpt: Excerpt, *, first: int = 0) -> Iterator[tuple[float, VideoF
     Begins with packet ``first``, a key frame. What is damaged is left out, and so is what is to be turned otherwise
     than the run's pictures were: nothing is known of what may be seen of it.
     """
-    decode = _decoder(excerpt)
+    decode, is_turned_alike = _decoder(excerpt), _turned_as(excerpt.format.orientation)
     latest_s = -float("inf")
     for number in range(first, len(excerpt.packets) + 1):
         packet = None
@@ -108,12 +108,27 @@ def decoded(excerpt: Excerpt, *, first: int = 0) -> Iterator[tuple[float, VideoF
         except CORRUPT:
             continue
         for frame in frames:
-            if frame.is_corrupt or said_by(frame) not in (None, excerpt.format.orientation):
+            if frame.is_corrupt or not is_turned_alike(frame):
                 continue
             time_s = float(frame.pts * TICK) if frame.pts is not None else latest_s + excerpt.interval_s
             if time_s > latest_s:
                 yield time_s, frame
                 latest_s = time_s
+
+
+def _turned_as(orientation: Orientation) -> Callable[[VideoFrame], bool]:
+    """Whether a frame, of those in order, is to be turned so. Where the first does not say it, the container did."""
+    sight, otherwise = Sight(), orientation
+    is_first = True
+
+    def is_turned_alike(frame: VideoFrame) -> bool:
+        nonlocal otherwise, is_first
+        if is_first and said_by(frame) is not None:
+            otherwise = AS_CODED
+        is_first = False
+        return sight.of(frame, aspect=SQUARE, otherwise=otherwise).orientation == orientation
+
+    return is_turned_alike
 
 
 def _decoder(excerpt: Excerpt) -> Any:
