@@ -22,6 +22,9 @@ CELL_PX = 8
 BLOCK_PX = 4
 """Side of a luma block in model pixels: the finest brightness the scorer sees (four blocks a cell)."""
 
+PERSON_PX = 10.0
+"""Height of a person in model pixels from which on what he does can be told."""
+
 LEAST_SIDE_PX = 160
 """Of a picture's longer side: with fewer pixels too little of anything is seen to be judged."""
 

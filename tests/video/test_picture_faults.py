@@ -1,5 +1,4 @@
-"""Pictures that are not what they seem: turned, squeezed, woven of two, mislabelled. What is not read right yet is
-expected to fail."""
+"""Pictures that are not what they seem: turned, squeezed, woven of two, mislabelled."""
 
 from __future__ import annotations
 
@@ -20,10 +19,6 @@ from vad.config import CameraConfig, ScoringSettings
 from vad.types import Frame, HealthIssue, Stage
 from vad.video.probe import probe
 from vad.video.synthetic import Scene, encode
-
-
-def fails_today(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
 
 
 def difference(frame: Frame, truth: NDArray[np.uint8]) -> float:
@@ -116,7 +111,6 @@ def test_two_woven_fields_do_not_comb(video_file: VideoFile, width: int) -> None
     assert max(map(combing, outcome.frames)) < 20
 
 
-@fails_today("nothing tells")
 def test_probe_says_that_a_picture_is_interlaced(video_file: VideoFile) -> None:
     lines = probe(CameraConfig(url=str(interlaced(video_file, width=640, height=480)))).lines()
     assert any("interlaced" in line for line in lines)
@@ -237,12 +231,7 @@ def test_odd_sizes_are_read_whole(video_file: VideoFile, width: int, height: int
 
 @pytest.mark.parametrize(
     ("width", "height", "is_small"),
-    [
-        pytest.param(98, 66, True, marks=fails_today("nothing tells")),
-        pytest.param(128, 96, True, marks=fails_today("nothing tells")),
-        (176, 144, False),
-        (640, 360, False),
-    ],
+    [(98, 66, True), (128, 96, True), (176, 144, False), (640, 360, False)],
 )
 def test_probe_says_of_a_picture_that_it_is_too_small_to_judge(
     video_file: VideoFile, width: int, height: int, is_small: bool

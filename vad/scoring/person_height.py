@@ -16,9 +16,9 @@ from vad.config.camera import MODEL_WIDTHS
 from vad.scoring.calibration import take
 from vad.scoring.kernels import State
 from vad.scoring.objects.layer import TrackedObject
-from vad.types import Geometry, pool_for
+from vad.types import PERSON_PX, Geometry, pool_for
 
-LARGE_ENOUGH_PX = 10.0
+LARGE_ENOUGH_PX = PERSON_PX
 """Height of a person in the picture that is analysed: below it, the picture must be wider."""
 
 LEAST_PEOPLE, LEAST_S = 8, 60.0

@@ -38,6 +38,8 @@ def _file_section(result: FileResult) -> str:
     parts = [f"<h2>{html.escape(result.file)}</h2>"]
     if result.error:
         parts.append(f"<p class='error'>{html.escape(result.error)}</p>")
+    if result.warning:
+        parts.append(f"<p class='error'>{html.escape(result.warning)}</p>")
     if result.curve:
         count = len(result.incidents)
         parts.append(

@@ -13,10 +13,10 @@ from av import Packet, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.clock import Clock, SystemClock
-from vad.config import CameraConfig
+from vad.config import MODEL_WIDTHS, CameraConfig
 from vad.config.camera import NETWORK_PORTS
 from vad.errors import StreamCode, StreamError
-from vad.types import Geometry, WallSource
+from vad.types import LEAST_SIDE_PX, PERSON_PX, Geometry, WallSource
 from vad.video.arrival import sender_wall_s
 from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.luma import geometry_of
@@ -63,15 +63,37 @@ class ProbeReport:
         facts = {
             "stream": f"{self.url} ({'live' if self.live else 'recording'}, {self.container} over {self.transport})",
             "video": f"{self.codec}{profile}, {self.width}x{self.height} {self.pixel_format}",
+            "picture": self._picture(),
             "frame rate": f"{_said(self.measured_fps, 'fps')} measured, {_said(self.announced_fps, 'fps')} announced",
             "key frames": self._key_frames(),
             "bit rate": _said(self.bitrate_bps and self.bitrate_bps / 1e3, "kbit/s"),
             "wall clock": self._wall_clock(),
             "round trip": _said(self.round_trip_s and self.round_trip_s * 1e3, "ms") if self.live else "none",
             "damage": f"{self.corrupt_packets} corrupt packets in {self.watched_s:.1f} s",
-            "model sees": f"{grid.valid_width}x{grid.valid_height} px, pooled {grid.pool}x{grid.pool}",
+            "model sees": f"{grid.valid_width}x{grid.valid_height} px, pooled {grid.pool}x{grid.pool}{self._warning()}",
+            "people": self._people(),
         }
         return [f"{name:<11} {fact}" for name, fact in facts.items()]
+
+    def _picture(self) -> str:
+        """How what is coded is seen."""
+        grid, (rotation, mirrored), (across, down) = self.geometry, self.orientation, self.pixel_aspect
+        turned = f"turned by {rotation} degrees clockwise" if rotation else "not turned"
+        pixels = "square pixels" if self.pixel_aspect == SQUARE else f"pixel aspect {across}:{down}"
+        fields = "interlaced" if self.interlaced else "progressive"
+        mirror = ", mirrored" if mirrored else ""
+        return f"{grid.source_width}x{grid.source_height} as seen: {turned}{mirror}, {pixels}, {fields}"
+
+    def _warning(self) -> str:
+        if not self.geometry.is_too_small:
+            return ""
+        return f": the picture is too small to judge, less than {LEAST_SIDE_PX} px on its longer side"
+
+    def _people(self) -> str:
+        """How tall they must be in the picture as seen, for each width at which it may be analysed."""
+        least_px = {width: round(PERSON_PX * self.geometry.pooled_for(width).pool) for width in MODEL_WIDTHS}
+        told = ", ".join(f"{height} px analysed {width} px wide" for width, height in least_px.items())
+        return f"seen from a height of {told}"
 
     def _wall_clock(self) -> str:
         if self.wall_source is WallSource.ARRIVAL and self.clock_skew_s is not None:

@@ -70,6 +70,7 @@ def check_same(here: tuple[Outcome, Tape], there: tuple[Outcome, Tape]) -> None:
         ("b-frames.mp4", {"options": {"x264-params": "bframes=3:b-adapt=0"}}, {"analysis_fps": 4.0}),
         ("hevc.ts", {"codec": "libx265"}, {"masks": [LEFT_HALF.model_dump()]}),
         ("motion.avi", {"codec": "mjpeg"}, {"analysis_fps": 60.0}),
+        ("sideways.mp4", {}, {"rotate": 90, "masks": [LEFT_HALF.model_dump()]}),
     ],
 )
 def test_frames_counts_and_tape_are_those_of_a_reader_here(
