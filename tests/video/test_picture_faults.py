@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import vad
+from tests.rtsp.control import RtspServer
 from tests.rtsp.footage import START, Footage
 from tests.video.clips import VideoFile, pictures, write_annexb
 from tests.video.reading import read
@@ -69,6 +71,59 @@ def test_pixels_that_are_not_square_are_analysed_as_shown(
     path = filtered(plain, tmp_path / "squeezed.mp4", f"h264_metadata=sample_aspect_ratio={ratio}")
     grid = read(path).reader.info.geometry
     assert grid.valid_width / grid.valid_height == pytest.approx(shown, rel=0.05)
+
+
+def test_the_aspect_that_only_the_container_says_is_followed(tmp_path: Path, video_file: VideoFile) -> None:
+    plain = video_file("plain.mp4", width=160, height=180, frames=5)
+    squeezed = filtered(plain, tmp_path / "squeezed.mp4", "h264_metadata=sample_aspect_ratio=2/1")
+    path = filtered(squeezed, tmp_path / "container.mp4", "h264_metadata=sample_aspect_ratio=1/1")
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio) == (2, 1)
+    outcome = read(path)
+    assert (outcome.code, outcome.reader.info.pixel_aspect) == ("ended", (2, 1))
+
+
+def test_an_aspect_that_changes_under_way_begins_a_new_run(tmp_path: Path, video_file: VideoFile) -> None:
+    parts = []
+    for number, aspect in enumerate(("40/33", "10/11")):
+        plain = video_file(
+            f"{number}.ts", width=704, height=480, frames=25, pts=lambda index, begin=25 * number: begin + index
+        )
+        parts.append(filtered(plain, tmp_path / f"said{number}.ts", f"h264_metadata=sample_aspect_ratio={aspect}"))
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    first = read(path, analysis_fps=60)
+    assert (first.code, len(first.frames), first.frames[0].geometry.source_width) == ("format_changed", 25, 853)
+    assert "pixel aspect 40:33 to h264 704x480, pixel aspect 10:11" in str(first.error)
+    second = read(path, analysis_fps=60, run=1, continues=first.reader)
+    assert (second.code, len(second.frames), second.frames[0].geometry.source_height) == ("ended", 25, 528)
+
+
+@pytest.mark.parametrize("aspect", ["40/33", "1/1"])
+def test_a_decoder_that_takes_over_keeps_the_aspect(tmp_path: Path, video_file: VideoFile, aspect: str) -> None:
+    options = {"x264-params": "bframes=0:threads=1:keyint=5:min-keyint=5:scenecut=0:open-gop=0"}
+    plain = video_file("plain.mp4", width=704, height=480, frames=40, key_every=5, options=options)
+    path = filtered(plain, tmp_path / "squeezed.mp4", f"h264_metadata=sample_aspect_ratio={aspect}")
+    asked = iter([False] * 3)
+    outcome = read(path, analysis_fps=60, is_behind=lambda: next(asked, True))
+    assert (outcome.code, len(outcome.frames)) == ("ended", 40)
+    assert outcome.reader.counts.unfiltered_frames > 0
+
+
+@pytest.mark.rtsp
+def test_a_camera_says_in_its_stream_how_its_pictures_are_seen(
+    tmp_path: Path, video_file: VideoFile, rtsp_server: Callable[..., RtspServer]
+) -> None:
+    plain = video_file("plain.mp4", width=320, height=360, frames=50)
+    filters = "h264_metadata=sample_aspect_ratio=2/1:display_orientation=insert:rotate=270"  # counter-clockwise
+    server = rtsp_server({"cam": filtered(plain, tmp_path / "said.mp4", filters)})
+    outcome = read(server.url("cam"), analysis_fps=60, at_most=20, realtime=True)
+    info = outcome.reader.info
+    assert (info.orientation, info.pixel_aspect) == ((90, False), (2, 1))
+    assert (info.geometry.source_width, info.geometry.source_height) == (360, 640)
+    assert len({frame.run for frame in outcome.frames}) == 1
+    assert len(outcome.frames) >= 20
 
 
 # interlace

@@ -172,6 +172,7 @@ def _another(context: VideoCodecContext, codec: str) -> VideoCodecContext:
     """A decoder on the CPU for what comes next, with what the container said and the last one has learnt."""
     fresh = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
     fresh.extradata, fresh.color_range = context.extradata, context.color_range
+    fresh.sample_aspect_ratio = context.sample_aspect_ratio
     fresh.reorder_depth = context.reorder_depth  # or FFmpeg loses frames until it has learnt it again
     return _threaded(fresh, parallel=False)
 
