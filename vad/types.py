@@ -22,6 +22,9 @@ CELL_PX = 8
 BLOCK_PX = 4
 """Side of a luma block in model pixels: the finest brightness the scorer sees (four blocks a cell)."""
 
+PANORAMA = 2.5
+"""Width over height from which on a picture counts as a panorama."""
+
 PERSON_PX = 10.0
 """Height of a person in model pixels from which on what he does can be told."""
 
@@ -163,6 +166,11 @@ class Geometry:
         if self.is_as_coded:
             return self.source_width, self.source_height
         return self.coded_width, self.coded_height
+
+    @property
+    def is_panorama(self) -> bool:
+        """Is it so much wider than high that a usual width would leave hardly any lines to the model?"""
+        return self.source_width >= PANORAMA * self.source_height
 
     @property
     def is_too_small(self) -> bool:

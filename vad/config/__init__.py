@@ -11,6 +11,7 @@ from vad.config.bus import DEFAULT_BUS, BusSettings, KeySettings
 from vad.config.camera import (
     CAMERA_ID,
     MODEL_WIDTHS,
+    PANORAMA_WIDTHS,
     SCHEMES,
     CameraConfig,
     CameraId,
@@ -29,6 +30,7 @@ __all__ = [
     "CAMERA_ID",
     "DEFAULT_BUS",
     "MODEL_WIDTHS",
+    "PANORAMA_WIDTHS",
     "SCHEMES",
     "BridgeSettings",
     "BusSettings",

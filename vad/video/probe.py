@@ -13,7 +13,7 @@ from av import Packet, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.clock import Clock, SystemClock
-from vad.config import MODEL_WIDTHS, CameraConfig
+from vad.config import MODEL_WIDTHS, PANORAMA_WIDTHS, CameraConfig
 from vad.config.camera import NETWORK_PORTS
 from vad.errors import StreamCode, StreamError
 from vad.types import LEAST_SIDE_PX, PERSON_PX, Geometry, WallSource
@@ -91,7 +91,8 @@ class ProbeReport:
 
     def _people(self) -> str:
         """How tall they must be in the picture as seen, for each width at which it may be analysed."""
-        least_px = {width: round(PERSON_PX * self.geometry.pooled_for(width).pool) for width in MODEL_WIDTHS}
+        widths = sorted({*MODEL_WIDTHS, *(PANORAMA_WIDTHS if self.geometry.is_panorama else ())})
+        least_px = {width: round(PERSON_PX * self.geometry.pooled_for(width).pool) for width in widths}
         told = ", ".join(f"{height} px analysed {width} px wide" for width, height in least_px.items())
         return f"seen from a height of {told}"
 
