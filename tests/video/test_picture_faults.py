@@ -166,6 +166,31 @@ def test_two_woven_fields_do_not_comb(video_file: VideoFile, width: int) -> None
     assert max(map(combing, outcome.frames)) < 20
 
 
+def test_a_stream_that_mixes_interlaced_pictures_with_others_changes_once(
+    tmp_path: Path, video_file: VideoFile
+) -> None:
+    parts = []
+    for number in range(4):
+        options = {"preset": "medium", "x264-params": WEAVE} if number % 2 else {}
+        parts.append(
+            video_file(
+                f"{number}.ts",
+                width=480,
+                height=360,
+                frames=25,
+                options=options,
+                pts=lambda index, begin=25 * number: begin + index,
+            )
+        )
+    path = tmp_path / "mixed.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    first = read(path, analysis_fps=60)
+    assert (first.code, len(first.frames)) == ("format_changed", 25)
+    second = read(path, analysis_fps=60, run=1, continues=first.reader)
+    assert (second.code, len(second.frames)) == ("ended", 75)
+    assert first.frames[0].geometry == second.frames[0].geometry  # what was learnt stays of use
+
+
 def test_probe_says_that_a_picture_is_interlaced(video_file: VideoFile) -> None:
     lines = probe(CameraConfig(url=str(interlaced(video_file, width=640, height=480)))).lines()
     assert any("interlaced" in line for line in lines)

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils import dlpack
 
 from vad.types import Geometry
-from vad.video.luma import EDGE, SHIFT, Window, as_seen, levels, masked, must_blend, scale_of, window_of
+from vad.video.luma import SHIFT, as_seen, levels, masked, scale_of
+from vad.video.pooling import EDGE, Window, must_blend, window_of
 
 _DEEP = frozenset({"p010le", "p016le"})  # 10 or more bits, in the high ones of 16
 _KNOWN = _DEEP | {"nv12"}

@@ -8,8 +8,6 @@ asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,14 +17,12 @@ from numpy.typing import NDArray
 
 from vad.config import Polygon
 from vad.types import Geometry
+from vad.video.pooling import EDGE, must_blend, window_of
 from vad.video.view import AS_CODED, SQUARE, Orientation, PixelAspect, View, square_size, upright
 
 _PLANAR = frozenset({"gray", "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21"})
 _FULL_RANGE_BY_NAME = frozenset({"gray", "yuvj420p", "yuvj422p", "yuvj444p"})
 _RANGE_LIMITED, _RANGE_FULL = 1, 2  # AVColorRange: AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
-
-EDGE = 256
-"""Parts of a coded pixel."""
 
 SHIFT = 22  # fixed point: 255 * (255 / 219) * 2**22 still fits an int32
 _LIMITED_BLACK, _LIMITED_SPAN = 16, 219
@@ -147,54 +143,6 @@ def luma_of(
         return pool_on_device(frame, grid, mask, limited_range=frame.color_range != _RANGE_FULL, woven=woven)
     plane, limited_range = luma_plane(frame)
     return pool_luma(plane, grid, mask, limited_range=limited_range, woven=woven)
-
-
-def must_blend(grid: Geometry) -> bool:
-    """Would a model pixel show more of one field of an interlaced picture than of the other?
-
-    Then each line is averaged with the next one first, so that an odd number of lines, or part of one, is as good as
-    an even number.
-    """
-    return grid.pool % 2 != 0 or not (grid.is_as_coded or window_of(grid).is_whole)
-
-
-class Window(NamedTuple):
-    """What of a coded plane is pooled: ``size`` (rows, columns) model pixels from line ``top`` and column ``left`` on.
-
-    Where pixels are stretched they have edges inside pixels: ``rows`` and ``columns`` are those of model pixels in EDGE
-    parts of a coded one, one more each than there are model pixels.
-    """
-
-    size: tuple[int, int]
-    top: int
-    left: int
-    is_whole: bool
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-
-
-@lru_cache(maxsize=256)
-def window_of(grid: Geometry) -> Window:
-    """It begins at the upper left corner of what is seen, which may be any of what is coded."""
-    width, height = grid.coded_size
-    across, down = grid.source_width, grid.source_height
-    if grid.is_sideways:
-        across, down = down, across
-    from_right = (grid.rotation in (180, 270)) != (grid.mirrored and not grid.is_sideways)
-    from_bottom = (grid.rotation in (90, 180)) != (grid.mirrored and grid.is_sideways)
-    columns = _edges(across, width, pool=grid.pool, from_end=from_right)
-    rows = _edges(down, height, pool=grid.pool, from_end=from_bottom)
-    is_whole = (across, down) == (width, height)
-    size = len(rows) - 1, len(columns) - 1
-    return Window(size, int(rows[0]) // EDGE, int(columns[0]) // EDGE, is_whole, rows, columns)
-
-
-def _edges(shown: int, coded: int, *, pool: int, from_end: bool) -> NDArray[np.int64]:
-    """Where model pixels begin and end along ``coded`` pixels that are seen as ``shown`` ones, in EDGE parts of one."""
-    count = shown // pool
-    first = shown - count * pool if from_end else 0
-    at = (first + np.arange(count + 1) * pool) * (EDGE * coded / shown)
-    return np.asarray(np.rint(at), np.int64)
 
 
 def as_seen(coded: NDArray[np.uint8], grid: Geometry) -> NDArray[np.uint8]:
