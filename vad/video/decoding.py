@@ -36,11 +36,18 @@ _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 class Decoder:
     """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew).
 
-    ``aspect`` is the pixels' as the container says it; what the pictures say counts where it is something else than
-    what they said at first.
+    ``aspect`` is the pixels' as the container says it, and ``coded_aspect`` as the pictures were said to when they were
+    opened: what they say counts where it is something else by now.
     """
 
-    def __init__(self, context: VideoCodecContext, *, parallel: bool, aspect: PixelAspect = SQUARE) -> None:
+    def __init__(
+        self,
+        context: VideoCodecContext,
+        *,
+        parallel: bool,
+        aspect: PixelAspect = SQUARE,
+        coded_aspect: PixelAspect = SQUARE,
+    ) -> None:
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
         self._is_on_device = context.is_hwaccel  # as far as is known
         self._failures = 0 if context.is_hwaccel else None  # None: not, or no longer, in doubt
@@ -50,14 +57,14 @@ class Decoder:
         self._trial: VideoCodecContext | None = None
         self._is_filtered = True
         self.unfiltered_frames = 0
-        self._first, self._aspect, self._aspect_at_first = context, aspect, _aspect(context)
+        self._first, self._aspect = context, aspect
+        self._coded_aspect = self._coded_aspect_at_first = coded_aspect
         self._said_throughout: Orientation | None = None
 
     @property
     def pixel_aspect(self) -> PixelAspect:
         """Of the last good frame."""
-        aspect = _aspect(self._context)
-        return self._aspect if aspect == self._aspect_at_first else aspect
+        return self._aspect if self._coded_aspect == self._coded_aspect_at_first else self._coded_aspect
 
     @property
     def container_orientation(self) -> Orientation | None:
@@ -124,6 +131,7 @@ class Decoder:
             self._trial = self._failures = None
             # PyAV's ``is_hwaccel`` stays as it was where FFmpeg has taken its own decoder without a word
             self._is_on_device = self._is_on_device and frames[0].format.name == ON_DEVICE
+            self._coded_aspect = aspect_of(self._context)
             if self._context is self._first and not frames[-1].key_frame:
                 self._said_throughout = said_by(frames[-1])
         return self._counted(frames)
@@ -159,12 +167,14 @@ class Decoder:
         if frames:
             self._context, self._trial, self.codec = self._trial, None, other
             self._is_filtered, self._is_on_device = True, False
+            self._coded_aspect = aspect_of(self._context)
             self._references = References(other, self._context.extradata)
         return frames
 
 
-def _aspect(context: VideoCodecContext) -> PixelAspect:
-    found = context.sample_aspect_ratio
+def aspect_of(thing: VideoCodecContext | VideoStream) -> PixelAspect:
+    """Of its pixels; what is not said is square."""
+    found = thing.sample_aspect_ratio
     return (found.numerator, found.denominator) if found else SQUARE
 
 
@@ -172,7 +182,6 @@ def _another(context: VideoCodecContext, codec: str) -> VideoCodecContext:
     """A decoder on the CPU for what comes next, with what the container said and the last one has learnt."""
     fresh = cast(VideoCodecContext, VideoCodecContext.create(codec, "r"))
     fresh.extradata, fresh.color_range = context.extradata, context.color_range
-    fresh.sample_aspect_ratio = context.sample_aspect_ratio
     fresh.reorder_depth = context.reorder_depth  # or FFmpeg loses frames until it has learnt it again
     return _threaded(fresh, parallel=False)
 

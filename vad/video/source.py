@@ -26,11 +26,11 @@ from av.video.stream import VideoStream
 from vad.config import CameraConfig, redact_url
 from vad.errors import StreamCode, StreamError
 from vad.video.allowed import http_limits, rtsp_limits
-from vad.video.decoding import Decoder
+from vad.video.decoding import Decoder, aspect_of
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
 from vad.video.hardware import ON_CPU, DecodePolicy, accelerator
-from vad.video.view import SQUARE, Orientation, PixelAspect
+from vad.video.view import Orientation, PixelAspect
 
 FOLDER_FPS = 10.0
 """Rate of a folder of frames whose URL does not say ``?fps=``."""
@@ -241,9 +241,8 @@ class ContainerFeed:
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
-        aspect = stream.sample_aspect_ratio
-        shape = (aspect.numerator, aspect.denominator) if aspect else SQUARE
-        self._decoder = Decoder(stream.codec_context, parallel=parallel, aspect=shape)
+        aspect, coded_aspect = aspect_of(stream), aspect_of(stream.codec_context)
+        self._decoder = Decoder(stream.codec_context, parallel=parallel, aspect=aspect, coded_aspect=coded_aspect)
         self._container = container
         self._stream = stream
         self.container = container.format.name
