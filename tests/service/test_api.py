@@ -183,7 +183,8 @@ def test_a_mask_is_burnt_into_the_snapshot(api: httpx.Client) -> None:
 
 def test_a_camera_that_hangs_sideways_is_set_upright(api: httpx.Client) -> None:
     assert api.get("cameras/cam1").json()["rotate"] == 0
-    assert api.patch("cameras/cam1", json={"rotate": 45}).status_code == 422
+    for refused in (45, False, "90", None):
+        assert api.patch("cameras/cam1", json={"rotate": refused}).status_code == 422
     assert api.patch("cameras/cam1", json={"rotate": 90}).json()["rotate"] == 90
 
     def stands_upright() -> bool:

@@ -18,6 +18,7 @@ from vad.config.camera import (
     CameraSettings,
     ModelWidth,
     Polygon,
+    Rotation,
     redact_url,
 )
 from vad.config.engine import ModelSettings, ScoringSettings
@@ -47,6 +48,7 @@ __all__ = [
     "NatsBridge",
     "Polygon",
     "ReaderSettings",
+    "Rotation",
     "ScoringSettings",
     "SiteConfig",
     "StorageSettings",

@@ -45,6 +45,10 @@ ModelWidth = Literal["auto", 160, 240, 320]
 """``auto`` begins at the weights' own width and goes to that at which the people seen are large enough."""
 
 
+Rotation = Literal[0, 90, 180, 270]
+"""Degrees clockwise."""
+
+
 class Polygon(Section):
     """An area of the picture: at least three corners, each in fractions of width and height."""
 
@@ -109,7 +113,7 @@ class CameraConfig(CameraSettings):
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = Field(default=None, description="a file that holds the password alone")
-    rotate: Literal[0, 90, 180, 270] = Field(
+    rotate: Rotation = Field(
         default=0,
         description="degrees clockwise by which the picture is turned to be upright, beyond what the stream itself "
         "says; masks and zones are of the picture as it is seen then",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from vad.config import CameraConfig, ModelWidth, Polygon, redact_url
+from vad.config import CameraConfig, ModelWidth, Polygon, Rotation, redact_url
 from vad.errors import StreamCode
 from vad.events import archive
 from vad.pipeline.ledger import Account
@@ -228,7 +228,7 @@ class Camera(Model):
     """The width that is set, about as many pixels; `auto` is chosen by the people seen."""
     analysed_width: int | None
     """Pixels of the picture that was analysed last; null before the first one."""
-    rotate: Literal[0, 90, 180, 270]
+    rotate: Rotation
     """Degrees clockwise by which the picture is turned, beyond what its stream says."""
     transport: Literal["tcp", "udp"]
     clock_fault: ClockFault | None
