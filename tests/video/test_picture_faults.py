@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -55,6 +56,20 @@ def test_a_camera_that_hangs_sideways_can_be_set_upright(video_file: VideoFile, 
     outcome = read(path, analysis_fps=60, model_width=320, rotate=clockwise)
     for frame, truth in zip(outcome.frames, pictures(10, width=320, height=180), strict=True):
         assert difference(frame, np.rot90(truth, -clockwise // 90)) < 6
+
+
+@pytest.mark.parametrize("clockwise", [90, 180, 270])
+def test_what_is_turned_upright_is_bit_for_bit_what_hangs_upright(tmp_path: Path, clockwise: int) -> None:
+    for name, turn in (("upright", 0), ("sideways", clockwise)):
+        (tmp_path / name).mkdir()
+        for index, picture in enumerate(pictures(5, width=333, height=187)):
+            cv2.imwrite(str(tmp_path / name / f"{index}.png"), np.rot90(picture, turn // 90))
+    upright, sideways = (
+        read(tmp_path / name, analysis_fps=60, rotate=turn) for name, turn in (("upright", 0), ("sideways", clockwise))
+    )
+    assert len(upright.frames) == 5
+    for one, other in zip(upright.frames, sideways.frames, strict=True):
+        np.testing.assert_array_equal(one.luma, other.luma)
 
 
 # sample aspect ratio
