@@ -8,7 +8,7 @@ This module needs no third-party package at run time, so that an event consumer 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +21,15 @@ CELL_PX = 8
 
 BLOCK_PX = 4
 """Side of a luma block in model pixels: the finest brightness the scorer sees (four blocks a cell)."""
+
+PANORAMA = 2.5
+"""Width over height from which on a picture counts as a panorama."""
+
+PERSON_PX = 10.0
+"""Height of a person in model pixels from which on what he does can be told."""
+
+LEAST_SIDE_PX = 160
+"""Of a picture's longer side: with fewer pixels too little of anything is seen to be judged."""
 
 
 class WallSource(StrEnum):
@@ -109,10 +118,12 @@ class DropReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How a source picture maps to the model's grid.
+    """How a source picture, as it is seen, maps to the model's grid.
 
-    The luma plane is box-pooled by the integer ``pool`` in both directions, then padded at the right and bottom by
-    repeating its edge until both sides are multiples of ``CELL_PX``. All sizes in pixels.
+    The luma of the upright picture of square pixels is box-pooled by the whole number ``pool`` in both directions, then
+    padded at the right and bottom by repeating its edge until both sides are multiples of ``CELL_PX``. All sizes in
+    pixels, and as seen, but for the coded ones: what is coded is stretched until its pixels are square, turned
+    clockwise by ``rotation`` degrees, and then left and right change places if it is ``mirrored``.
     """
 
     source_width: int
@@ -120,6 +131,10 @@ class Geometry:
     pool: int
     width: int  # model grid, a multiple of CELL_PX
     height: int
+    rotation: int = 0  # 0, 90, 180 or 270
+    mirrored: bool = False
+    coded_width: int = 0  # 0, both, where pictures are seen as they are coded
+    coded_height: int = 0
 
     @property
     def valid_width(self) -> int:
@@ -134,6 +149,47 @@ class Geometry:
     def cells(self) -> tuple[int, int]:
         """(rows, columns) of the cell grid."""
         return self.height // CELL_PX, self.width // CELL_PX
+
+    @property
+    def is_as_coded(self) -> bool:
+        """Are pictures seen as they are coded, neither turned nor stretched?"""
+        return not self.coded_width
+
+    @property
+    def is_sideways(self) -> bool:
+        """Is the width of what is seen the height of what is coded?"""
+        return self.rotation % 180 != 0
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """(width, height) of what is decoded."""
+        if self.is_as_coded:
+            return self.source_width, self.source_height
+        return self.coded_width, self.coded_height
+
+    @property
+    def is_panorama(self) -> bool:
+        """Is it so much wider than high that a usual width would leave hardly any lines to the model?"""
+        return self.source_width >= PANORAMA * self.source_height
+
+    @property
+    def is_too_small(self) -> bool:
+        """Has the picture too few pixels for anything in it to be judged?"""
+        return max(self.source_width, self.source_height) < LEAST_SIDE_PX
+
+    def has_source_of(self, other: Geometry) -> bool:
+        """Is it the same source, seen in the same way, however it is pooled?"""
+        return replace(self, pool=other.pool, width=other.width, height=other.height) == other
+
+    def pooled_for(self, model_width: int) -> Geometry:
+        """The same source on a model grid about ``model_width`` wide."""
+        pool = pool_for(self.source_width, self.source_height, model_width=model_width)
+        width, height = _whole_cells(self.source_width // pool), _whole_cells(self.source_height // pool)
+        return replace(self, pool=pool, width=width, height=height)
+
+
+def _whole_cells(size_px: int) -> int:
+    return -(-size_px // CELL_PX) * CELL_PX
 
 
 def pool_for(source_width: int, source_height: int, *, model_width: int) -> int:

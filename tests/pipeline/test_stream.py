@@ -63,6 +63,21 @@ def test_back_off_doubles_up_to_its_cap_with_jitter() -> None:
     assert camera._backoff_s(10_000) <= 30.0
 
 
+def test_of_a_picture_that_is_too_small_it_is_said_once(video_file: VideoFile) -> None:
+    notices: list[CameraEvent] = []
+    path = video_file("small.mp4", width=98, height=66, frames=30)
+    camera = make_stream(CameraConfig(url=str(path), realtime=False), notices)
+    with structlog.testing.capture_logs() as logs:
+        camera.start()
+        wait_for(lambda: any(notice.state == "ended" for notice in notices))
+        camera.stop()
+        assert camera.join(deadline_s=time.monotonic() + 10.0)
+    assert [notice.detail for notice in notices if notice.state == "up"] == [
+        "98x66, too small to judge: less than 160 px on its longer side"
+    ]
+    assert [entry["log_level"] for entry in logs if entry["event"] == "stream.too_small"] == ["warning"]
+
+
 def test_a_failure_that_repeats_is_announced_once(tmp_path: Path) -> None:
     notices: list[CameraEvent] = []
     config = CameraConfig(url=str(tmp_path / "none.mp4"), backoff_min_s=0.01, backoff_max_s=0.02)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.sites import check_ledger, make_site, wait_for, wait_for_frames
+from tests.video.clips import VideoFile
 from vad.config import CameraConfig
 from vad.errors import CalibrationError
 from vad.model import load_weights
@@ -73,6 +74,27 @@ def chosen(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def width(engine: Engine) -> int | None:
     return engine.status().cameras["cam"].analysed_width
+
+
+def test_a_panorama_is_reopened_wider_at_once_and_begins_so_after_a_restart(
+    tmp_path: Path, video_file: VideoFile, told: list[dict[str, Any]]
+) -> None:
+    path = video_file("panorama.mp4", width=1280, height=360, frames=100)
+    with engine_of(tmp_path, path) as engine:
+        wait_for(lambda: width(engine) == 320, what="a wider picture")
+        wait_for_frames(engine, "cam", 100)
+        check_ledger(engine)
+    assert [line["width"] for line in chosen(told)] == [320]
+    told.clear()
+    with engine_of(tmp_path, path) as engine:
+        wait_for_frames(engine, "cam", 100)
+        assert width(engine) == 320
+    assert not chosen(told)
+
+
+def test_a_recording_of_a_panorama_is_analysed_wider(video_file: VideoFile, runner: Runner) -> None:
+    path = video_file("panorama.mp4", width=1280, height=360, frames=25)
+    assert choose_width([Look(CameraConfig(url=str(path)))], runner=runner).width == 320
 
 
 def test_a_camera_of_small_people_is_reopened_wider_once_and_stays_so_over_a_restart(

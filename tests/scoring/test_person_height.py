@@ -65,6 +65,20 @@ def crowd(people: PersonHeights, heights: list[float], *, seconds: float = LEAST
         people.step((), grid, dt_s=DT_S)
 
 
+def test_a_panorama_is_wanted_wider_before_anybody_is_seen_and_wider_still_for_small_people() -> None:
+    grid = geometry(5120, 1440, model_width=160)
+    assert PersonHeights().wanted_width(grid) == 320
+    assert PersonHeights().wanted_width(geometry(1920, 1080, model_width=160)) is None
+    for height_px, width in ((5.0, 320), (3.5, 480), (2.6, 640), (1.0, 640)):  # at 160 px
+        people = PersonHeights()
+        crowd(people, [height_px] * LEAST_PEOPLE, seconds=LEAST_S + 1.0, grid=grid)
+        assert people.wanted_width(grid) == width
+    settled = PersonHeights()
+    crowd(settled, [5.0] * LEAST_PEOPLE, grid=grid)
+    settled.settle()
+    assert settled.wanted_width(grid) is None
+
+
 @pytest.mark.parametrize(
     ("share", "width"), [(1.5, 160), (1.0, 160), (0.95, 240), (0.675, 240), (0.65, 320), (0.3, 320)]
 )

@@ -71,6 +71,25 @@ def test_other_weights_cameras_and_sizes_are_refused(saved):
         load(path, geometry=Geometry(source_width=360, source_height=240, pool=2, width=184, height=120))
 
 
+def test_the_file_of_an_ordinary_picture_says_what_it_always_said(saved):
+    _, _, path = saved
+    meta, _ = storage.load(path)
+    usual = {"source_width": 640, "source_height": 360, "pool": 4, "width": 160, "height": 96}
+    assert meta["geometry"] == usual
+    assert load(path, geometry=Geometry(**usual)).geometry == Geometry(**usual)
+
+
+def test_what_was_learnt_of_a_picture_is_of_no_use_for_the_same_turned(saved, tmp_path):
+    _, _, path = saved
+    turned = Geometry(640, 360, 4, 160, 96, rotation=180, coded_width=640, coded_height=360)
+    with pytest.raises(CalibrationError, match="geometry"):
+        load(path, geometry=turned)
+    other = make_scorer()
+    other.begin_at(turned)
+    other.save(tmp_path / "turned.npz", weights_sha256=SHA)
+    assert load(tmp_path / "turned.npz", geometry=turned).geometry == turned
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_truncated_file_is_refused(saved, tmp_path, share):
     _, _, path = saved

@@ -182,6 +182,23 @@ def test_a_mask_is_burnt_into_the_snapshot(api: httpx.Client) -> None:
     assert api.patch("cameras/cam1", json={"masks": []}).json()["masks"] == []
 
 
+def test_a_camera_that_hangs_sideways_is_set_upright(api: httpx.Client) -> None:
+    assert api.get("cameras/cam1").json()["rotate"] == 0
+    for refused in (45, False, "90", None):
+        assert api.patch("cameras/cam1", json={"rotate": refused}).status_code == 422
+    assert api.patch("cameras/cam1", json={"rotate": 90}).json()["rotate"] == 90
+
+    def stands_upright() -> bool:
+        response = api.get("cameras/cam1/snapshot", params={"width": 320})
+        if response.status_code != 200:
+            return False
+        height, width = cv2.imdecode(np.frombuffer(response.content, np.uint8), cv2.IMREAD_COLOR).shape[:2]
+        return bool(height > width)
+
+    wait_for(stands_upright, what="a picture that was turned")
+    assert api.patch("cameras/cam1", json={"rotate": 0}).status_code == 200
+
+
 def test_a_camera_without_a_picture_says_when_to_ask_again(api: httpx.Client) -> None:
     api.post("cameras", json={"id": "blind", "url": "rtsp://127.0.0.1:9/none"})
     response = api.get("cameras/blind/snapshot")

@@ -51,6 +51,18 @@ def test_the_width_is_said_that_was_fixed_and_that_nobody_was_seen_to_choose(cli
     assert "about 240 px wide" in (tmp_path / "report.html").read_text()
 
 
+def test_a_picture_that_is_too_small_is_said_to_be(video_file: VideoFile, tmp_path: Path) -> None:
+    small = scanned(video_file("small.mp4", width=98, height=66, frames=50))
+    assert small.as_json()["warning"] == small.warning
+    assert small.warning.startswith("a picture of 98x66 is too small to judge")
+    console = Console(file=io.StringIO(), width=200)
+    print_results([small], console=console)
+    assert small.warning in console.file.getvalue()  # type: ignore[attr-defined]
+    write_report(tmp_path / "report.html", [small])
+    assert small.warning in (tmp_path / "report.html").read_text()
+    assert scanned(video_file("large.mp4", width=176, height=144, frames=50)).warning == ""
+
+
 def test_pictures_are_found_behind_a_gap(jumping: Path) -> None:
     early, late, none = pictures_at(str(jumping), at_s=[0.5, 1.5, 3.0], width=80)
     assert early is not None

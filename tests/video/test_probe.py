@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.video.relabelling import filtered, rotated
 from vad.config import CameraConfig
 from vad.errors import StreamError
 from vad.types import WallSource
@@ -19,6 +20,17 @@ def test_probe_describes_a_file(clip_h264):
     assert report.bitrate_bps > 1000
     assert report.round_trip_s is None
     assert report.geometry.pool == 4
+
+
+def test_probe_says_how_a_picture_is_seen_and_how_tall_people_must_be(clip_h264, video_file, tmp_path):
+    lines = probe(CameraConfig(url=str(clip_h264))).lines()
+    assert "picture     640x360 as seen: not turned, square pixels, progressive" in lines
+    tall = "seen from a height of 40 px analysed 160 px wide, 30 px analysed 240 px wide, 20 px analysed 320 px wide"
+    assert f"people      {tall}" in lines
+    plain = video_file("plain.mp4", width=704, height=480, frames=5)
+    path = filtered(plain, tmp_path / "squeezed.mp4", "h264_metadata=sample_aspect_ratio=40/33")
+    lines = probe(CameraConfig(url=str(rotated(path, 90)), rotate=180)).lines()
+    assert "picture     480x853 as seen: turned by 270 degrees clockwise, pixel aspect 40:33, progressive" in lines
 
 
 def test_probe_says_when_no_second_key_frame_came(video_file):

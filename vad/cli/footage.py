@@ -17,6 +17,9 @@ WIDTH_HELP = "Of the picture analysed: auto, 160, 240 or 320 px"
 Width = Annotated[str, typer.Option(help=f"{WIDTH_HELP}.")]
 
 
+Rotate = Annotated[int, typer.Option(help="Degrees clockwise to turn the picture by: 0, 90, 180 or 270.")]
+
+
 def width_of(text: str) -> int | str:
     """``--model-width`` as the settings take it; they refuse what they do not allow."""
     return int(text) if text.isdecimal() else text
@@ -31,6 +34,7 @@ def scan(
     weights: Annotated[str, typer.Option(help="A bundled name or a .safetensors file.")] = "base",
     calibration: Annotated[Path | None, typer.Option(help="What vad calibrate wrote for this camera.")] = None,
     model_width: Width = "auto",
+    rotate: Rotate = 0,
 ) -> None:
     """Scan recorded footage as fast as the machine can and print the incidents."""
     from vad.log import configure_log
@@ -39,7 +43,7 @@ def scan(
 
     configure_log(LogSettings(level="error"))
     camera: dict[str, Any] = {"analysis_fps": analysis_fps, "false_alarms_per_day": false_alarms_per_day}
-    camera["model_width"] = width_of(model_width)
+    camera |= {"model_width": width_of(model_width), "rotate": rotate}
     camera |= {"calibration": calibration} if calibration is not None else {}
     cameras = {f"file{number}": {"url": file, **camera} for number, file in enumerate(files, start=1)}
     site = make_config({"cameras": cameras, "model": {"weights": weights}}, source="scan")
@@ -159,6 +163,7 @@ def calibrate(
     false_alarms_per_day: Annotated[float | None, typer.Option(help="The false-alarm budget [2].")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N [auto].")] = None,
     model_width: Annotated[str | None, typer.Option(help=f"{WIDTH_HELP} [auto].")] = None,
+    rotate: Annotated[int | None, typer.Option(help="Degrees clockwise to turn the picture by [0].")] = None,
     config: Annotated[str | None, typer.Option(help="A site file: settings and masks are those of --camera.")] = None,
     camera: Annotated[str | None, typer.Option(help="The camera's name in that site file.")] = None,
 ) -> None:
@@ -177,7 +182,8 @@ def calibrate(
             refuse(f"calibrate: {config} has no camera {camera!r}; allowed: {', '.join(site.cameras)}")
         settings, model = site.cameras[camera].model_dump(), site.model.model_dump()
     width = None if model_width is None else width_of(model_width)
-    settings |= given(analysis_fps=analysis_fps, false_alarms_per_day=false_alarms_per_day, model_width=width)
+    settings |= given(analysis_fps=analysis_fps, false_alarms_per_day=false_alarms_per_day)
+    settings |= given(model_width=width, rotate=rotate)
     model |= given(weights=weights, device=device)
     site = make_config({"cameras": {"footage": settings}, "model": model}, source="calibrate")
     run_calibration(videos, out=out, camera=site.cameras["footage"], model=site.model, console=stderr)

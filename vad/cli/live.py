@@ -83,13 +83,14 @@ def probe(
     url: Annotated[str, typer.Argument(help="A camera's URL or a file.")],
     seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="How long to measure.")] = 5.0,
     transport: Annotated[str, typer.Option(help="tcp or udp.")] = "tcp",
+    rotate: Annotated[int, typer.Option(help="Degrees clockwise to turn the picture by: 0, 90, 180 or 270.")] = 0,
 ) -> None:
     """Say what a stream is and how wide it would be analysed, or why it cannot be read."""
     from vad.log import configure_log
     from vad.service.probe import probe_lines
 
     configure_log(LogSettings(level="error"))
-    site = make_config({"cameras": {"probe": {"url": url, "transport": transport}}}, source="probe")
+    site = make_config({"cameras": {"probe": {"url": url, "transport": transport, "rotate": rotate}}}, source="probe")
     print_lines(probe_lines(site.cameras["probe"], duration_s=seconds))
 
 

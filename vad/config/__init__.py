@@ -11,12 +11,14 @@ from vad.config.bus import DEFAULT_BUS, BusSettings, KeySettings
 from vad.config.camera import (
     CAMERA_ID,
     MODEL_WIDTHS,
+    PANORAMA_WIDTHS,
     SCHEMES,
     CameraConfig,
     CameraId,
     CameraSettings,
     ModelWidth,
     Polygon,
+    Rotation,
     redact_url,
 )
 from vad.config.engine import ModelSettings, ScoringSettings
@@ -29,6 +31,7 @@ __all__ = [
     "CAMERA_ID",
     "DEFAULT_BUS",
     "MODEL_WIDTHS",
+    "PANORAMA_WIDTHS",
     "SCHEMES",
     "BridgeSettings",
     "BusSettings",
@@ -45,6 +48,7 @@ __all__ = [
     "NatsBridge",
     "Polygon",
     "ReaderSettings",
+    "Rotation",
     "ScoringSettings",
     "SiteConfig",
     "StorageSettings",

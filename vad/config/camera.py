@@ -38,8 +38,15 @@ Point = Annotated[tuple[Coordinate, Coordinate], Field(description="x, y as frac
 MODEL_WIDTHS = (160, 240, 320)
 """Widths of the picture that is analysed, about as many px: the source is pooled by a whole number."""
 
+PANORAMA_WIDTHS = (320, 480, 640)
+"""The same for ``auto`` of a panorama (``vad.types.Geometry.is_panorama``)."""
+
 ModelWidth = Literal["auto", 160, 240, 320]
 """``auto`` begins at the weights' own width and goes to that at which the people seen are large enough."""
+
+
+Rotation = Literal[0, 90, 180, 270]
+"""Degrees clockwise."""
 
 
 class Polygon(Section):
@@ -67,7 +74,7 @@ class CameraSettings(Section):
     model_width: ModelWidth = Field(
         default="auto",
         description="about how many px wide the picture is analysed: a wider one shows smaller people and costs more; "
-        "auto begins at 160 and goes, once people were seen, to the width at which they are large enough",
+        "auto begins at 160, of a panorama at 320, and goes to the width at which the people seen are large enough",
     )
     read_timeout_s: float = Field(default=10.0, ge=0.5, le=300.0, description="silence after which a stream is stalled")
     clock_tolerance_s: float = Field(
@@ -112,6 +119,11 @@ class CameraConfig(CameraSettings):
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = Field(default=None, description="a file that holds the password alone")
+    rotate: Rotation = Field(
+        default=0,
+        description="degrees clockwise by which the picture is turned to be upright, beyond what the stream itself "
+        "says; masks and zones are of the picture as it is seen then",
+    )
     masks: list[Polygon] = Field(default=[], description="areas never looked at (blackened before anything else)")
     zones: list[Polygon] = Field(default=[], description="only areas judged; empty = the whole picture")
     calibration: Path | None = Field(

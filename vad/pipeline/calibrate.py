@@ -137,8 +137,8 @@ def _geometry(config: CameraConfig, *, model_width: int) -> Geometry:
 
 def _require_same(first: _Video, got: Geometry, video: _Video) -> None:
     allowed = first.geometry
-    if (got.source_width, got.source_height) != (allowed.source_width, allowed.source_height):
+    if not got.has_source_of(allowed):
         raise CalibrationError(
             f"{video.shown}: {got.source_width}x{got.source_height}, but {first.shown} is "
-            f"{allowed.source_width}x{allowed.source_height}; allowed: footage of one camera, of one size"
+            f"{allowed.source_width}x{allowed.source_height}; allowed: footage of one camera, of one size, turned alike"
         )

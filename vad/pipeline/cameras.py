@@ -31,7 +31,6 @@ from vad.pipeline.status import CameraStatus
 from vad.pipeline.stream import CameraStream
 from vad.scoring.scorer import Scorer
 from vad.types import AnomalyEvent, CameraEvent, CameraState, DropReason
-from vad.video.luma import geometry
 
 log = structlog.get_logger(__name__)
 
@@ -367,5 +366,5 @@ def _begin_at(scorer: Scorer, width: int) -> list[AnomalyEvent]:
     """What was learnt at another width is of no use; that it is forgotten is no surprise to anybody then."""
     known = scorer.geometry
     if known is not None:
-        scorer.begin_at(geometry(known.source_width, known.source_height, model_width=width))
+        scorer.begin_at(known.pooled_for(width))
     return []

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vad.config import MODEL_WIDTHS, CameraConfig, ModelWidth
+from vad.config import MODEL_WIDTHS, PANORAMA_WIDTHS, CameraConfig, ModelWidth
 from vad.errors import StreamError
 from vad.model.making import AnyRunner
 from vad.pipeline.window import ClipWindow
@@ -78,8 +78,8 @@ class Watcher:
 
 
 def choose_width(looks: Sequence[Look], *, runner: AnyRunner) -> Choice:
-    """The width at which the people in the first minute of this footage are large enough; the weights' own if too few
-    are seen.
+    """The width at which the people in the first minute of this footage are large enough; if too few are seen the
+    weights' own, and of a panorama the least for such.
 
     Footage that can be read only once is not looked at. What cannot be read to its end is looked at as far as it can:
     whoever judges it says what is wrong with it.
@@ -111,7 +111,7 @@ def begin_width(setting: ModelWidth, *, learnt: Geometry | None, own: int) -> in
 def width_of(geometry: Geometry, *, own: int) -> int:
     """The width that gives this geometry."""
     size = geometry.source_width, geometry.source_height
-    widths = (own, *MODEL_WIDTHS)
+    widths = (own, *MODEL_WIDTHS, *PANORAMA_WIDTHS)
     fits = (width for width in widths if pool_for(*size, model_width=width) == geometry.pool)
     return next(fits, geometry.valid_width)
 

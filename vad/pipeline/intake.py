@@ -19,11 +19,13 @@ from vad.pipeline.mailbox import ClipMailbox
 from vad.pipeline.states import States
 from vad.pipeline.status import StreamStatus
 from vad.pipeline.witness import Witness
-from vad.types import CameraState, Clip, DropReason, Frame
+from vad.types import LEAST_SIDE_PX, CameraState, Clip, DropReason, Frame, Geometry
 from vad.video.items import Counts, Item, Passed
 from vad.video.reader import CONTINUABLE
 from vad.video.spec import FrameReader, MakeReader, ReadEnv
 from vad.video.tape import Tape
+
+log = structlog.get_logger(__name__)
 
 HANG_GRACE_S = 1.5
 """A reader silent for read_timeout_s and this much more hangs in C: FFmpeg's own time-out should have ended it."""
@@ -133,9 +135,17 @@ class Intake:
             self._hand_over(clip, wait=generation.can_wait)
         if self._status.state is not CameraState.UP:
             if isinstance(item, Frame):
-                size = f"{item.geometry.source_width}x{item.geometry.source_height}"
+                size = self._size(item.geometry)
             self._states.enter(CameraState.UP, None, size)
         return True
+
+    def _size(self, grid: Geometry) -> str:
+        size = f"{grid.source_width}x{grid.source_height}"
+        if not grid.is_too_small:
+            return size
+        detail = f"{size}, too small to judge: less than {LEAST_SIDE_PX} px on its longer side"
+        log.warning("stream.too_small", camera=self._camera, run=self._status.run, detail=detail)
+        return detail
 
     def _gather(self, generation: Generation, frame: Frame) -> Clip | None:
         if not generation.thinning.keeps(frame.index, self._ratio()):

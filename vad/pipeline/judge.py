@@ -80,10 +80,15 @@ class Judge:
         if known is None or known == here:
             return ""
         size, known_size = (f"{grid.source_width}x{grid.source_height}" for grid in (here, known))
-        if size == known_size:
+        if here.has_source_of(known):
             return (
                 f"camera {self.camera}: the picture of {size} is analysed {here.valid_width} px wide, its calibration "
                 f"is for {known.valid_width} px; allowed: the same width"
+            )
+        if size == known_size:
+            return (
+                f"camera {self.camera}: the picture of {size} is turned or stretched in another way than that of its "
+                "calibration; allowed: the same way"
             )
         return (
             f"camera {self.camera}: the picture is {size}, its calibration is for {known_size}; allowed: the same size"

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vad.config.camera import MODEL_WIDTHS
+from vad.config.camera import MODEL_WIDTHS, PANORAMA_WIDTHS
 from vad.scoring.calibration import take
 from vad.scoring.kernels import State
 from vad.scoring.objects.layer import TrackedObject
-from vad.types import Geometry, pool_for
+from vad.types import PERSON_PX, Geometry, pool_for
 
-LARGE_ENOUGH_PX = 10.0
+LARGE_ENOUGH_PX = PERSON_PX
 """Height of a person in the picture that is analysed: below it, the picture must be wider."""
 
 LEAST_PEOPLE, LEAST_S = 8, 60.0
@@ -115,19 +115,23 @@ class PersonHeights:
         return None if self._lower is None else self._lower / geometry.pool
 
     def wanted_width(self, geometry: Geometry) -> int | None:
-        """The least of MODEL_WIDTHS at which people are large enough, of a source as ``geometry`` has it.
+        """The least of the widths for such a picture at which people are large enough, of a source as ``geometry`` has
+        it. Of a panorama it is the least of its widths until people were seen.
 
         None: not known yet, or chosen before. A width that would show no more of the source than a lesser one is not
         wanted.
         """
-        if self._lower is None or self._is_settled:
+        widths = widths_for(geometry)
+        if self._is_settled:
             return None
-        pools = {width: _pool(geometry, width) for width in MODEL_WIDTHS}
-        narrow = MODEL_WIDTHS[0]
+        if self._lower is None:
+            return widths[0] if widths is PANORAMA_WIDTHS else None
+        pools = {width: _pool(geometry, width) for width in widths}
+        narrow = widths[0]
         at_narrow_px = self._lower / pools[narrow]
-        enough = (width for width in MODEL_WIDTHS if at_narrow_px * width / narrow >= LARGE_ENOUGH_PX)
-        wanted = next(enough, MODEL_WIDTHS[-1])
-        return next(width for width in MODEL_WIDTHS if pools[width] == pools[wanted])
+        enough = (width for width in widths if at_narrow_px * width / narrow >= LARGE_ENOUGH_PX)
+        wanted = next(enough, widths[-1])
+        return next(width for width in widths if pools[width] == pools[wanted])
 
     def _follow(self, known: _Track | None, track: TrackedObject, geometry: Geometry) -> _Track:
         x, y = 0.5 * geometry.pool * (track.left + track.right), 0.5 * geometry.pool * (track.top + track.bottom)
@@ -171,6 +175,11 @@ class PersonHeights:
         self._heights = heights[heights > 0.0].tolist()
         self._seen_s, self._lower, self._next_look = float(clock[0]), float(clock[1]) or None, int(clock[2])
         self._is_settled = bool(clock[3])
+
+
+def widths_for(geometry: Geometry) -> tuple[int, ...]:
+    """At which a picture may be analysed, where that is chosen by the people seen."""
+    return PANORAMA_WIDTHS if geometry.is_panorama else MODEL_WIDTHS
 
 
 def _is_upright(track: TrackedObject, geometry: Geometry) -> bool:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,9 +48,13 @@ ANY_CAMERA = "*"
 
 def _is_another_grid(before: Geometry | None, now: Geometry) -> bool:
     """Is it the same source, pooled otherwise?"""
-    if before is None or before.pool == now.pool:
-        return False
-    return (before.source_width, before.source_height) == (now.source_width, now.source_height)
+    return before is not None and before.pool != now.pool and before.has_source_of(now)
+
+
+def told(geometry: Geometry) -> dict[str, Any]:
+    """The geometry in a calibration's file. Of an ordinary picture it is what it was before pictures were turned."""
+    usual = {field.name: field.default for field in fields(geometry)}
+    return {name: value for name, value in asdict(geometry).items() if value != usual[name]}
 
 
 def without_picture(cells: CellMap) -> CellMap:
@@ -342,7 +347,7 @@ class Scorer:
         path = Path(path)
         if self._geometry is None:
             raise CalibrationError(f"{path}: camera {self.camera} has seen no frame yet; nothing to save")
-        meta = {"camera": self.camera, "weights_sha256": weights_sha256, "geometry": asdict(self._geometry)}
+        meta = {"camera": self.camera, "weights_sha256": weights_sha256, "geometry": told(self._geometry)}
         arrays = {f"{part}/{name}": value for part, owner in self._parts() for name, value in owner.state().items()}
         arrays["scorer/clock"] = np.array([self._normal_s, self._frame_s, self._settled, self._busy_s])
         storage.save(path, meta, arrays)
@@ -371,7 +376,7 @@ class Scorer:
             storage.require(path, "camera", meta.get("camera"), camera)
         storage.require(path, "weights sha256", meta.get("weights_sha256"), weights_sha256)
         if geometry is not None:
-            storage.require(path, "geometry", meta.get("geometry"), asdict(geometry))
+            storage.require(path, "geometry", meta.get("geometry"), told(geometry))
         scorer = cls(
             camera,
             settings=settings,

@@ -9,8 +9,8 @@ from vad.model.making import make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.choose_width import CLIP_LENGTH, NAME, Choice, Watcher
 from vad.pipeline.window import ClipWindow
-from vad.types import Clip, Frame, WallSource
-from vad.video.luma import geometry, luma_of
+from vad.types import Clip, Frame, Geometry, WallSource
+from vad.video.luma import luma_of
 from vad.video.probe import MODEL_WIDTH, probe
 from vad.video.timing import Selector
 
@@ -34,9 +34,9 @@ class _Pictures:
         self._last: Frame | None = None
         self._last_s = 0.0
 
-    def take(self, picture: VideoFrame, at_s: float) -> None:
+    def take(self, picture: VideoFrame, at_s: float, grid: Geometry) -> None:
         step_s, self._last_s = at_s - self._last_s, at_s
-        last, grid = self._last, geometry(picture.width, picture.height, model_width=MODEL_WIDTH)
+        last = self._last
         if not self._selector.wants(at_s, step_s=step_s) or (last is not None and last.geometry != grid):
             return
         index, luma = last.index + 1 if last is not None else 0, luma_of(picture, grid, None)

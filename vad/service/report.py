@@ -38,13 +38,16 @@ def _file_section(result: FileResult) -> str:
     parts = [f"<h2>{html.escape(result.file)}</h2>"]
     if result.error:
         parts.append(f"<p class='error'>{html.escape(result.error)}</p>")
+    if result.warning:
+        parts.append(f"<p class='error'>{html.escape(result.warning)}</p>")
     if result.curve:
         count = len(result.incidents)
         parts.append(
             f"<p>{result.duration_s:.1f} s of video, {result.frames.scored} frames analysed, about "
             f"{result.model_width} px wide, {count} incident{'s' * (count != 1)}.</p>{_curve(result)}"
         )
-        pictures = pictures_at(result.file, at_s=[i.peak_s for i in result.incidents], width=PICTURE_WIDTH)
+        peaks_s = [incident.peak_s for incident in result.incidents]
+        pictures = pictures_at(result.file, at_s=peaks_s, width=PICTURE_WIDTH, rotate=result.rotate)
         figures = (_figure(*pair) for pair in zip(result.incidents, pictures, strict=True))
         parts.append("<div class='incidents'>" + "".join(figures) + "</div>")
     return "".join(parts)

@@ -20,7 +20,7 @@ from vad.model.making import AnyRunner, make_runner
 from vad.model.weights import load_weights
 from vad.pipeline.ledger import Account
 from vad.pipeline.scan import Scan
-from vad.types import AnomalyEvent, EventType, FrameScore, Stage
+from vad.types import LEAST_SIDE_PX, AnomalyEvent, EventType, FrameScore, Stage
 from vad.video.recording import duration_s
 
 TIMELINE_CELLS = 72
@@ -71,6 +71,8 @@ class FileResult:
     took_s: float = 0.0
     judged_from_s: float | None = None
     model_width: int | None = None  # about how many px wide it was analysed
+    rotate: int = 0  # as in the camera's settings
+    warning: str = ""  # why little can be expected of it
     curve: list[tuple[float, float, float]] = field(default_factory=list)
     run_starts_s: dict[int, float] = field(default_factory=dict)
     incidents: list[Incident] = field(default_factory=list)
@@ -80,6 +82,7 @@ class FileResult:
         return {
             "file": self.file,
             "error": self.error or None,
+            "warning": self.warning or None,
             "duration_s": round(self.duration_s, 3),
             "judged_from_s": self.judged_from_s,
             "model_width": self.model_width,
@@ -110,7 +113,7 @@ def scan_files(
 
 
 def _scan_file(file: str, *, camera: CameraConfig, runner: AnyRunner, progress: Progress) -> FileResult:
-    result = FileResult(file)
+    result = FileResult(file, rotate=camera.rotate)
     started_s = time.perf_counter()
     try:
         length_s = duration_s(file)
@@ -139,7 +142,10 @@ def _settings(length_s: float | None) -> ScoringSettings:
 
 
 def _note(result: FileResult, score: FrameScore) -> None:
-    starts_s = result.run_starts_s
+    starts_s, grid = result.run_starts_s, score.frame.geometry
+    if grid.is_too_small:
+        size = f"{grid.source_width}x{grid.source_height}"
+        result.warning = f"a picture of {size} is too small to judge: less than {LEAST_SIDE_PX} px on its longer side"
     start_s = starts_s.setdefault(score.frame.run, result.curve[-1][0] if result.curve else 0.0)
     result.curve.append((start_s + score.pts_s, score.score, score.threshold))
     if result.judged_from_s is None and score.stage is not Stage.COLD:
@@ -165,6 +171,8 @@ def print_results(results: Sequence[FileResult], *, console: Console) -> None:
         console.print(result.file, style="bold", highlight=False, soft_wrap=True, markup=False)
         if result.error:
             console.print(f"  {result.error}", style="red", highlight=False, soft_wrap=True, markup=False)
+        if result.warning:
+            console.print(f"  {result.warning}", style="yellow", highlight=False, soft_wrap=True, markup=False)
         if result.curve:
             _print_file(result, console=console)
 

@@ -18,7 +18,6 @@ from vad.errors import DatasetError, StreamCode, StreamError
 from vad.training.material import FRAMES, HEIGHT, WIDTH, Material, of_sequence, place, teach, window
 from vad.types import Frame
 from vad.video.dataset import ClipSource
-from vad.video.luma import geometry
 from vad.video.reader import CONTINUABLE, Reader
 from vad.video.spec import ReadEnv, ReadSpec
 
@@ -108,7 +107,7 @@ def _surveyed(clip: ClipSource, input_width: int) -> Footage:
     if frame is None:
         raise DatasetError(f"{clip.path}: this clip holds no frame that decodes")
     source = frame.geometry
-    grid = geometry(source.source_width, source.source_height, model_width=input_width)
+    grid = source.pooled_for(input_width)
     if grid.valid_width < WIDTH or grid.valid_height < HEIGHT:
         raise DatasetError(
             f"{clip.path}: a picture of {source.source_width}x{source.source_height} is {grid.valid_width}x"

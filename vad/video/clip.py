@@ -8,7 +8,7 @@ the pictures, so that playing begins before the whole file is there.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,11 +20,13 @@ from av import Packet, VideoCodecContext, VideoFrame
 from numpy.typing import NDArray
 
 from vad.config import Polygon
+from vad.types import Geometry
 from vad.video.annexb import Annexed
 from vad.video.faults import CORRUPT
 from vad.video.overlay import Picture, colour_picture
 from vad.video.privacy import black_out, black_out_planes, chroma_of, hidden
 from vad.video.tape import Excerpt
+from vad.video.view import AS_CODED, SQUARE, Orientation, Sight, said_by, upright
 
 TICK = Fraction(1, 90_000)
 MOST_WIDTH = 1280
@@ -55,11 +57,14 @@ class Clip:
 def make_clip(excerpt: Excerpt, *, masks: Sequence[Polygon]) -> Clip | None:
     """None when nothing of it can be decoded. Raises av.FFmpegError for what FFmpeg will not write.
 
+    It shows the picture as it is seen: what is turned or stretched for that is encoded anew, too.
+
     ``masks`` are burnt in, and those that were in force when it was filmed. Wrapped anew it begins with the key frame
     before ``wanted_s``, encoded anew with the first picture wanted.
     """
     shape, masks = excerpt.format, (*excerpt.format.masks, *masks)
-    if shape.codec == "h264" and shape.pixel_format in _PLAYABLE and shape.is_stamped and not masks:
+    as_it_is = shape.codec == "h264" and shape.pixel_format in _PLAYABLE and shape.geometry.is_as_coded
+    if as_it_is and shape.is_stamped and not masks:
         clip = _wrapped(excerpt)
         if clip is not None:
             return clip
@@ -79,7 +84,7 @@ def picture_at(excerpt: Excerpt, at_s: float, *, masks: Sequence[Polygon], most_
         best = frame
     if best is None:
         return None
-    picture = colour_picture(best, most_width=most_width)
+    picture = colour_picture(best, excerpt.format.geometry, most_width=most_width)
     height, width = picture.shape[:2]
     return black_out(picture, hidden(masks, excerpt.format.geometry, width=width, height=height))
 
@@ -87,9 +92,10 @@ def picture_at(excerpt: Excerpt, at_s: float, *, masks: Sequence[Polygon], most_
 def decoded(excerpt: Excerpt, *, first: int = 0) -> Iterator[tuple[float, VideoFrame]]:
     """The excerpt's good frames in the order in which they are shown, each with its media time; times rise.
 
-    Begins with packet ``first``, a key frame. What is damaged is left out.
+    Begins with packet ``first``, a key frame. What is damaged is left out, and so is what is to be turned otherwise
+    than the run's pictures were: nothing is known of what may be seen of it.
     """
-    decode = _decoder(excerpt)
+    decode, is_turned_alike = _decoder(excerpt), _turned_as(excerpt.format.orientation)
     latest_s = -float("inf")
     for number in range(first, len(excerpt.packets) + 1):
         packet = None
@@ -102,12 +108,27 @@ def decoded(excerpt: Excerpt, *, first: int = 0) -> Iterator[tuple[float, VideoF
         except CORRUPT:
             continue
         for frame in frames:
-            if frame.is_corrupt:
+            if frame.is_corrupt or not is_turned_alike(frame):
                 continue
             time_s = float(frame.pts * TICK) if frame.pts is not None else latest_s + excerpt.interval_s
             if time_s > latest_s:
                 yield time_s, frame
                 latest_s = time_s
+
+
+def _turned_as(orientation: Orientation) -> Callable[[VideoFrame], bool]:
+    """Whether a frame, of those in order, is to be turned so. Where the first does not say it, the container did."""
+    sight, otherwise = Sight(), orientation
+    is_first = True
+
+    def is_turned_alike(frame: VideoFrame) -> bool:
+        nonlocal otherwise, is_first
+        if is_first and said_by(frame) is not None:
+            otherwise = AS_CODED
+        is_first = False
+        return sight.of(frame, aspect=SQUARE, otherwise=otherwise).orientation == orientation
+
+    return is_turned_alike
 
 
 def _decoder(excerpt: Excerpt) -> Any:
@@ -116,7 +137,7 @@ def _decoder(excerpt: Excerpt) -> Any:
     if shape.container == "folder":
         return lambda packet: [] if packet is None else _context(_still_codec(bytes(packet))).decode(packet)
     context = _context(shape.codec)
-    context.width, context.height = shape.geometry.source_width, shape.geometry.source_height  # not all packets say
+    context.width, context.height = shape.geometry.coded_size  # not all packets say
     context.pix_fmt = shape.pixel_format
     if shape.extradata:
         context.extradata = shape.extradata
@@ -181,10 +202,10 @@ def _encoded(excerpt: Excerpt, masks: Sequence[Polygon]) -> Clip | None:
     begun = next(frames, None)
     if begun is None:
         return None
-    start_s, first = begun
-    width, height = _even_size(first.width, first.height)
+    start_s, grid = begun[0], excerpt.format.geometry
+    width, height = _even_size(grid.source_width, grid.source_height)
     codec, options = _encoder()
-    where = hidden(masks, excerpt.format.geometry, width=width, height=height)
+    where = hidden(masks, grid, width=width, height=height)
     chroma = None if where is None else chroma_of(where)
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", container_options=_index_first(len(excerpt.packets))) as output:
@@ -195,7 +216,7 @@ def _encoded(excerpt: Excerpt, masks: Sequence[Polygon]) -> Clip | None:
         stream.codec_context.gop_size = max(1, round(2.0 / excerpt.interval_s))
         tick = -1
         for time_s, frame in _chain(begun, frames):
-            planes = _planes(frame, width, height)
+            planes = _planes(frame, grid, width, height)
             if where is not None and chroma is not None:
                 black_out_planes(planes, where, chroma)
             picture = VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -220,10 +241,18 @@ def _lasting(packets: list[Packet[Any]], seconds: float) -> list[Packet[Any]]:
     return packets
 
 
-def _planes(frame: VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
-    """4:2:0 planes of that size, limited range; a copy: the decoder still refers to its own."""
-    fitted = frame.reformat(width=width, height=height, format="yuv420p", dst_color_range=1, threads=1)
-    return fitted.to_ndarray().astype(np.uint8, copy=True)
+def _planes(frame: VideoFrame, grid: Geometry, width: int, height: int) -> NDArray[np.uint8]:
+    """4:2:0 planes of that size, upright, limited range; a copy: the decoder still refers to its own."""
+    coded = (height, width) if grid.is_sideways else (width, height)
+    fitted = frame.reformat(width=coded[0], height=coded[1], format="yuv420p", dst_color_range=1, threads=1)
+    planes = fitted.to_ndarray().astype(np.uint8, copy=True)
+    if grid.rotation == 0 and not grid.mirrored:
+        return planes
+    luma, chroma = planes[: coded[1]], planes[coded[1] :].reshape(2, coded[1] // 2, coded[0] // 2)
+    turned = np.empty((height * 3 // 2, width), np.uint8)
+    turned[:height] = upright(luma, grid)
+    turned[height:] = np.stack([upright(plane, grid) for plane in chroma]).reshape(height // 2, width)
+    return turned
 
 
 def _even_size(width: int, height: int) -> tuple[int, int]:

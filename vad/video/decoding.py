@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from vad.video.faults import CORRUPT
 from vad.video.hardware import ON_DEVICE
 from vad.video.references import References
+from vad.video.view import SQUARE, Orientation, PixelAspect, said_by
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +36,20 @@ _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 class Decoder:
     """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew).
 
-    ``options`` are FFmpeg's, for each decoder that it uses.
+    ``aspect`` is the pixels' as the container says it, and ``coded_aspect`` as the pictures were said to when they were
+    opened: what they say counts where it is something else by now. ``options`` are FFmpeg's, for each decoder that it
+    uses.
     """
 
-    def __init__(self, context: VideoCodecContext, *, parallel: bool, options: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        context: VideoCodecContext,
+        *,
+        parallel: bool,
+        aspect: PixelAspect = SQUARE,
+        coded_aspect: PixelAspect = SQUARE,
+        options: dict[str, str] | None = None,
+    ) -> None:
         self._options = options or {}
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
         self._context.options = dict(self._options)
@@ -50,6 +61,19 @@ class Decoder:
         self._trial: VideoCodecContext | None = None
         self._is_filtered = True
         self.unfiltered_frames = 0
+        self._first, self._aspect = context, aspect
+        self._coded_aspect = self._coded_aspect_at_first = coded_aspect
+        self._said_throughout: Orientation | None = None
+
+    @property
+    def pixel_aspect(self) -> PixelAspect:
+        """Of the last good frame."""
+        return self._aspect if self._coded_aspect == self._coded_aspect_at_first else self._coded_aspect
+
+    @property
+    def container_orientation(self) -> Orientation | None:
+        """What only the stream's first decoder knows and puts on each frame, where another one decodes by now."""
+        return None if self._context is self._first else self._said_throughout
 
     @property
     def profile(self) -> str | None:
@@ -111,6 +135,9 @@ class Decoder:
             self._trial = self._failures = None
             # PyAV's ``is_hwaccel`` stays as it was where FFmpeg has taken its own decoder without a word
             self._is_on_device = self._is_on_device and frames[0].format.name == ON_DEVICE
+            self._coded_aspect = aspect_of(self._context)
+            if self._context is self._first and not frames[-1].key_frame:
+                self._said_throughout = said_by(frames[-1])
         return self._counted(frames)
 
     def _counted(self, frames: list[VideoFrame]) -> list[VideoFrame]:
@@ -145,6 +172,7 @@ class Decoder:
         if frames:
             self._context, self._trial, self.codec = self._trial, None, other
             self._is_filtered, self._is_on_device = True, False
+            self._coded_aspect = aspect_of(self._context)
             self._references = References(other, self._context.extradata)
         return frames
 
@@ -155,6 +183,12 @@ class Decoder:
         fresh.reorder_depth = last.reorder_depth  # or FFmpeg loses frames until it has learnt it again
         fresh.options = dict(self._options)
         return _threaded(fresh, parallel=False)
+
+
+def aspect_of(thing: VideoCodecContext | VideoStream) -> PixelAspect:
+    """Of its pixels; what is not said is square."""
+    found = thing.sample_aspect_ratio
+    return (found.numerator, found.denominator) if found else SQUARE
 
 
 def _threaded(context: VideoCodecContext, *, parallel: bool) -> VideoCodecContext:

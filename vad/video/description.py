@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from av import VideoFrame
 
-from vad.config import Polygon
+from vad.config import CameraConfig
 from vad.video.hardware import check, check_turn, decoder_of, pixel_format
 from vad.video.items import StreamInfo
-from vad.video.luma import geometry
+from vad.video.luma import geometry_of
 from vad.video.source import Feed
 from vad.video.spec import ReadSpec
 from vad.video.tape import Format
 from vad.video.timing import ASSUMED_FPS
+from vad.video.view import View
 
 
-def describe(feed: Feed, frame: VideoFrame, spec: ReadSpec) -> StreamInfo:
+def describe(feed: Feed, frame: VideoFrame, view: View, spec: ReadSpec) -> StreamInfo:
     """Raises StreamError where the camera must be decoded by a GPU, and is not."""
     return StreamInfo(
         codec=feed.codec,
@@ -29,7 +29,10 @@ def describe(feed: Feed, frame: VideoFrame, spec: ReadSpec) -> StreamInfo:
         decoder=check(frame, spec.decoding, camera=spec.camera, codec=feed.codec),
         announced_fps=feed.announced_fps,
         live=feed.live,
-        geometry=geometry(frame.width, frame.height, model_width=spec.model_width),
+        geometry=geometry_of(view, model_width=spec.model_width),
+        orientation=view.orientation,
+        pixel_aspect=view.aspect,
+        interlaced=view.is_woven,
     )
 
 
@@ -43,7 +46,7 @@ def with_decoder(info: StreamInfo, frame: VideoFrame, spec: ReadSpec) -> StreamI
     return replace(info, decoder=check_turn(frame, spec.decoding, camera=spec.camera))
 
 
-def taped_format(feed: Feed, info: StreamInfo, *, masks: Sequence[Polygon]) -> Format:
+def taped_format(feed: Feed, info: StreamInfo, config: CameraConfig) -> Format:
     """What a tape of it must be told."""
     return Format(
         codec=info.codec,
@@ -53,5 +56,6 @@ def taped_format(feed: Feed, info: StreamInfo, *, masks: Sequence[Polygon]) -> F
         fps=info.announced_fps or ASSUMED_FPS,
         is_stamped=feed.stamped,
         geometry=info.geometry,
-        masks=tuple(masks),
+        masks=tuple(config.masks),
+        orientation=info.orientation.turned(-config.rotate),
     )

@@ -13,6 +13,7 @@ from av import Packet, VideoCodecContext, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.errors import StreamCode, StreamError
+from vad.video.view import SQUARE, Orientation
 
 _CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"}
 
@@ -31,6 +32,8 @@ class FolderFeed:
         self.duration_s: float | None = len(self.paths) / fps
         self.profile: str | None = None
         self.extradata = b""
+        self.pixel_aspect = SQUARE  # pictures that say otherwise speak of paper
+        self.container_orientation: Orientation | None = None
         self.container = "folder"
         self.faults = self.unfiltered_frames = 0
         self.codec = _CODECS[self.paths[0].suffix.lower()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from vad.types import ClockFault, Frame, Geometry
+from vad.video.view import AS_CODED, SQUARE, Orientation, PixelAspect, View
 
 
 class Passed(NamedTuple):
@@ -36,7 +37,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a stream is. Sizes are those of its first decoded frame, ``decoder`` is the last one's."""
+    """What a stream is. Sizes are those of its first decoded frame, as coded; ``decoder`` is the last one's."""
 
     codec: str
     profile: str | None
@@ -48,3 +49,11 @@ class StreamInfo:
     announced_fps: float | None
     live: bool
     geometry: Geometry
+    orientation: Orientation = AS_CODED  # what the camera's settings add is in it
+    pixel_aspect: PixelAspect = SQUARE
+    interlaced: bool = False
+
+    @property
+    def view(self) -> View:
+        """How its pictures are to be seen."""
+        return View(self.width, self.height, self.orientation, self.pixel_aspect, self.interlaced)

@@ -11,6 +11,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from vad.types import CELL_PX, Geometry, Region
+from vad.video.view import upright
 
 Picture = NDArray[np.uint8]  # (height, width, 3) BGR
 Heat = NDArray[np.float32]  # (gh, gw), in units of score
@@ -57,16 +58,19 @@ def draw_boxes(picture: Picture, regions: Sequence[Region]) -> Picture:
     return picture
 
 
-def colour_picture(frame: VideoFrame, *, most_width: int | None = None) -> Picture:
-    """A decoded frame as (height, width, 3) BGR, scaled down to ``most_width`` where it is wider. A new array.
+def colour_picture(frame: VideoFrame, grid: Geometry, *, most_width: int | None = None) -> Picture:
+    """A decoded frame as (height, width, 3) BGR, as ``grid`` has it seen, scaled down to ``most_width`` where it is
+    wider. A new array.
 
     Nobody else may look at the frame meanwhile. (``frame.reformat`` would share a converter, and its threads, with
     whoever converted the frame before: two at a time wait for each other for ever.)
     """
-    width = min(frame.width, most_width or frame.width)
-    height = max(1, round(frame.height * width / frame.width))
-    converted = VideoReformatter().reformat(frame, width=width, height=height, format="bgr24", threads=1)
-    return converted.to_ndarray().astype(np.uint8, copy=True)
+    width = min(grid.source_width, most_width or grid.source_width)
+    height = max(1, round(grid.source_height * width / grid.source_width))
+    coded = (height, width) if grid.is_sideways else (width, height)
+    converted = VideoReformatter().reformat(frame, width=coded[0], height=coded[1], format="bgr24", threads=1)
+    picture = upright(converted.to_ndarray().astype(np.uint8, copy=False), grid)
+    return np.array(picture, order="C")
 
 
 def jpeg(picture: Picture, *, quality: int = 85) -> bytes:

@@ -31,6 +31,7 @@ from vad.video.stamps import Stamps
 from vad.video.tape import Tape
 from vad.video.timing import MediaClock, Selector
 from vad.video.turns import Turn
+from vad.video.view import Sight, View
 
 FRESH_FOR_S = 1.0
 """How long ago a packet may have been waited for while the reader counts as caught up."""
@@ -47,12 +48,13 @@ class Received(NamedTuple):
 class OpenStream:
     """All that outlives a run: the next one, where it goes on with the stream, takes it over whole."""
 
-    def __init__(self, feed: Feed, *, read_timeout_s: float) -> None:
+    def __init__(self, feed: Feed, *, read_timeout_s: float, clockwise: int = 0) -> None:
         self.feed = feed
         self.patience = Patience(read_timeout_s)
         self.stamps = Stamps(stamped=feed.stamped)
         self.sparing = Sparing()
         self.repair = StampRepair() if feed.live and feed.stamped else None
+        self.sight = Sight(clockwise)
         self.pending: list[Received] = []  # in order, not taken yet
 
 
@@ -81,7 +83,7 @@ class Pictures:
     ) -> None:
         self.bytes_read = 0  # of the stream's packets
         self.feed, self._stamps, self._sparing = stream.feed, stream.stamps, stream.sparing
-        self._pending = stream.pending
+        self._pending, self._sight = stream.pending, stream.sight
         self._name = name
         self._media, self._selector, self._backlog = media, selector, backlog
         self._tape = tape  # packets as they come, for whoever wants to see them later
@@ -99,6 +101,10 @@ class Pictures:
         self._corrupt = 0
         self._faults_before = self.feed.faults
         self._spared_before, self._unfiltered_before = self._sparing.count, self.feed.unfiltered_frames
+
+    def view(self, frame: VideoFrame) -> View:
+        """How this frame, the last one that was given, is to be seen."""
+        return self._sight.of(frame, aspect=self.feed.pixel_aspect, otherwise=self.feed.container_orientation)
 
     @property
     def corrupt_packets(self) -> int:

@@ -13,15 +13,16 @@ from av import Packet, VideoFrame
 from av.video.stream import VideoStream
 
 from vad.clock import Clock, SystemClock
-from vad.config import CameraConfig
+from vad.config import MODEL_WIDTHS, PANORAMA_WIDTHS, CameraConfig
 from vad.config.camera import NETWORK_PORTS
 from vad.errors import StreamCode, StreamError
-from vad.types import Geometry, WallSource
+from vad.types import LEAST_SIDE_PX, PERSON_PX, Geometry, WallSource
 from vad.video.arrival import sender_wall_s
 from vad.video.faults import CORRUPT, translate_av_errors
-from vad.video.luma import geometry
+from vad.video.luma import geometry_of
 from vad.video.source import Feed, SourceKind, open_feed, resolve
 from vad.video.timing import MediaClock
+from vad.video.view import AS_CODED, SQUARE, Orientation, PixelAspect, Sight, View
 
 MODEL_WIDTH = 160
 """Width of the bundled model's input, for the pooling that the report shows."""
@@ -51,6 +52,9 @@ class ProbeReport:
     bitrate_bps: float | None
     corrupt_packets: int
     geometry: Geometry
+    orientation: Orientation = AS_CODED  # what the camera's settings add is in it
+    pixel_aspect: PixelAspect = SQUARE
+    interlaced: bool = False
 
     def lines(self) -> list[str]:
         """One fact a line, for people."""
@@ -59,15 +63,38 @@ class ProbeReport:
         facts = {
             "stream": f"{self.url} ({'live' if self.live else 'recording'}, {self.container} over {self.transport})",
             "video": f"{self.codec}{profile}, {self.width}x{self.height} {self.pixel_format}",
+            "picture": self._picture(),
             "frame rate": f"{_said(self.measured_fps, 'fps')} measured, {_said(self.announced_fps, 'fps')} announced",
             "key frames": self._key_frames(),
             "bit rate": _said(self.bitrate_bps and self.bitrate_bps / 1e3, "kbit/s"),
             "wall clock": self._wall_clock(),
             "round trip": _said(self.round_trip_s and self.round_trip_s * 1e3, "ms") if self.live else "none",
             "damage": f"{self.corrupt_packets} corrupt packets in {self.watched_s:.1f} s",
-            "model sees": f"{grid.valid_width}x{grid.valid_height} px, pooled {grid.pool}x{grid.pool}",
+            "model sees": f"{grid.valid_width}x{grid.valid_height} px, pooled {grid.pool}x{grid.pool}{self._warning()}",
+            "people": self._people(),
         }
         return [f"{name:<11} {fact}" for name, fact in facts.items()]
+
+    def _picture(self) -> str:
+        """How what is coded is seen."""
+        grid, (rotation, mirrored), (across, down) = self.geometry, self.orientation, self.pixel_aspect
+        turned = f"turned by {rotation} degrees clockwise" if rotation else "not turned"
+        pixels = "square pixels" if self.pixel_aspect == SQUARE else f"pixel aspect {across}:{down}"
+        fields = "interlaced" if self.interlaced else "progressive"
+        mirror = ", mirrored" if mirrored else ""
+        return f"{grid.source_width}x{grid.source_height} as seen: {turned}{mirror}, {pixels}, {fields}"
+
+    def _warning(self) -> str:
+        if not self.geometry.is_too_small:
+            return ""
+        return f": the picture is too small to judge, less than {LEAST_SIDE_PX} px on its longer side"
+
+    def _people(self) -> str:
+        """How tall they must be in the picture as seen, for each width at which it may be analysed."""
+        widths = sorted({*MODEL_WIDTHS, *(PANORAMA_WIDTHS if self.geometry.is_panorama else ())})
+        least_px = {width: round(PERSON_PX * self.geometry.pooled_for(width).pool) for width in widths}
+        told = ", ".join(f"{height} px analysed {width} px wide" for width, height in least_px.items())
+        return f"seen from a height of {told}"
 
     def _wall_clock(self) -> str:
         if self.wall_source is WallSource.ARRIVAL and self.clock_skew_s is not None:
@@ -94,23 +121,23 @@ def probe(
     model_width: int = MODEL_WIDTH,
     camera: str = "probe",
     clock: Clock | None = None,
-    see: Callable[[VideoFrame, float], None] = lambda picture, at_s: None,
+    see: Callable[[VideoFrame, float, Geometry], None] = lambda picture, at_s, grid: None,
 ) -> ProbeReport:
     """Open the camera's stream, decode ``duration_s`` of it and describe it.
 
-    Takes about that long on a live stream. ``see`` is shown each good frame and its media time. Raises StreamError (see
-    ``Reader``), also when no frame could be decoded.
+    Takes about that long on a live stream. ``see`` is shown each good frame, its media time and its geometry. Raises
+    StreamError (see ``Reader``), also when no frame could be decoded.
     """
     clock, source = clock or SystemClock(), resolve(config)
     feed = open_feed(source, camera=camera, parallel=False)
     try:
         round_trip_s = _round_trip_s(config)
         with translate_av_errors(camera, source.shown):
-            seen = _watch(feed, duration_s=duration_s, clock=clock, see=see)
+            seen = _watch(feed, _Seen(Sight(config.rotate), model_width), duration_s=duration_s, clock=clock, see=see)
     finally:
         feed.close()
-    first = seen.first
-    if first is None:
+    first, view = seen.first, seen.view
+    if first is None or view is None:
         text = f"no frame could be decoded ({seen.corrupt} corrupt packets)"
         raise StreamError(StreamCode.BROKEN, f"{camera}: {source.shown}: {text}")
     gaps, gaps_s = seen.key_frame_gaps()
@@ -135,7 +162,10 @@ def probe(
         round_trip_s=round_trip_s,
         bitrate_bps=seen.size_bytes * 8 / watched_s if watched_s else None,
         corrupt_packets=seen.corrupt + feed.faults,
-        geometry=geometry(first.width, first.height, model_width=model_width),
+        geometry=geometry_of(view, model_width=model_width),
+        orientation=view.orientation,
+        pixel_aspect=view.aspect,
+        interlaced=view.is_woven,
     )
 
 
@@ -148,6 +178,9 @@ def _wall_source(seen: _Seen, config: CameraConfig) -> WallSource:
 class _Seen:
     """What was gathered while watching."""
 
+    sight: Sight
+    model_width: int
+    view: View | None = None  # of the last good frame
     first: VideoFrame | None = None
     media_s: list[float] = field(default_factory=list)  # of each good frame
     key_frames: list[int] = field(default_factory=list)  # indices into media_s
@@ -160,9 +193,11 @@ class _Seen:
         return [b - a for a, b in pairs], [self.media_s[b] - self.media_s[a] for a, b in pairs]
 
 
-def _watch(feed: Feed, *, duration_s: float, clock: Clock, see: Callable[[VideoFrame, float], None]) -> _Seen:
+def _watch(
+    feed: Feed, seen: _Seen, *, duration_s: float, clock: Clock, see: Callable[[VideoFrame, float, Geometry], None]
+) -> _Seen:
     """Decode until that much media time has passed (or, where nothing decodes, twice that by the clock)."""
-    seen, media = _Seen(), MediaClock(live=feed.live, announced_fps=feed.announced_fps)
+    media = MediaClock(live=feed.live, announced_fps=feed.announced_fps)
     began_s = clock.monotonic_s()
     for packet in feed.packets():
         arrived_s = clock.monotonic_s()
@@ -178,7 +213,8 @@ def _watch(feed: Feed, *, duration_s: float, clock: Clock, see: Callable[[VideoF
             if frame.key_frame:
                 seen.key_frames.append(len(seen.media_s))
             seen.media_s.append(media.accept(step_s, stamp_s, arrived_s=arrived_s))
-            see(frame, seen.media_s[-1])
+            seen.view = seen.sight.of(frame, aspect=feed.pixel_aspect, otherwise=feed.container_orientation)
+            see(frame, seen.media_s[-1], geometry_of(seen.view, model_width=seen.model_width))
         if media.pts_s >= duration_s or arrived_s - began_s > 2 * duration_s:
             break
     return seen

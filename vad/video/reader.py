@@ -17,7 +17,7 @@ from av import VideoFrame
 from numpy.typing import NDArray
 
 from vad.errors import StreamCode, StreamError
-from vad.types import Frame, Geometry, WallSource
+from vad.types import Frame, WallSource
 from vad.video.arrival import Arrival
 from vad.video.backlog import Backlog
 from vad.video.description import describe, taped_format, with_decoder
@@ -93,7 +93,8 @@ class Reader:
         if self._stream is None:
             spec, parallel = self.spec, not self.spec.config.realtime
             feed = open_feed(self._source, camera=spec.camera, parallel=parallel, decoding=spec.decoding)
-            self._stream = OpenStream(feed, read_timeout_s=spec.config.read_timeout_s)
+            timeout_s, clockwise = spec.config.read_timeout_s, spec.config.rotate
+            self._stream = OpenStream(feed, read_timeout_s=timeout_s, clockwise=clockwise)
         feed = self._stream.feed
         self._is_stamped = feed.stamped
         self._media = MediaClock(live=feed.live, announced_fps=feed.announced_fps)
@@ -191,7 +192,7 @@ class Reader:
         elif self._is_held_back:
             arrival = self._await_due(pts_s)
         due = self._selector.wants(pts_s, step_s=step_s)
-        analysed = self._analysed(frame, info.geometry, pts_s, arrival) if due else ABOVE_RATE
+        analysed = self._analysed(frame, info, pts_s, arrival) if due else ABOVE_RATE
         if self._tape is not None:
             self._tape.show(frame, pts_s=pts_s, at_s=at_s)  # last: from here on it is for others to look at
         return analysed
@@ -227,7 +228,7 @@ class Reader:
         if self._is_held_back:
             self._await_due(pts_s)
 
-    def _analysed(self, frame: VideoFrame, grid: Geometry, pts_s: float, arrival: Arrival) -> Frame:
+    def _analysed(self, frame: VideoFrame, info: StreamInfo, pts_s: float, arrival: Arrival) -> Frame:
         index, self._next_index = self._next_index, self._next_index + 1
         return Frame(
             camera=self.spec.camera,
@@ -237,21 +238,22 @@ class Reader:
             wall_s=arrival.wall_s if arrival.wall_s is not None else self._started_wall_s + pts_s,
             wall_source=arrival.wall_source,
             arrived_s=arrival.arrived_s,
-            geometry=grid,
-            luma=luma_of(frame, grid, self._mask),
+            geometry=info.geometry,
+            luma=luma_of(frame, info.geometry, self._mask, woven=info.interlaced),
         )
 
     def _checked_info(self, frame: VideoFrame) -> StreamInfo:
         """What the stream is, learnt from the run's first frame. Raises FORMAT_CHANGED when a later one differs."""
+        view = self._open_pictures.view(frame)
         if self._info is None:
-            self._info = describe(self._open_pictures.feed, frame, self.spec)
+            self._info = describe(self._open_pictures.feed, frame, view, self.spec)
             self._mask = visible(self.spec.config.masks, self._info.geometry)
             if self._tape is not None:
-                self._tape.format = taped_format(self._open_pictures.feed, self._info, masks=self.spec.config.masks)
+                self._tape.format = taped_format(self._open_pictures.feed, self._info, self.spec.config)
         info = self._info
         codec = self._open_pictures.feed.codec
-        if (frame.width, frame.height, codec) != (info.width, info.height, info.codec):
-            was, now = f"{info.codec} {info.width}x{info.height}", f"{codec} {frame.width}x{frame.height}"
+        if (view, codec) != (info.view, info.codec):
+            was, now = info.view.words(info.codec), view.words(codec)
             raise self._error(StreamCode.FORMAT_CHANGED, f"the format changed from {was} to {now}")
         self._info = with_decoder(info, frame, self.spec)
         return self._info

@@ -60,7 +60,7 @@ class Samples:
             self.rhythm = Rhythm(run, pts_s + gap_s, gap_s)
             return
         self.rhythm = Rhythm(run, pts_s + gap_s, min(EVERY_S, 1.5 * gap_s))
-        picture = colour_picture(frame, most_width=WIDTH)
+        picture = colour_picture(frame, grid, most_width=WIDTH)
         where = hidden(masks, grid, width=picture.shape[1], height=picture.shape[0])
         self.keep(Sample(run, pts_s, grid, jpeg(black_out(picture, where))))
 

@@ -26,10 +26,11 @@ from av.video.stream import VideoStream
 from vad.config import CameraConfig, redact_url
 from vad.errors import StreamCode, StreamError
 from vad.video.allowed import decoder_limits, http_limits, rtsp_limits
-from vad.video.decoding import Decoder
+from vad.video.decoding import Decoder, aspect_of
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
 from vad.video.hardware import ON_CPU, DecodePolicy, accelerator
+from vad.video.view import Orientation, PixelAspect
 
 FOLDER_FPS = 10.0
 """Rate of a folder of frames whose URL does not say ``?fps=``."""
@@ -91,6 +92,16 @@ class Feed(Protocol):
     @property
     def codec(self) -> str:
         """Of the last frame decoded."""
+        ...
+
+    @property
+    def pixel_aspect(self) -> PixelAspect:
+        """Of the last frame decoded."""
+        ...
+
+    @property
+    def container_orientation(self) -> Orientation | None:
+        """How pictures are to be turned, where the container says it and they themselves do not."""
         ...
 
     @property
@@ -240,7 +251,10 @@ class ContainerFeed:
             if other is not stream:
                 other.discard = Discard.all
         self._limits = decoder_limits(source.options)
-        self._decoder = Decoder(codec, parallel=parallel, options=self._limits)
+        aspect, coded_aspect = aspect_of(stream), aspect_of(codec)
+        self._decoder = Decoder(
+            codec, parallel=parallel, aspect=aspect, coded_aspect=coded_aspect, options=self._limits
+        )
         self._container = container
         self._stream = stream
         self.container = container.format.name
@@ -277,6 +291,14 @@ class ContainerFeed:
     @property
     def codec(self) -> str:
         return self._decoder.codec
+
+    @property
+    def pixel_aspect(self) -> PixelAspect:
+        return self._decoder.pixel_aspect
+
+    @property
+    def container_orientation(self) -> Orientation | None:
+        return self._decoder.container_orientation
 
     @property
     def profile(self) -> str | None:

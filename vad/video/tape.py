@@ -23,6 +23,7 @@ from vad.types import Geometry
 from vad.video.overlay import Picture, colour_picture
 from vad.video.samples import Samples
 from vad.video.timing import longest_gap_s
+from vad.video.view import AS_CODED, Orientation
 
 PACKET_OVERHEAD_BYTES = 200
 """What Python takes for a packet beside its data."""
@@ -45,7 +46,10 @@ class TapedPacket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What is on a tape, and what of its pictures nobody may see."""
+    """What is on a tape, and what of its pictures nobody may see.
+
+    ``orientation`` is what the stream says of its pictures; ``geometry`` has what the camera's settings add, too.
+    """
 
     codec: str
     extradata: bytes
@@ -55,6 +59,7 @@ class Format:
     is_stamped: bool
     geometry: Geometry
     masks: tuple[Polygon, ...]
+    orientation: Orientation = AS_CODED
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ class Tape:
             if elsewhere is not None:
                 picture = elsewhere(most_width)
                 return None if picture is None else (picture, shape)
-            return (colour_picture(frame, most_width=most_width), shape) if frame else None
+            return (colour_picture(frame, shape.geometry, most_width=most_width), shape) if frame else None
 
     def go_on_from(self, before: Tape, *, at_s: float | None) -> None:
         """The run before ended with the frame of ``at_s``, this one's first: the packets from there on move here.

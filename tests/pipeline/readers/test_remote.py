@@ -29,6 +29,7 @@ from vad.errors import StreamError
 from vad.pipeline.readers.messages import Batch
 from vad.pipeline.readers.processes import ReaderProcesses
 from vad.pipeline.readers.remote import RemoteReader
+from vad.video.luma import geometry
 from vad.video.overlay import colour_picture
 from vad.video.reader import Reader
 from vad.video.samples import Samples
@@ -69,6 +70,7 @@ def check_same(here: tuple[Outcome, Tape], there: tuple[Outcome, Tape]) -> None:
         ("b-frames.mp4", {"options": {"x264-params": "bframes=3:b-adapt=0"}}, {"analysis_fps": 4.0}),
         ("hevc.ts", {"codec": "libx265"}, {"masks": [LEFT_HALF.model_dump()]}),
         ("motion.avi", {"codec": "mjpeg"}, {"analysis_fps": 60.0}),
+        ("sideways.mp4", {}, {"rotate": 90, "masks": [LEFT_HALF.model_dump()]}),
     ],
 )
 def test_frames_counts_and_tape_are_those_of_a_reader_here(
@@ -207,7 +209,8 @@ def test_the_picture_decoded_last_can_be_looked_at_until_the_tape_ends(
 ) -> None:
     file = video_file("a.mp4", frames=150)
     with av.open(str(file)) as container:
-        pictures = [colour_picture(frame, most_width=320) for frame in container.decode(video=0)]
+        grid = geometry(640, 360, model_width=160)
+        pictures = [colour_picture(frame, grid, most_width=320) for frame in container.decode(video=0)]
     reader, tape = reading(processes, file, stop=threading.Event())
     assert tape.look(most_width=320) is None
     thread = threading.Thread(target=follow, args=(reader,))

@@ -16,6 +16,7 @@ from vad.types import Frame, Geometry, WallSource
 from vad.video.items import Counts, Passed, StreamInfo
 from vad.video.samples import Rhythm, Sample
 from vad.video.tape import TapedPacket
+from vad.video.view import AS_CODED, Orientation
 
 SESSION, SIGN = b"s", b"?"
 """What is said on the control socket of a process: here is a session, its socket with it; give a sign of life."""
@@ -92,6 +93,7 @@ class TapeFormat(msgspec.Struct, array_like=True):
     fps: float
     is_stamped: bool
     geometry: Geometry
+    orientation: Orientation = AS_CODED
 
 
 class Batch(msgspec.Struct, array_like=True, tag=True, omit_defaults=True):

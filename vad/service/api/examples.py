@@ -71,6 +71,7 @@ CAMERA: dict[str, Any] = {
     "analysis_fps": 8.0,
     "model_width": "auto",
     "analysed_width": 160,
+    "rotate": 0,
     "transport": "tcp",
     "clock_fault": None,
     "clock_skew_s": 0.04,

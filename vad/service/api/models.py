@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from vad.config import CameraConfig, ModelWidth, Polygon, redact_url
+from vad.config import CameraConfig, ModelWidth, Polygon, Rotation, redact_url
 from vad.errors import StreamCode
 from vad.events import archive
 from vad.pipeline.ledger import Account
@@ -231,6 +231,8 @@ class Camera(Model):
     """The width that is set, about as many pixels; `auto` is chosen by the people seen."""
     analysed_width: int | None
     """Pixels of the picture that was analysed last; null before the first one."""
+    rotate: Rotation
+    """Degrees clockwise by which the picture is turned, beyond what its stream says."""
     transport: Literal["tcp", "udp"]
     clock_fault: ClockFault | None
     """Why its frames are not dated by its own clock; null where they are, or where it sends none."""
@@ -276,6 +278,7 @@ class Camera(Model):
             analysis_fps=config.analysis_fps,
             model_width=config.model_width,
             analysed_width=status.analysed_width,
+            rotate=config.rotate,
             transport=config.transport,
             frames=FrameCounts.of(status.frames),
             clock_fault=status.clock_fault,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from vad.config import CameraConfig, CameraId
+from vad.config import CameraConfig, CameraId, Rotation
 from vad.events.verdicts import MAX_NOTE_CHARS, Word
 
 CAMERA_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$"
@@ -76,12 +76,20 @@ class Corners(Body):
     name: str = Field(default="", max_length=64, pattern=NO_CONTROLS)
 
 
+def _no_truth(value: Any) -> Any:
+    """Python takes false for 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"got {str(value).lower()}; allowed: a number")
+    return value
+
+
 _TYPES: dict[str, Any] = {
     "url": Annotated[str, Field(min_length=1, max_length=2048)],
     "username": Annotated[str, Field(max_length=256)] | None,
     "password": Annotated[str, Field(max_length=256)] | None,
     "masks": Annotated[list[Corners], Field(max_length=64)],
     "zones": Annotated[list[Corners], Field(max_length=64)],
+    "rotate": Annotated[Rotation, BeforeValidator(_no_truth)],
 }
 
 

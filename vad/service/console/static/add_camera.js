@@ -15,7 +15,8 @@ function wanted() {
   const values = {};
   for (const [name, value] of new FormData(form)) {
     if (value.trim() === "") continue;
-    const isNumber = form.elements[name].type === "number" || (name === "model_width" && value !== "auto");
+    const isChoice = name === "rotate" || (name === "model_width" && value !== "auto");
+    const isNumber = form.elements[name].type === "number" || isChoice;
     values[name] = isNumber ? Number(value) : value.trim();
   }
   return values;
