@@ -63,10 +63,15 @@ def colour_picture(frame: VideoFrame, *, most_width: int | None = None) -> Pictu
     Nobody else may look at the frame meanwhile. (``frame.reformat`` would share a converter, and its threads, with
     whoever converted the frame before: two at a time wait for each other for ever.)
     """
-    width = min(frame.width, most_width or frame.width)
-    height = max(1, round(frame.height * width / frame.width))
+    width, height = scaled_size(frame.width, frame.height, most_width=most_width)
     converted = VideoReformatter().reformat(frame, width=width, height=height, format="bgr24", threads=1)
     return converted.to_ndarray().astype(np.uint8, copy=True)
+
+
+def scaled_size(width: int, height: int, *, most_width: int | None) -> tuple[int, int]:
+    """Width and height of a picture of that size once it is scaled down to ``most_width``, where it is wider."""
+    scaled = min(width, most_width or width)
+    return scaled, max(1, round(height * scaled / width))
 
 
 def jpeg(picture: Picture, *, quality: int = 85) -> bytes:

@@ -8,7 +8,7 @@ must not be able to say anything that the engine would run.
 from __future__ import annotations
 
 import socket
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -22,8 +22,14 @@ SESSION, SIGN = b"s", b"?"
 
 HEAD_BYTES = 4
 CHUNK_BYTES = 1 << 17
-MOST_BYTES = 1 << 28
-"""Of one message: far above a picture of 8K, far below what would hurt. More is nothing that either side would say."""
+MOST_BYTES = 1 << 27
+"""Of one message: a picture of 8K takes 100 MB. More is nothing that either side would say."""
+MOST_PICTURE_BYTES = MOST_BYTES - 1024
+MOST_PACKETS, MOST_PACKET_BYTES = 1 << 16, 1 << 26
+"""Of one batch, all its packets together. What is more than a list may hold is refused before any of it is decoded: a
+packet of five bytes takes a hundred in memory."""
+MOST_FRAMES, MOST_SAMPLES = 64, 64
+"""Of one batch: no clip is longer than 64 frames."""
 SILENCE_S = 0.25
 """How long the engine waits for a message before it looks whether it shall stop."""
 
@@ -102,14 +108,14 @@ class Batch(msgspec.Struct, array_like=True, tag=True, omit_defaults=True):
     """
 
     passed: Passed = Passed(0)
-    frames: list[SentFrame] = []
+    frames: Annotated[list[SentFrame], msgspec.Meta(max_length=MOST_FRAMES)] = []
     counts: Counts = Counts()
-    packets: list[TapedPacket] = []
+    packets: Annotated[list[TapedPacket], msgspec.Meta(max_length=MOST_PACKETS)] = []
     origin_s: float | None = None
     info: StreamInfo | None = None
     format: TapeFormat | None = None
     goes_on_at_s: float | None = None
-    samples: list[Sample] = []
+    samples: Annotated[list[Sample], msgspec.Meta(max_length=MOST_SAMPLES)] = []
     rhythm: Rhythm | None = None  # of the samples, where it has changed
     end: tuple[str, str] | None = None
 
@@ -152,6 +158,7 @@ class Inbox:
             raise ValueError(f"a message of {end} bytes; allowed: {MOST_BYTES}")
         if len(self._bytes) < end:
             return None
-        body = bytes(self._bytes[HEAD_BYTES:end])
+        with memoryview(self._bytes) as whole:
+            body = bytes(whole[HEAD_BYTES:end])
         del self._bytes[:end]
         return body
