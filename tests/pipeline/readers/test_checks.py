@@ -29,7 +29,7 @@ from tests.pipeline.readers.telling import (
 )
 from vad.errors import StreamCode
 from vad.pipeline.readers.checks import printable
-from vad.pipeline.readers.messages import MOST_BYTES, MOST_PACKETS, Batch
+from vad.pipeline.readers.messages import MOST_PACKETS, MOST_UNASKED_BYTES, Batch
 from vad.types import Frame, Geometry
 from vad.video.items import Counts, Passed
 from vad.video.samples import Rhythm, is_jpeg_of
@@ -132,6 +132,16 @@ def test_every_number_is_within_what_a_camera_reaches(batch: Batch, text: str) -
 )
 def test_frames_are_counted_one_by_one_over_the_whole_run_and_rise_in_time(frames: list[Any], text: str) -> None:
     assert text in refused(first(), Batch(frames=frames, counts=first().counts))
+
+
+def test_no_stream_is_many_times_as_fast_as_time() -> None:
+    frames = [sent(index) for index in range(1, 4001)]
+    told = [Batch(frames=frames[at : at + 4], counts=first().counts) for at in range(0, len(frames), 4)]
+    assert "frames so far " in refused(first(), *told)
+
+
+def test_a_run_that_gives_no_frame_is_not_told_of_all_the_time() -> None:
+    assert "batches without a frame " in refused(first(), *[Batch(counts=first().counts)] * 1000)
 
 
 def test_counts_never_fall() -> None:
@@ -273,8 +283,8 @@ MANY = b"\x95\xa5Batch\x91\x00\x90\x90\xdd\x00\x10\x00\x00" + b"\x93\xc4\x01\x00
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (b"\xff\xff\xff\xff", f"a message of 4294967299 bytes; allowed: {MOST_BYTES}"),
-        ((MOST_BYTES - 3).to_bytes(4, "big"), f"a message of {MOST_BYTES + 1} bytes"),
+        (b"\xff\xff\xff\xff", f"a message of 4294967299 bytes; allowed: {MOST_UNASKED_BYTES}"),
+        ((MOST_UNASKED_BYTES - 3).to_bytes(4, "big"), f"a message of {MOST_UNASKED_BYTES + 1} bytes"),
         (framed(b""), "truncated"),
         (framed(b"\xc1"), "malformed"),
         (framed(b"\x80"), "Expected `array`"),

@@ -180,8 +180,8 @@ def recording(processes: ReaderProcesses, tmp_path_factory: pytest.TempPathFacto
     said: list[bytes] = []
 
     class Recorder(Inbox):
-        def take(self) -> bytes | None:
-            body = super().take()
+        def take(self, **limits: int) -> bytes | None:
+            body = super().take(**limits)
             said.extend([body] if body is not None else [])
             return body
 

@@ -43,6 +43,10 @@ MOST_PASSED = 1_000_000
 """Frames that one batch says were not analysed."""
 MOST_EXTRA_S, MOST_EXTRA_OF_FILE_S = 3600.0, 1e7
 """How much longer than ``read_timeout_s`` a frame may take: a recording may have one in weeks, a camera has not."""
+MOST_TIMES, BURST_FRAMES = 20.0, 1000
+"""As many times as fast as time a stream may be that is read in real time, and how many frames it may be ahead."""
+IDLE_EVERY_S, BURST_IDLE = 0.3, 16
+"""Twice as often as a process tells of a run that gives no frame, and how many such batches may be there too soon."""
 MOST_EXTRADATA_BYTES = 1 << 20
 MOST_JPEG_HEAD_BYTES = 1 << 16
 MOST_TEXT_CHARS, MOST_WHY_CHARS = 2000, 300
@@ -92,7 +96,8 @@ class RunChecks:
         self._spec, self._run, self._opened_s = spec, run, opened_s
         self._info: StreamInfo | None = None
         self._counts = Counts()
-        self._frames = 0
+        self._began_s = time.monotonic()
+        self._frames = self._idle_batches = 0
         self._pts_s = -1.0  # of the last frame
 
     def check(self, batch: Batch) -> None:
@@ -104,6 +109,7 @@ class RunChecks:
             self._check_format(batch.format)
         _check_passed(batch.passed)
         self._check_frames(batch.frames)
+        self._check_pace(has_frames=bool(batch.frames))
         _check_packets(batch.packets)
         _stamp("the origin of the packets", batch.origin_s)
         _stamp("the packet to go on from", batch.goes_on_at_s)
@@ -160,6 +166,17 @@ class RunChecks:
             grid = self._check_grid("geometry of a frame", frame.geometry)
             _same("bytes of luma", len(frame.luma), grid.height * grid.width)
             self._frames, self._pts_s = self._frames + 1, frame.pts_s
+
+    def _check_pace(self, *, has_frames: bool) -> None:
+        """What comes faster than any stream would keep the engine busy, though each batch of it is sound."""
+        passed_s = time.monotonic() - self._began_s
+        if not has_frames:
+            self._idle_batches += 1
+            _within("batches without a frame", self._idle_batches, 0, BURST_IDLE + int(passed_s / IDLE_EVERY_S))
+        config = self._spec.config
+        if config.realtime:
+            most = BURST_FRAMES + int(MOST_TIMES * config.analysis_fps * passed_s)
+            _within("frames so far", self._frames, 0, most)
 
     def _check_sample(self, sample: Sample) -> None:
         _same("run of a sample", sample.run, self._run)
@@ -241,4 +258,5 @@ def _name(what: str, got: str) -> None:
 
 
 def _shown(value: object) -> str:
+    value = value[:MOST_WHY_CHARS] if isinstance(value, str) else value
     return printable(repr(value), most=MOST_WHY_CHARS // 3)

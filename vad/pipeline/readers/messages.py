@@ -22,10 +22,11 @@ SESSION, SIGN = b"s", b"?"
 
 HEAD_BYTES = 4
 CHUNK_BYTES = 1 << 17
-MOST_BYTES = 1 << 27
-"""Of one message: a picture of 8K takes 100 MB. More is nothing that either side would say."""
+MOST_BYTES, MOST_UNASKED_BYTES = 1 << 27, 1 << 26
+"""Of one message, and of one while no picture was asked for: that of 8K takes 100 MB. More is nothing that either side
+would say."""
 MOST_PICTURE_BYTES = MOST_BYTES - 1024
-MOST_PACKETS, MOST_PACKET_BYTES = 1 << 16, 1 << 26
+MOST_PACKETS, MOST_PACKET_BYTES = 1 << 16, 1 << 24
 """Of one batch, all its packets together. What is more than a list may hold is refused before any of it is decoded: a
 packet of five bytes takes a hundred in memory."""
 MOST_FRAMES, MOST_SAMPLES = 64, 64
@@ -149,13 +150,13 @@ class Inbox:
     def add(self, piece: bytes) -> None:
         self._bytes += piece
 
-    def take(self) -> bytes | None:
+    def take(self, *, most_bytes: int = MOST_BYTES) -> bytes | None:
         """The next one, when it is all there."""
         if len(self._bytes) < HEAD_BYTES:
             return None
         end = HEAD_BYTES + int.from_bytes(self._bytes[:HEAD_BYTES], "big")
-        if end > MOST_BYTES:
-            raise ValueError(f"a message of {end} bytes; allowed: {MOST_BYTES}")
+        if end > most_bytes:
+            raise ValueError(f"a message of {end} bytes; allowed: {most_bytes}")
         if len(self._bytes) < end:
             return None
         with memoryview(self._bytes) as whole:

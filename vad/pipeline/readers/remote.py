@@ -18,6 +18,8 @@ from vad.errors import StreamCode, StreamError
 from vad.pipeline.readers.checks import NotAReader, RunChecks, ending, picture_of
 from vad.pipeline.readers.messages import (
     CHUNK_BYTES,
+    MOST_BYTES,
+    MOST_UNASKED_BYTES,
     SILENCE_S,
     Batch,
     Behind,
@@ -173,7 +175,7 @@ class Session:
     def _take(self) -> Told | None:
         """The next message, when it is all there."""
         try:
-            body = self._inbox.take()
+            body = self._inbox.take(most_bytes=MOST_BYTES if self._asked else MOST_UNASKED_BYTES)
             return None if body is None else self._decoder.decode(body)
         except (ValueError, RecursionError, MemoryError) as exc:
             raise NotAReader(f"no message of a reader: {exc}") from None
