@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, SecretStr, Strict, field_validator, model_validator
@@ -16,9 +17,12 @@ CAMERA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 NETWORK_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """Schemes of cameras on the network, and their ports where the URL names none."""
 SCHEMES = (*NETWORK_PORTS, "file", "v4l2")
-_USERINFO = re.compile(r":/{1,2}.*@")
-_BARE_USERINFO = re.compile(r"^[^/@:\s]+:[^/].*@")  # of a URL whose scheme was forgotten
-_VALUE = re.compile(r"([/?&][^=&#/?]+=)[^&#]*")  # cameras take user= and password= in the path too
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,31}")
+_VALUE = re.compile(r"([/?&#][^=&#/?]+=)[^&#]*")  # cameras take user= and password= in the path too
+_HALF = re.compile(r"[\ud800-\udfff]")  # of a character, which JSON may hold and UTF-8 may not
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_ENDS_HOST, _AROUND_HOST = "/?#", "[]"
+"""Characters that cannot stand in a password as they are: they would end what is before the path, or enclose a host."""
 
 
 def _camera_id(name: str) -> str:
@@ -136,23 +140,23 @@ class CameraConfig(CameraSettings):
     def _known_scheme(cls, url: str) -> str:
         if not url.strip():
             raise ValueError("the URL is empty")
-        if _BARE_USERINFO.match(url) and "://" not in url:
+        if "://" not in url and _end_of_bare_userinfo(url):
             raise ValueError("has a user name but no scheme; allowed: rtsp://USER:PASSWORD@HOST/..., or a path (./...)")
         scheme = url.split("://", 1)[0].lower() if "://" in url else "file"
         if scheme not in SCHEMES:
-            raise ValueError(f"scheme {redact_url(scheme)!r} is not known; allowed: {', '.join(SCHEMES)}, or a path")
+            got = repr(scheme) if _SCHEME.fullmatch(scheme) else "of other characters"  # those of a password, perhaps
+            raise ValueError(f"scheme {got} is not known; allowed: {', '.join(SCHEMES)}, or a path")
         if scheme in NETWORK_PORTS:
-            try:
-                parts = urlsplit(url)
-                host, _ = parts.hostname, parts.port
-            except ValueError:  # whose text may quote the password
-                raise ValueError(
-                    f"{redact_url(url)}: host or port cannot be read; allowed: SCHEME://USER:PASSWORD@HOST:PORT/..., "
-                    "with %2F for a / in the password"
-                ) from None
-            if not host:
-                raise ValueError(f"{redact_url(url)} names no host")
+            _check_network_url(url)
         return url
+
+    @field_validator("username", "password")
+    @classmethod
+    def _is_text(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text is not None and _HALF.search(text):
+            raise ValueError("holds half a character, a surrogate without the other; allowed: text")
+        return value
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
@@ -199,12 +203,53 @@ class CameraConfig(CameraSettings):
         """
         secret = self.with_password_read().password
         password = secret.get_secret_value() if secret else None
-        if self.username is None and password is None:
+        if not self.is_network or (self.username is None and password is None):
             return self.url
         parts = urlsplit(self.url)
-        user = quote(self.username if self.username is not None else (parts.username or ""), safe="")
+        user = self.username if self.username is not None else unquote(parts.username or "")
         host = parts.netloc.rsplit("@", 1)[-1]
-        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password or '', safe='')}@{host}"))
+        return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password or '', safe='')}@{host}"))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """The URL may hold a password."""
+        for name, value in super().__repr_args__():
+            yield name, redact_url(value) if name == "url" else value
+
+
+def _check_network_url(url: str) -> None:
+    """Raises ValueError where its host cannot be read, or is not the one that was meant."""
+    shown = redact_url(url)
+    if _NO_TEXT.search(url):
+        raise ValueError(f"{_NO_TEXT.sub('�', shown)}: holds a control character, or half a one; allowed: %-escapes")
+    unescaped = _unescaped_in_userinfo(url)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # whose text may quote the password
+        raise ValueError(f"{shown}: host or port cannot be read; {_allowed(unescaped)}") from None
+    if not host:
+        raise ValueError(f"{shown} names no host")
+    if "@" not in parts.netloc and unescaped[:1] in ("?", "#"):  # what is before it looks like HOST:PORT
+        raise ValueError(f"{shown}: what is before the {unescaped[0]} would be the host; {_allowed(unescaped)}")
+
+
+def _allowed(unescaped: str) -> str:
+    """How a URL is written, with the escapes of these characters."""
+    escapes = " and ".join(f"{quote(character, safe='')} for a {character}" for character in unescaped)
+    return "allowed: SCHEME://USER:PASSWORD@HOST:PORT/..." + (f", with {escapes} in the password" if escapes else "")
+
+
+def _unescaped_in_userinfo(url: str) -> str:
+    """The characters before the last ``@`` that cannot stand there as they are, each once, in their order."""
+    userinfo, _, _ = url.partition("://")[2].rpartition("@")
+    return "".join(dict.fromkeys(character for character in userinfo if character in _ENDS_HOST + _AROUND_HOST))
+
+
+def _end_of_bare_userinfo(url: str) -> int:
+    """Where the host begins in a URL whose scheme was forgotten, USER:PASSWORD@HOST; 0 in anything else."""
+    user, colon, _ = url.partition(":")
+    end = url.rfind("@") + 1
+    return end if user and colon and "/" not in user and end > len(user) else 0
 
 
 def redact_url(url: str) -> str:
@@ -212,4 +257,9 @@ def redact_url(url: str) -> str:
 
     Everything up to the last ``@`` goes: passwords hold ``@`` and ``/`` although they should be escaped.
     """
-    return _VALUE.sub(r"\1***", _BARE_USERINFO.sub("", _USERINFO.sub("://", url)))
+    begin, end = url.find(":/"), url.rfind("@")
+    if begin != url.find(":") and (bare_end := _end_of_bare_userinfo(url)):
+        url = url[bare_end:]
+    elif 0 <= begin < end:
+        url = f"{url[:begin]}://{url[end + 1 :]}"
+    return _VALUE.sub(r"\1***", url)

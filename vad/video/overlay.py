@@ -65,12 +65,17 @@ def colour_picture(frame: VideoFrame, grid: Geometry, *, most_width: int | None 
     Nobody else may look at the frame meanwhile. (``frame.reformat`` would share a converter, and its threads, with
     whoever converted the frame before: two at a time wait for each other for ever.)
     """
-    width = min(grid.source_width, most_width or grid.source_width)
-    height = max(1, round(grid.source_height * width / grid.source_width))
+    width, height = scaled_size(grid.source_width, grid.source_height, most_width=most_width)
     coded = (height, width) if grid.is_sideways else (width, height)
     converted = VideoReformatter().reformat(frame, width=coded[0], height=coded[1], format="bgr24", threads=1)
     picture = upright(converted.to_ndarray().astype(np.uint8, copy=False), grid)
     return np.array(picture, order="C")
+
+
+def scaled_size(width: int, height: int, *, most_width: int | None) -> tuple[int, int]:
+    """Width and height of a picture of that size once it is scaled down to ``most_width``, where it is wider."""
+    scaled = min(width, most_width or width)
+    return scaled, max(1, round(height * scaled / width))
 
 
 def jpeg(picture: Picture, *, quality: int = 85) -> bytes:

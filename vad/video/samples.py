@@ -21,6 +21,8 @@ EVERY_S = 20.0
 """Between two samples, in the long run: together they cover three minutes."""
 FIRST_S = 1.0
 WIDTH = 320
+_JPEG_BEGINS, _MARKER, _BASELINE = b"\xff\xd8", 0xFF, 0xC0
+_BEFORE_SIZE = frozenset({0xE0, 0xDB, 0xC4})  # the format's name, quantisation, Huffman codes
 LEAST = 3
 """With fewer from before an incident, those taken during it count too."""
 
@@ -85,3 +87,29 @@ class Samples:
 
 def _picture(data: bytes) -> Picture:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def is_jpeg_of(data: bytes, *, width: int, height: int) -> bool:
+    """Whether it is a picture of that size, compressed as ``jpeg`` does it. Nothing larger is decoded to find out."""
+    if _jpeg_size(data) != (width, height):
+        return False
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return False
+    return picture is not None and picture.shape == (height, width, 3)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the header of a JPEG; None where anything stands before them that ``jpeg`` never writes."""
+    at = len(_JPEG_BEGINS)
+    if not data.startswith(_JPEG_BEGINS):
+        return None
+    while at + 9 <= len(data) and data[at] == _MARKER:
+        kind, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if kind == _BASELINE:
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        if kind not in _BEFORE_SIZE:
+            return None
+        at += 2 + length
+    return None

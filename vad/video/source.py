@@ -148,7 +148,7 @@ def resolve(config: CameraConfig) -> Source:
         options = {"rw_timeout": timeout_us, "analyzeduration": _OPEN_ANALYSIS_US, **limits}
         return _network_source(SourceKind.HTTP, config, options)
     if scheme == "v4l2":
-        return Source(SourceKind.DEVICE, config.url, rest, format="video4linux2")
+        return Source(SourceKind.DEVICE, redact_url(config.url), rest, format="video4linux2")
     if scheme == "file":
         return _resolve_path(config.url, unquote(rest) if separator else config.url)
     raise StreamError(StreamCode.BROKEN, f"{redact_url(config.url)}: scheme {scheme!r} is not opened by vad.video")

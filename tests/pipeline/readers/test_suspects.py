@@ -154,7 +154,7 @@ def test_one_that_had_just_come_is_tried_alone_first(site: tuple[list[str], int]
     suspects, deaths = Suspects(), 0
     while together(suspects, cameras, killer) != [killer]:
         there = together(suspects, cameras, killer)
-        suspects.died(there, 0.0, newcomer=newcomer if newcomer in there else None)
+        suspects.died(there, 0.0, likely=newcomer if newcomer in there else None)
         deaths += 1
     assert deaths <= (1 if killer == newcomer else 1 + math.ceil(math.log2(len(cameras))))
 
@@ -162,5 +162,5 @@ def test_one_that_had_just_come_is_tried_alone_first(site: tuple[list[str], int]
 def test_it_is_not_tried_again_while_it_is_suspected() -> None:
     suspects = Suspects()
     suspects.died(NAMES[:8], 0.0)
-    suspects.died(NAMES[:4], 0.0, newcomer=NAMES[0])
+    suspects.died(NAMES[:4], 0.0, likely=NAMES[0])
     assert suspects.group(NAMES[0]) == suspects.group(NAMES[1]) != suspects.group(NAMES[2])

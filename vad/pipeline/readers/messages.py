@@ -8,7 +8,7 @@ must not be able to say anything that the engine would run.
 from __future__ import annotations
 
 import socket
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -23,8 +23,15 @@ SESSION, SIGN = b"s", b"?"
 
 HEAD_BYTES = 4
 CHUNK_BYTES = 1 << 17
-MOST_BYTES = 1 << 28
-"""Of one message: far above a picture of 8K, far below what would hurt. More is nothing that either side would say."""
+MOST_BYTES, MOST_UNASKED_BYTES = 1 << 27, 1 << 26
+"""Of one message, and of one while no picture was asked for: that of 8K takes 100 MB. More is nothing that either side
+would say."""
+MOST_PICTURE_BYTES = MOST_BYTES - 1024
+MOST_PACKETS, MOST_PACKET_BYTES = 1 << 16, 1 << 24
+"""Of one batch, all its packets together. What is more than a list may hold is refused before any of it is decoded: a
+packet of five bytes takes a hundred in memory."""
+MOST_FRAMES, MOST_SAMPLES = 64, 64
+"""Of one batch: no clip is longer than 64 frames."""
 SILENCE_S = 0.25
 """How long the engine waits for a message before it looks whether it shall stop."""
 
@@ -104,14 +111,14 @@ class Batch(msgspec.Struct, array_like=True, tag=True, omit_defaults=True):
     """
 
     passed: Passed = Passed(0)
-    frames: list[SentFrame] = []
+    frames: Annotated[list[SentFrame], msgspec.Meta(max_length=MOST_FRAMES)] = []
     counts: Counts = Counts()
-    packets: list[TapedPacket] = []
+    packets: Annotated[list[TapedPacket], msgspec.Meta(max_length=MOST_PACKETS)] = []
     origin_s: float | None = None
     info: StreamInfo | None = None
     format: TapeFormat | None = None
     goes_on_at_s: float | None = None
-    samples: list[Sample] = []
+    samples: Annotated[list[Sample], msgspec.Meta(max_length=MOST_SAMPLES)] = []
     rhythm: Rhythm | None = None  # of the samples, where it has changed
     end: tuple[str, str] | None = None
 
@@ -145,15 +152,16 @@ class Inbox:
     def add(self, piece: bytes) -> None:
         self._bytes += piece
 
-    def take(self) -> bytes | None:
+    def take(self, *, most_bytes: int = MOST_BYTES) -> bytes | None:
         """The next one, when it is all there."""
         if len(self._bytes) < HEAD_BYTES:
             return None
         end = HEAD_BYTES + int.from_bytes(self._bytes[:HEAD_BYTES], "big")
-        if end > MOST_BYTES:
-            raise ValueError(f"a message of {end} bytes; allowed: {MOST_BYTES}")
+        if end > most_bytes:
+            raise ValueError(f"a message of {end} bytes; allowed: {most_bytes}")
         if len(self._bytes) < end:
             return None
-        body = bytes(self._bytes[HEAD_BYTES:end])
+        with memoryview(self._bytes) as whole:
+            body = bytes(whole[HEAD_BYTES:end])
         del self._bytes[:end]
         return body

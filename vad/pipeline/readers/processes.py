@@ -212,6 +212,20 @@ class ReaderProcesses:
                     break
         session.drop()
 
+    def distrust(self, session: Session, why: str) -> float | None:
+        """Its process said what no reader says, in this session: who is heard there may be anybody. It is killed; the
+        camera is read alone from now on, and the others connect again at once."""
+        with self._lock:
+            for worker in self._workers:
+                if (held := worker.find(session)) is not None:
+                    camera, cameras = held.camera, {each.camera for each in worker.open_sessions}
+                    log.error("readers.distrusted", pid=worker.process.pid, camera=camera, detail=why)
+                    self._suspects.died(cameras, time.monotonic(), likely=camera)
+                    self._end(worker, why=f"it said of {camera} what no reader says")
+                    self._start_for(cameras, is_network=worker.place.is_network)
+                    return self._suspects.pause_s(camera)
+        return session.end.retry_s if session.end is not None else None
+
     def forget(self, camera: str) -> None:
         """It was removed: whoever comes under its name is no suspect."""
         with self._lock:
@@ -258,7 +272,7 @@ class ReaderProcesses:
         cameras = sorted({held.camera for held in worker.open_sessions})
         if worker.has_lived():
             self._failed_starts, pause_s = 0, 0.0
-            self._suspects.died(cameras, now_s, newcomer=worker.newcomer(now_s))
+            self._suspects.died(cameras, now_s, likely=worker.newcomer(now_s))
             for held in worker.open_sessions:
                 held.end(self._death(held.camera, is_alone=len(cameras) == 1, ended_for=worker.ended_for))
             if len(cameras) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vad.pipeline.readers.messages import MOST_PACKET_BYTES, MOST_PACKETS
 from vad.video.samples import Rhythm, Sample, Samples
 from vad.video.tape import Tape, TapedPacket
 
@@ -26,20 +27,33 @@ class RelayedSamples(Samples):
 
 
 class RelayedTape(Tape):
-    """Packets wait to be fetched, in memory that is bounded by how often they are; only the last picture is kept."""
+    """Packets wait to be fetched, as many as one batch may hold; only the last picture is kept.
+
+    They are fetched within a second unless no picture comes out of them. Of what is more nothing is kept, and no packet
+    after it up to the next key frame, which can be decoded without them.
+    """
 
     def __init__(self, *, run: int, keeps_packets: bool, samples: RelayedSamples | None) -> None:
         super().__init__(run=run, seconds=0.0, max_bytes=int(keeps_packets), samples=samples)
         self.goes_on_at_s: float | None = None
         self._fresh: list[TapedPacket] = []
+        self._fresh_bytes = 0
+        self._awaits_key = False
 
     def fetch(self) -> list[TapedPacket]:
         """The packets since the last call."""
-        fresh, self._fresh = self._fresh, []
+        fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
         return fresh
 
     def go_on_from(self, before: Tape, *, at_s: float | None) -> None:
         self.goes_on_at_s = at_s
 
     def _add(self, packet: TapedPacket) -> None:
-        self._fresh.append(packet)
+        if self._awaits_key and not packet.is_key:
+            return
+        size = len(packet.data)
+        is_full = len(self._fresh) >= MOST_PACKETS or self._fresh_bytes + size > MOST_PACKET_BYTES
+        self._awaits_key = is_full
+        if not is_full:
+            self._fresh.append(packet)
+            self._fresh_bytes += size

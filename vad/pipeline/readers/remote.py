@@ -16,8 +16,11 @@ import msgspec
 import numpy as np
 
 from vad.errors import StreamCode, StreamError
+from vad.pipeline.readers.checks import NotAReader, RunChecks, ending, picture_of
 from vad.pipeline.readers.messages import (
     CHUNK_BYTES,
+    MOST_BYTES,
+    MOST_UNASKED_BYTES,
     SILENCE_S,
     Batch,
     Behind,
@@ -44,6 +47,12 @@ LOOK_S = 2.0
 """How long a picture is waited for; then the one seen last must do."""
 LET_GO_S = 1.25
 """How long a session that is closed is waited for; then it is given up."""
+SAY_S = 5.0
+"""How long the process may take until it hears what is said; then it counts as gone."""
+MOST_ASKED = 32
+"""Pictures that the process has been asked for and has not answered yet."""
+MOST_DRAINED = 64
+"""Pieces of what nobody wants any more that are taken from the socket at a time."""
 
 
 class ProcessGone(Exception):
@@ -61,13 +70,19 @@ class SessionOwner(Protocol):
         """Its reader does not let go."""
         ...
 
+    def distrust(self, session: Session, why: str) -> float | None:
+        """It said what no reader says. When the camera may connect again, if that is known."""
+        ...
+
 
 class Session:
     """The socket. ``receive`` is one thread's, ``look`` anyone's."""
 
     def __init__(self, peer: socket.socket, *, owner: SessionOwner | None = None) -> None:
-        whole, fraction = divmod(SILENCE_S, 1.0)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
+        for option, limit_s in ((socket.SO_RCVTIMEO, SILENCE_S), (socket.SO_SNDTIMEO, SAY_S)):
+            whole, fraction = divmod(limit_s, 1.0)
+            peer.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(whole), int(fraction * 1e6)))
+        self.opened_s = time.monotonic()
         self._peer = peer
         self._owner = owner
         self._inbox = Inbox()
@@ -75,6 +90,7 @@ class Session:
         self._speaking = threading.Lock()
         self._answered = threading.Condition()
         self._looks = 0
+        self._asked: dict[int, int | None] = {}  # not answered yet: the number of the look, and its width
         self._seen: tuple[int, Picture | None] = (0, None)
         self.end: StreamError | None = None  # why it is no more, where the other end could not say
 
@@ -92,31 +108,38 @@ class Session:
             raise ProcessGone from exc
 
     def receive(self) -> Batch | None:
-        """The next batch, or None after SILENCE_S without one. Raises ProcessGone."""
+        """The next batch, or None after SILENCE_S without a whole one. Raises ProcessGone and NotAReader."""
+        until_s = time.monotonic() + SILENCE_S
         while True:
-            body = self._inbox.take()
-            if body is None:
-                if not self._listen():
-                    return None
-                continue
-            told = self._decoder.decode(body)
+            told = self._take()
             if isinstance(told, Batch):
                 return told
-            self._take_answer(told)
+            if told is not None:
+                self._take_answer(told)
+            elif time.monotonic() >= until_s or not self._listen():
+                return None
 
     def look(self, most_width: int | None) -> Picture | None:
         """The last picture decoded, or, where none comes in time, the one looked at last. A new array."""
-        with self._answered:
-            self._looks += 1
-            number = self._looks
-        try:
-            self.say(Look(number, most_width))
-        except ProcessGone:
-            number = 0
+        number = self._ask(most_width)
         with self._answered:
             self._answered.wait_for(lambda: self._seen[0] >= number, timeout=LOOK_S)
             picture = self._seen[1]
             return None if picture is None else picture.copy()
+
+    def _ask(self, most_width: int | None) -> int:
+        """Ask for a picture: the number of its answer, or 0 where none is to be waited for."""
+        with self._answered:
+            if len(self._asked) >= MOST_ASKED:
+                return 0
+            self._looks += 1
+            number = self._looks
+            self._asked[number] = most_width
+        try:
+            self.say(Look(number, most_width))
+        except ProcessGone:
+            return 0
+        return number
 
     def why_it_ended(self) -> StreamError | None:
         """Where more is known than that it did."""
@@ -127,15 +150,22 @@ class Session:
         if not self.has_let_go(within_s=LET_GO_S) and self._owner is not None:
             self._owner.give_up(self)
 
+    def distrust(self, why: str) -> float | None:
+        """It said what no reader says: nothing of it is heard any more. When the camera may connect again, if known."""
+        retry_s = self._owner.distrust(self, why) if self._owner is not None else None
+        self.drop()
+        return retry_s
+
     def has_let_go(self, *, within_s: float = 0.0) -> bool:
-        """Say no more; whether the other end has let go by then."""
+        """Say no more; whether the other end has let go by then. What it still says is not kept."""
         until_s = time.monotonic() + within_s
         try:
             self._peer.shutdown(socket.SHUT_WR)
             while time.monotonic() < until_s:
-                self._listen()
-            while self._listen(socket.MSG_DONTWAIT):
-                pass
+                self._hear()
+            for _ in range(MOST_DRAINED):
+                if not self._hear(socket.MSG_DONTWAIT):
+                    break
         except (OSError, ProcessGone):
             self._peer.close()
         return not self.is_open
@@ -144,24 +174,39 @@ class Session:
         """Let go of it, whatever the other end does."""
         self._peer.close()
 
-    def _listen(self, flags: int = 0) -> bool:
+    def _take(self) -> Told | None:
+        """The next message, when it is all there."""
+        try:
+            body = self._inbox.take(most_bytes=MOST_BYTES if self._asked else MOST_UNASKED_BYTES)
+            return None if body is None else self._decoder.decode(body)
+        except (ValueError, RecursionError, MemoryError) as exc:
+            raise NotAReader(f"no message of a reader: {exc}") from None
+
+    def _listen(self) -> bool:
+        """Take in what comes. False after SILENCE_S without anything."""
+        piece = self._hear()
+        self._inbox.add(piece)
+        return bool(piece)
+
+    def _hear(self, flags: int = 0) -> bytes:
+        """What comes next; nothing where nothing comes. Raises ProcessGone."""
         try:
             piece = self._peer.recv(CHUNK_BYTES, flags)
         except BlockingIOError:
-            return False
+            return b""
         except OSError as exc:
             raise ProcessGone from exc
         if not piece:
             raise ProcessGone
-        self._inbox.add(piece)
-        return True
+        return piece
 
     def _take_answer(self, seen: Seen) -> None:
-        picture = None
-        if seen.pixels:
-            picture = np.frombuffer(seen.pixels, np.uint8).reshape(seen.height, seen.width, 3)
         with self._answered:
-            self._seen = (seen.number, picture)
+            if seen.number not in self._asked:
+                raise NotAReader("a picture that nobody has asked for")
+            picture = picture_of(seen, most_width=self._asked.pop(seen.number))
+            if seen.number > self._seen[0]:
+                self._seen = (seen.number, picture)
             self._answered.notify_all()
 
 
@@ -223,15 +268,27 @@ class RemoteReader:
         session = self._session
         if session is None:
             raise RuntimeError("the reader is not open; allowed: iterate inside `with`")
+        checks, why = RunChecks(self.spec, run=self.run, opened_s=session.opened_s), ""
         try:
             while not self._stop.is_set():
                 self._say_if_behind(session)
                 batch = session.receive()
                 if batch is not None:
+                    checks.check(batch)
                     yield from self._taken(batch)
         except ProcessGone as exc:
             if not self._stop.is_set():
                 raise self._gone(exc, session) from exc
+        except NotAReader as exc:
+            batch, why = None, str(exc)  # whoever keeps the error raised below must not keep what was said
+        if why:
+            self._distrust(session, why)
+
+    def _distrust(self, session: Session, why: str) -> None:
+        retry_s = session.distrust(why)
+        if not self._stop.is_set():
+            text = f"{self.spec.camera}: its reader process said what no reader says: {why}"
+            raise StreamError(StreamCode.BROKEN, text, retry_s=retry_s)
 
     def _taken(self, batch: Batch) -> Iterator[Item]:
         self.counts, self.info = batch.counts, batch.info or self.info
@@ -244,8 +301,7 @@ class RemoteReader:
                 return
             yield self._frame(frame)
         if batch.end is not None and not self._stop.is_set():
-            code, text = batch.end
-            raise StreamError(StreamCode(code), text)
+            raise ending(batch.end)
 
     def _put_on_tape(self, tape: Tape, batch: Batch) -> None:
         if batch.format is not None:

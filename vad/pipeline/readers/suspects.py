@@ -41,7 +41,8 @@ class Suspects:
 
     A process that dies with many cameras says only that one of them may have done it. They are halved, each half a
     group, again and again: the one that does it is alone after log2 of their number, and the others are done as soon as
-    they are in the half without it. One that had just come, and never was there before, is tried alone first.
+    they are in the half without it. One that had just come, or of which the process said what no reader says, is tried
+    alone first, once: a process that is not to be trusted may say that of any.
     """
 
     def __init__(self) -> None:
@@ -63,8 +64,9 @@ class Suspects:
         """Cameras that are known to be the one."""
         return sorted(camera for camera, case in self._cases.items() if case.deaths + case.hangs)
 
-    def died(self, cameras: Collection[str], now_s: float, *, newcomer: str | None = None) -> None:
-        """A process that read these has died, ``newcomer`` being the only one of them that had just come."""
+    def died(self, cameras: Collection[str], now_s: float, *, likely: str | None = None) -> None:
+        """A process that read these has died, or was killed for what it said. ``likely``: the only one of them that had
+        just come, or of which it spoke."""
         suspects = sorted(set(cameras))
         if not suspects:
             return
@@ -73,8 +75,8 @@ class Suspects:
             return
         half = (len(suspects) + 1) // 2
         parts = suspects[:half], suspects[half:]
-        if newcomer is not None and newcomer not in self._cases:
-            parts = [newcomer], [camera for camera in suspects if camera != newcomer]
+        if likely is not None and likely not in self._cases:
+            parts = [likely], [camera for camera in suspects if camera != likely]
         for some in parts:
             self._put(some, now_s)
         for camera in suspects:

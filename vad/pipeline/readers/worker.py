@@ -31,6 +31,7 @@ from vad.log import configure_log
 from vad.pipeline.readers.cutting import cut
 from vad.pipeline.readers.messages import (
     CHUNK_BYTES,
+    MOST_PICTURE_BYTES,
     SIGN,
     Batch,
     Behind,
@@ -155,7 +156,7 @@ class Session:
         tape = self._tape
         seen = tape.look(most_width=command.most_width) if tape is not None else None
         answer = Seen(command.number)
-        if seen is not None:
+        if seen is not None and seen[0].nbytes <= MOST_PICTURE_BYTES:
             height, width = seen[0].shape[:2]
             answer = Seen(command.number, height, width, seen[0].tobytes())
         with suppress(NobodyListens):
