@@ -34,6 +34,7 @@ from vad.types import Frame, Geometry
 from vad.video.items import Counts, Passed
 from vad.video.samples import Rhythm, is_jpeg_of
 from vad.video.tape import TapedPacket
+from vad.video.view import Orientation
 
 NO_NUMBERS = (math.nan, math.inf, -math.inf)
 
@@ -104,6 +105,9 @@ def test_every_number_is_one(name: str, make: Callable[[float], Batch], value: f
         (first(counts=Counts(corrupt_packets=-1)), "corrupt_packets -1; allowed: 0 to "),
         (first(counts=Counts(spared_frames=1 << 63)), "spared_frames 9223372036854775808"),
         (described(announced_fps=0.0), "announced_fps 0.0; allowed: 1e-06 to"),
+        (described(orientation=Orientation(45)), "pictures turned by 45 degrees; allowed: (0, 90, 180, 270)"),
+        (described(pixel_aspect=(1, 0)), "a side of a pixel 0; allowed: 1 to"),
+        (first(format=msgspec.structs.replace(FORMAT, orientation=Orientation(-90))), "pictures turned by -90 degrees"),
         (first(packets=[TapedPacket(b"key", 1e15, True)]), "the time of a packet 1"),
         (first(origin_s=-1e15), "the origin of the packets -1"),
         (first(goes_on_at_s=1e15), "the packet to go on from 1"),

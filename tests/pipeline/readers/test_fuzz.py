@@ -32,6 +32,7 @@ from vad.video.items import Counts, Passed, StreamInfo
 from vad.video.samples import Rhythm, Sample, Samples
 from vad.video.spec import ReadEnv
 from vad.video.tape import Tape, TapedPacket
+from vad.video.view import AS_CODED, Orientation
 
 BYTES = st.binary(max_size=40)
 WHOLE = st.one_of(st.integers(-2, 12), st.integers(-(2**63), 2**64 - 1))
@@ -50,7 +51,10 @@ def mostly(right: object, wrong: st.SearchStrategy[Any]) -> st.SearchStrategy[An
     return st.one_of(st.just(right), st.just(right), st.just(right), wrong)
 
 
-GEOMETRY = mostly(GRID, st.builds(Geometry, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE))
+ORIENTATION = mostly(AS_CODED, st.builds(Orientation, st.one_of(st.sampled_from((90, 180, 270)), WHOLE), st.booleans()))
+GEOMETRY = mostly(
+    GRID, st.builds(Geometry, WHOLE, WHOLE, WHOLE, WHOLE, WHOLE, st.sampled_from((0, 90)), st.booleans(), WHOLE, WHOLE)
+)
 TEXT = st.text(max_size=30)
 FRAME = st.builds(
     lambda index, **changes: msgspec.structs.replace(sent(max(0, min(index, 99))), index=index, **changes),
@@ -65,7 +69,20 @@ FRAME = st.builds(
 INFO_SAID = mostly(
     INFO,
     st.builds(
-        StreamInfo, TEXT, TEXT, TEXT, WHOLE, WHOLE, TEXT, TEXT, st.one_of(st.none(), NUMBER), st.booleans(), GEOMETRY
+        StreamInfo,
+        TEXT,
+        TEXT,
+        TEXT,
+        WHOLE,
+        WHOLE,
+        TEXT,
+        TEXT,
+        st.one_of(st.none(), NUMBER),
+        st.booleans(),
+        GEOMETRY,
+        ORIENTATION,
+        st.tuples(WHOLE, WHOLE),
+        st.booleans(),
     ),
 )
 BATCH = st.builds(
@@ -88,7 +105,8 @@ BATCH = st.builds(
     origin_s=mostly(None, NUMBER),
     info=st.one_of(st.none(), INFO_SAID),
     format=st.one_of(
-        st.none(), st.builds(TapeFormat, mostly("h264", TEXT), BYTES, TEXT, TEXT, NUMBER, st.booleans(), GEOMETRY)
+        st.none(),
+        st.builds(TapeFormat, mostly("h264", TEXT), BYTES, TEXT, TEXT, NUMBER, st.booleans(), GEOMETRY, ORIENTATION),
     ),
     goes_on_at_s=mostly(None, NUMBER),
     samples=st.lists(st.builds(Sample, mostly(RUN, WHOLE), NUMBER, GEOMETRY, mostly(JPEG, BYTES)), max_size=2),
@@ -165,13 +183,13 @@ def test_the_fuzzer_fills_every_field() -> None:
     known = {
         Batch: 11,
         SentFrame: 7,
-        TapeFormat: 7,
+        TapeFormat: 8,
         Seen: 4,
     }
     for kind, count in known.items():
         assert len(kind.__struct_fields__) == count, f"{kind.__name__}: look at checks.py and at the strategies here"
     assert [len(kind._fields) for kind in (Counts, Passed, TapedPacket, Rhythm)] == [9, 2, 3, 3]
-    assert [len(fields(kind)) for kind in (StreamInfo, Sample, Geometry)] == [10, 4, 5]
+    assert [len(fields(kind)) for kind in (StreamInfo, Sample, Geometry)] == [13, 4, 9]
 
 
 @pytest.fixture(scope="module")
