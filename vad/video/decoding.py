@@ -51,6 +51,12 @@ class Decoder:
         return self._context.profile
 
     @property
+    def announced_fps(self) -> float | None:
+        """By the stream's own parameter sets, once they were read."""
+        rate = self._context.framerate
+        return float(rate) if rate else None
+
+    @property
     def extradata(self) -> bytes:
         return bytes(self._context.extradata or b"")
 
