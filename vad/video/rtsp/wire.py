@@ -116,7 +116,9 @@ class Splitter:
         channels = self.channels
         if data[at] != _DOLLAR:
             return data.startswith(_STARTS, at)
-        if channels is None or data[at + 1] not in channels or not self._may_be_packet(data, at) or at + 6 > len(data):
+        if channels is None or at + 6 > len(data):
+            return False
+        if data[at + 1] not in channels or not self._may_be_packet(data, at):
             return False
         if data[at + 1] == channels[0]:
             return not self.types or data[at + 5] & 0x7F in self.types
