@@ -100,6 +100,7 @@ class StreamCode(StrEnum):
     TIMEOUT = "timeout"
     CODEC_UNSUPPORTED = "codec_unsupported"
     NO_VIDEO = "no_video"
+    NO_VIDEO_PACKETS = "no_video_packets"  # the camera is connected and talks on, but its video has stopped
     ENDED = "ended"
     FORMAT_CHANGED = "format_changed"  # resolution or codec changed in mid-stream: a new run, not a failure
     PTS_JUMP = "pts_jump"  # media time jumped: a new run, not a failure

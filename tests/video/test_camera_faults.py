@@ -32,8 +32,6 @@ PASSWORD = "s3cret"
 CLOCK_TOLERANCE_S = 5.0
 """What a camera's clock may differ from the machine's and still be believed."""
 
-READ_NEVER_RETURNS = "FFmpeg's read waits for a packet of the video track for ever: its time-out sees other traffic"
-
 
 def fails_today(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(strict=True, reason=reason)
@@ -77,7 +75,6 @@ def camera_clock_error_s(frame: Frame) -> float:
 # A1: the encoder dies, the connection does not
 
 
-@fails_today(READ_NEVER_RETURNS)
 def test_a_camera_whose_video_stops_ends_the_run_within_the_time_out(stub_camera: Cameras, cam_h264: Path) -> None:
     camera = stub_camera(cam_h264, Quirk.VIDEO_DIES, fps=FPS, well_s=0.5)
     outcome = in_time(camera.url, within_s=5.0, read_timeout_s=1)
@@ -86,7 +83,6 @@ def test_a_camera_whose_video_stops_ends_the_run_within_the_time_out(stub_camera
     assert outcome.decoded >= 45
 
 
-@fails_today(READ_NEVER_RETURNS)
 def test_a_reader_that_waits_for_dead_video_hears_that_it_shall_stop(stub_camera: Cameras, cam_h264: Path) -> None:
     camera, stop = stub_camera(cam_h264, Quirk.VIDEO_DIES, fps=FPS, well_s=0.5), threading.Event()
     threading.Timer(1.0, stop.set).start()
@@ -129,7 +125,6 @@ def test_a_camera_whose_video_stops_again_and_again_is_connected_to_again_and_ag
 # A2, A3: packets that are not those of the track
 
 
-@fails_today(READ_NEVER_RETURNS)
 def test_packets_of_a_payload_type_that_was_not_announced_are_named(stub_camera: Cameras, cam_h264: Path) -> None:
     camera = stub_camera(cam_h264, Quirk.FOREIGN_PAYLOAD, fps=FPS)
     outcome = in_time(camera.url, within_s=5.0, read_timeout_s=1)
@@ -139,7 +134,6 @@ def test_packets_of_a_payload_type_that_was_not_announced_are_named(stub_camera:
     assert "98" in str(outcome.error)  # sent
 
 
-@fails_today(READ_NEVER_RETURNS)
 def test_the_video_track_that_delivers_is_read(stub_camera: Cameras, cam_h264: Path) -> None:
     camera = stub_camera(cam_h264, Quirk.SECOND_VIDEO, Quirk.DATA_ON_LAST_TRACK, fps=FPS)
     outcome = in_time(camera.url, within_s=5.0, at_most=50, read_timeout_s=1)
@@ -147,7 +141,6 @@ def test_the_video_track_that_delivers_is_read(stub_camera: Cameras, cam_h264: P
     assert (outcome.code, outcome.decoded) == (None, 50)
 
 
-@fails_today("FFmpeg sets up every track of the media type asked for")
 def test_of_two_video_tracks_one_is_set_up(stub_camera: Cameras, cam_h264: Path) -> None:
     camera = stub_camera(cam_h264, Quirk.SECOND_VIDEO, fps=FPS)
     assert read(camera.url, at_most=20, read_timeout_s=3).decoded == 20
@@ -210,7 +203,6 @@ def test_a_lone_stamp_that_is_hours_off_begins_no_new_run(
 # A6: authentication
 
 
-@fails_today("FFmpeg knows no digest but MD5; what it says is taken for a refused password")
 def test_a_camera_that_wants_sha_256_is_let_in_or_named(stub_camera: Cameras, cam_h264: Path) -> None:
     camera = stub_camera(cam_h264, Quirk.SHA256, user="op", password=PASSWORD, fps=FPS)
     outcome = read(camera.url, at_most=20, username="op", password=PASSWORD, read_timeout_s=3)
@@ -225,12 +217,8 @@ def test_a_camera_that_wants_sha_256_is_let_in_or_named(stub_camera: Cameras, ca
     [
         (Quirk.NO_VPS_INBAND,),
         (Quirk.NO_VPS_IN_SDP,),
-        pytest.param(
-            (Quirk.NO_VPS_INBAND, Quirk.NO_VPS_IN_SDP), marks=fails_today("no picture decodes, and nothing says why")
-        ),
-        pytest.param(
-            (Quirk.NO_INBAND, Quirk.NO_VPS_IN_SDP), marks=fails_today("no picture decodes, and nothing says why")
-        ),
+        (Quirk.NO_VPS_INBAND, Quirk.NO_VPS_IN_SDP),
+        (Quirk.NO_INBAND, Quirk.NO_VPS_IN_SDP),
     ],
     ids=lambda quirks: "+".join(quirks),
 )
@@ -242,7 +230,6 @@ def test_hevc_without_a_video_parameter_set_is_read_or_says_what_is_missing(
     assert (outcome.code, outcome.decoded) == (None, 50) or "VPS" in str(outcome.error)
 
 
-@fails_today("the announced codec's decoder is fed the other codec until the time-out")
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_a_description_of_the_other_codec_is_seen_through(
     stub_camera: Cameras, cam_h264: Path, cam_hevc: Path, codec: str
@@ -332,7 +319,6 @@ def test_the_rate_is_that_of_arrival_where_the_stamps_run_at_another(
 # A11: few pictures
 
 
-@fails_today("FFmpeg's own time-out, set as the stream is opened, ends the run; the next one waits twice as long")
 def test_pictures_that_come_more_and_more_seldom_are_no_silence(stub_camera: Cameras, cam_h264: Path) -> None:
     """Four times the last frames' distance is waited for where the time-out is less."""
     camera = stub_camera(cam_h264, Quirk.NIGHT_SLOW, fps=50, well_s=0.2, slow_s=0.5)

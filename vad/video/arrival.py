@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from av import Packet, VideoFrame
@@ -62,10 +63,20 @@ class _Delay:
 class Arrivals:
     """Remembers when packets came until the decoder gives their frames, which it may do later and reordered.
 
-    The sender's own time of day is taken where it is within ``tolerance_s`` of this machine's.
+    The sender's own time of day is taken where it is within ``tolerance_s`` of this machine's; ``ask`` is whom to ask
+    for that of a packet, as ``sender_wall_s`` unless it is given.
     """
 
-    def __init__(self, clock: Clock, *, live: bool, stamped: bool, tolerance_s: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        live: bool,
+        stamped: bool,
+        tolerance_s: float,
+        ask: Callable[[Packet[VideoStream]], float | None] | None = None,
+    ) -> None:
+        self._ask = ask
         self.skew_s: float | None = None  # the sender's time of day less this machine's, when it was last looked at
         self._tolerance_s = tolerance_s
         self._clock = clock
@@ -123,7 +134,7 @@ class Arrivals:
             if packet.pts is not None:
                 return self._told.of(packet.pts)
         self._unasked = ASK_EVERY
-        wall_s, self._told = sender_wall_s(packet), None
+        wall_s, self._told = (self._ask or sender_wall_s)(packet), None
         if wall_s is not None and packet.pts is not None and self._tick_s is not None:
             self._told = _Told(packet.pts, wall_s, self._tick_s)
         return wall_s

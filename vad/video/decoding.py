@@ -9,7 +9,8 @@ that without it errors grow up to the next key frame. It is left out while a cam
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import NamedTuple, cast
 
 import av
 import av.error
@@ -17,6 +18,7 @@ import structlog
 from av import Packet, VideoCodecContext, VideoFrame
 from av.video.stream import VideoStream
 
+from vad.errors import StreamCode, StreamError
 from vad.video.faults import CORRUPT
 from vad.video.hardware import ON_DEVICE
 from vad.video.references import References
@@ -33,12 +35,21 @@ LOOKS_IN_VAIN = 50
 _TURNS_TO = {"h264": "hevc", "hevc": "h264"}
 
 
+class DecoderLimits(NamedTuple):
+    """What a decoder may take, as options of FFmpeg; ``name`` begins the text of the error where it is more."""
+
+    name: str
+    options: Mapping[str, str]
+
+
+NO_LIMITS = DecoderLimits("", {})
+
+
 class Decoder:
     """Decodes one stream's packets. ``codec`` names what the last good frame was made of (PyAV looks it up anew).
 
     ``aspect`` is the pixels' as the container says it, and ``coded_aspect`` as the pictures were said to when they were
-    opened: what they say counts where it is something else by now. ``options`` are FFmpeg's, for each decoder that it
-    uses.
+    opened: what they say counts where it is something else by now. ``limits`` are those of each decoder that it uses.
     """
 
     def __init__(
@@ -48,9 +59,9 @@ class Decoder:
         parallel: bool,
         aspect: PixelAspect = SQUARE,
         coded_aspect: PixelAspect = SQUARE,
-        options: dict[str, str] | None = None,
+        limits: DecoderLimits = NO_LIMITS,
     ) -> None:
-        self._options = options or {}
+        self._name, self._options = limits
         self._context = _threaded(context, parallel=parallel and not context.is_hwaccel)
         self._context.options = dict(self._options)
         self._is_on_device = context.is_hwaccel  # as far as is known
@@ -78,6 +89,12 @@ class Decoder:
     @property
     def profile(self) -> str | None:
         return self._context.profile
+
+    @property
+    def announced_fps(self) -> float | None:
+        """By the stream's own parameter sets, once they were read."""
+        rate = self._context.framerate
+        return float(rate) if rate else None
 
     @property
     def extradata(self) -> bytes:
@@ -117,7 +134,7 @@ class Decoder:
             self._is_filtered = is_filtered
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
-        """Raises one of ``CORRUPT`` at a damaged packet."""
+        """Raises one of ``CORRUPT`` at a damaged packet, and StreamError at pictures larger than they may be."""
         try:
             frames = self._context.decode(packet)
         except CORRUPT as exc:
@@ -126,6 +143,11 @@ class Decoder:
             if not frames:
                 raise
             return frames
+        except av.error.ArgumentError:
+            if (most := self._options.get("max_pixels")) is None:
+                raise
+            text = f"its pictures are refused, as those of more than {most} pixels are (max_pixels)"
+            raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{self._name}: {text}") from None
         except av.FFmpegError as exc:  # of the device: no memory, no surface, no decoder left
             if not self._is_on_device or isinstance(exc, av.error.EOFError):
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,9 @@ _CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".bmp": "bmp", ".ti
 
 class FolderFeed:
     """One packet a file, ``2.jpg`` before ``10.jpg``: see ``source.Feed``. Raises StreamError when there is none."""
+
+    notes: Sequence[str] = ()
+    missing: str | None = None
 
     def __init__(self, folder: Path, *, fps: float, camera: str) -> None:
         self.paths = pictures_in(folder)
@@ -49,6 +52,9 @@ class FolderFeed:
             packet.pts = packet.dts = index
             packet.time_base, packet.is_keyframe = self._time_base, True
             yield packet
+
+    def sender_wall_s(self, packet: Packet[VideoStream]) -> float | None:
+        return None
 
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
         return False

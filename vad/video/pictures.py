@@ -93,7 +93,11 @@ class Pictures:
         self._is_behind = is_behind
         self._turn = turn  # taken while there are packets
         self._arrivals = Arrivals(
-            clock, live=stream.feed.live, stamped=stream.feed.stamped, tolerance_s=config.clock_tolerance_s
+            clock,
+            live=stream.feed.live,
+            stamped=stream.feed.stamped,
+            tolerance_s=config.clock_tolerance_s,
+            ask=stream.feed.sender_wall_s,
         )
         self._repair = stream.repair
         self._outliers_before = stream.repair.outliers if stream.repair else 0
@@ -228,6 +232,8 @@ class Pictures:
     def _stalled(self, silent_s: float) -> StreamError:
         """FFmpeg's socket time-out sees silence; this is of a stream that talks but never gives a good frame."""
         text = f"no good frame for {silent_s:.1f} s ({self.corrupt_packets} corrupt packets so far)"
+        if self.feed.missing:
+            text += f": {self.feed.missing}"
         return StreamError(StreamCode.TIMEOUT, f"{self._name}: {text}")
 
 

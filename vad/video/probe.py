@@ -17,7 +17,6 @@ from vad.config import MODEL_WIDTHS, PANORAMA_WIDTHS, CameraConfig
 from vad.config.camera import NETWORK_PORTS
 from vad.errors import StreamCode, StreamError
 from vad.types import LEAST_SIDE_PX, PERSON_PX, Geometry, WallSource
-from vad.video.arrival import sender_wall_s
 from vad.video.faults import CORRUPT, translate_av_errors
 from vad.video.luma import geometry_of
 from vad.video.source import Feed, SourceKind, open_feed, resolve
@@ -202,7 +201,7 @@ def _watch(
     for packet in feed.packets():
         arrived_s = clock.monotonic_s()
         seen.size_bytes += packet.size
-        if (senders_s := sender_wall_s(packet)) is not None:
+        if (senders_s := feed.sender_wall_s(packet)) is not None:
             seen.clock_skew_s = senders_s - clock.wall_s()
         for frame in _decoded(feed, packet, seen):
             stamp_s = frame.time if feed.stamped else None

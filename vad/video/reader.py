@@ -92,7 +92,9 @@ class Reader:
     def __enter__(self) -> Self:
         if self._stream is None:
             spec, parallel = self.spec, not self.spec.config.realtime
-            feed = open_feed(self._source, camera=spec.camera, parallel=parallel, decoding=spec.decoding)
+            feed = open_feed(
+                self._source, camera=spec.camera, parallel=parallel, decoding=spec.decoding, stop=self._stop
+            )
             timeout_s, clockwise = spec.config.read_timeout_s, spec.config.rotate
             self._stream = OpenStream(feed, read_timeout_s=timeout_s, clockwise=clockwise)
         feed = self._stream.feed

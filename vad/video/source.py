@@ -1,15 +1,17 @@
 """What a camera's URL means, and how it is opened.
 
-``resolve`` reads the URL, ``open_feed`` opens it: FFmpeg for whatever it speaks, ``folder.FolderFeed`` for a folder of
-pictures. The time-outs are FFmpeg's own (PyAV's ``timeout=`` takes the GIL at every poll and slows all other streams).
+``resolve`` reads the URL, ``open_feed`` opens it: ``rtsp`` for H.264 and HEVC over RTSP and TCP, which is what cameras
+send; FFmpeg for whatever else it speaks; ``folder.FolderFeed`` for a folder of pictures. The time-outs are FFmpeg's own
+there (PyAV's ``timeout=`` takes the GIL at every poll and slows all other streams).
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -26,10 +28,13 @@ from av.video.stream import VideoStream
 from vad.config import CameraConfig, redact_url
 from vad.errors import StreamCode, StreamError
 from vad.video.allowed import decoder_limits, http_limits, rtsp_limits
-from vad.video.decoding import Decoder, aspect_of
+from vad.video.arrival import sender_wall_s
+from vad.video.decoding import Decoder, DecoderLimits, aspect_of
 from vad.video.faults import translate_av_errors
 from vad.video.folder import FolderFeed
 from vad.video.hardware import ON_CPU, DecodePolicy, accelerator
+from vad.video.rtsp import feed as rtsp
+from vad.video.rtsp.address import Address
 from vad.video.view import Orientation, PixelAspect
 
 FOLDER_FPS = 10.0
@@ -37,6 +42,8 @@ FOLDER_FPS = 10.0
 
 MOST_DEMUX_FAULTS = 32
 """Unreadable stretches of a container in a row, after which it is given up."""
+
+OPEN_TIMEOUT_S = 10.0
 
 _OPEN_ANALYSIS_US = "2000000"
 _LEAST_PROBE_BYTES = "32"
@@ -79,10 +86,26 @@ class Feed(Protocol):
 
     live: bool  # cannot be read faster than it happens
     stamped: bool  # its time stamps are its own, not FFmpeg's invention
-    announced_fps: float | None
     duration_s: float | None  # of a recording, where it is known
     container: str
-    faults: int  # unreadable stretches skipped so far, apart from packets that do not decode
+
+    @property
+    def announced_fps(self) -> float | None: ...
+
+    @property
+    def faults(self) -> int:
+        """Unreadable stretches skipped so far, apart from packets that do not decode."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is unusual about the camera, for people."""
+        ...
+
+    @property
+    def missing(self) -> str | None:
+        """Without what nothing can be decoded, for people."""
+        ...
 
     @property
     def unfiltered_frames(self) -> int:
@@ -114,6 +137,10 @@ class Feed(Protocol):
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """What is left of the stream: always the same iterator, so that a next reader goes on where one stopped."""
+        ...
+
+    def sender_wall_s(self, packet: Packet[VideoStream]) -> float | None:
+        """UTC by the camera's clock of the packet that was given last; None where it does not tell."""
         ...
 
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
@@ -190,16 +217,34 @@ def _fps(url: str, query: dict[str, list[str]]) -> float | None:
     return fps
 
 
-def open_feed(source: Source, *, camera: str, parallel: bool, decoding: DecodePolicy = ON_CPU) -> Feed:
+def open_feed(
+    source: Source,
+    *,
+    camera: str,
+    parallel: bool,
+    decoding: DecodePolicy = ON_CPU,
+    stop: threading.Event | None = None,
+) -> Feed:
     """Open it. ``parallel`` lets the decoder use every core: right for one recording, wrong for many live streams.
 
-    ``decoding`` says who decodes; pictures in a folder are for the CPU alone.
+    ``decoding`` says who decodes; pictures in a folder are for the CPU alone. ``stop`` ends the packets of a camera
+    that speaks RTSP over TCP.
     Raises StreamError. Blocks for as long as the read time-out, with the GIL released.
     """
     if source.kind is SourceKind.FOLDER:
         with translate_av_errors(camera, source.shown):
             return FolderFeed(Path(source.target), fps=source.fps or FOLDER_FPS, camera=camera)
-    container = _open_container(source, camera=camera, accel=accelerator(decoding, camera=camera))
+    accel = accelerator(decoding, camera=camera)
+    if source.kind is SourceKind.RTSP and source.is_tcp:
+        name, timeout_s = f"{camera}: {source.shown}", source.timeout_s or OPEN_TIMEOUT_S
+        address = Address.of(source.target)
+        limits = DecoderLimits(name, decoder_limits(source.options))
+        opening = rtsp.Opening(address, name, timeout_s, limits, parallel, accel, stop or threading.Event())
+        found = rtsp.open_feed(opening)
+        if isinstance(found, rtsp.RtspFeed):
+            return found
+        source = replace(source, target=found.with_credentials)  # of another codec
+    container = _open_container(source, camera=camera, accel=accel)
     try:
         return ContainerFeed(container, source=source, camera=camera, parallel=parallel)
     except BaseException:
@@ -235,6 +280,9 @@ def _open_container(source: Source, *, camera: str, accel: HWAccel | None) -> In
 class ContainerFeed:
     """A stream that FFmpeg demuxes: see ``Feed``."""
 
+    notes: Sequence[str] = ()
+    missing: str | None = None
+
     def __init__(self, container: InputContainer, *, source: Source, camera: str, parallel: bool) -> None:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
@@ -250,11 +298,9 @@ class ContainerFeed:
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
-        self._limits = decoder_limits(source.options)
         aspect, coded_aspect = aspect_of(stream), aspect_of(codec)
-        self._decoder = Decoder(
-            codec, parallel=parallel, aspect=aspect, coded_aspect=coded_aspect, options=self._limits
-        )
+        limits = DecoderLimits(self._name, decoder_limits(source.options))
+        self._decoder = Decoder(codec, parallel=parallel, aspect=aspect, coded_aspect=coded_aspect, limits=limits)
         self._container = container
         self._stream = stream
         self.container = container.format.name
@@ -308,6 +354,9 @@ class ContainerFeed:
     def extradata(self) -> bytes:
         return self._decoder.extradata
 
+    def sender_wall_s(self, packet: Packet[VideoStream]) -> float | None:
+        return sender_wall_s(packet)
+
     def may_leave_out(self, packet: Packet[VideoStream]) -> bool:
         return self._decoder.may_leave_out(packet)
 
@@ -315,16 +364,7 @@ class ContainerFeed:
         return self._decoder.filter_from(packet, is_filtered=is_filtered)
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
-        """Raises StreamError where pictures are larger than a camera's may be."""
-        try:
-            return self._decoder.decode(packet)
-        except av.error.ArgumentError:
-            if not self._limits:
-                raise
-            text = (
-                f"its pictures are refused, as those of more than {self._limits['max_pixels']} pixels are (max_pixels)"
-            )
-            raise StreamError(StreamCode.CODEC_UNSUPPORTED, f"{self._name}: {text}") from None
+        return self._decoder.decode(packet)
 
     def close(self) -> None:
         self._packets.close()  # it refers to this feed as the feed to it: the decoder would stay until a collection
