@@ -1,4 +1,4 @@
-"""Cameras that break or blind a reader, and what shall come of each. What does not yet is expected to fail."""
+"""Cameras that would break or blind a reader, and what comes of each."""
 
 from __future__ import annotations
 
@@ -31,10 +31,6 @@ FPS = 100.0
 PASSWORD = "s3cret"
 CLOCK_TOLERANCE_S = 5.0
 """What a camera's clock may differ from the machine's and still be believed."""
-
-
-def fails_today(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
 
 
 @pytest.fixture
@@ -343,7 +339,6 @@ class Noting(Reader):
             yield item
 
 
-@fails_today("FFmpeg's parser and the reader hold pictures until later ones have come")
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_a_picture_is_given_before_the_next_one_comes(
     stub_camera: Cameras, cam_h264: Path, cam_hevc: Path, codec: str

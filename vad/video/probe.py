@@ -50,6 +50,7 @@ class ProbeReport:
     bitrate_bps: float | None
     corrupt_packets: int
     geometry: Geometry
+    notes: tuple[str, ...] = ()  # what is unusual about the camera
 
     def lines(self) -> list[str]:
         """One fact a line, for people."""
@@ -66,6 +67,8 @@ class ProbeReport:
             "damage": f"{self.corrupt_packets} corrupt packets in {self.watched_s:.1f} s",
             "model sees": f"{grid.valid_width}x{grid.valid_height} px, pooled {grid.pool}x{grid.pool}",
         }
+        if self.notes:
+            facts["camera"] = "; ".join(self.notes)
         return [f"{name:<11} {fact}" for name, fact in facts.items()]
 
     def _wall_clock(self) -> str:
@@ -106,11 +109,12 @@ def probe(
         round_trip_s = _round_trip_s(config)
         with translate_av_errors(camera, source.shown):
             seen = _watch(feed, duration_s=duration_s, clock=clock, see=see)
+        notes, missing = tuple(feed.notes), feed.missing
     finally:
         feed.close()
     first = seen.first
     if first is None:
-        text = f"no frame could be decoded ({seen.corrupt} corrupt packets)"
+        text = f"no frame could be decoded ({seen.corrupt} corrupt packets)" + (f": {missing}" if missing else "")
         raise StreamError(StreamCode.BROKEN, f"{camera}: {source.shown}: {text}")
     gaps, gaps_s = seen.key_frame_gaps()
     watched_s = seen.media_s[-1]
@@ -135,6 +139,7 @@ def probe(
         bitrate_bps=seen.size_bytes * 8 / watched_s if watched_s else None,
         corrupt_packets=seen.corrupt + feed.faults,
         geometry=geometry(first.width, first.height, model_width=model_width),
+        notes=notes,
     )
 
 

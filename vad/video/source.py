@@ -223,7 +223,7 @@ def open_feed(
     if source.kind is SourceKind.RTSP and source.is_tcp:
         name, timeout_s = f"{camera}: {source.shown}", source.timeout_s or OPEN_TIMEOUT_S
         address = Address.of(source.target)
-        opening = rtsp.Opening(address, name, timeout_s, parallel, accel, stop or threading.Event())
+        opening = rtsp.Opening(address, name, timeout_s, accel, stop or threading.Event())
         found = rtsp.open_feed(opening)
         if isinstance(found, rtsp.RtspFeed):
             return found

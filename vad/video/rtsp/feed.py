@@ -32,12 +32,11 @@ from vad.video.rtsp.wire import Interleaved
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a camera is opened and decoded. ``name`` begins the text of errors; ``parallel`` as for ``Decoder``."""
+    """How a camera is opened and decoded. ``name`` begins the text of errors."""
 
     address: Address
     name: str
     timeout_s: float
-    parallel: bool = False
     accel: HWAccel | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -195,7 +194,7 @@ class RtspFeed:
         self._units = AccessUnits(codec, self._sets)
         context = VideoCodecContext.create(codec.value, "r", hwaccel=self._opening.accel)
         context.extradata = self._sets.extradata or None
-        self._decoder = Decoder(context, parallel=self._opening.parallel)
+        self._decoder = Decoder(context, parallel=False)  # which would hold pictures back
 
     @property
     def _track_faults(self) -> int:
