@@ -69,6 +69,7 @@ class Quirk(StrEnum):
     GARBAGE = "garbage"  # 37 bytes of noise between packets, after each 25 pictures
     STALL_BURST = "stall_burst"  # pictures come all at once, four seconds of them at a time
     NIGHT_SLOW = "night_slow"  # after ``well_s`` a picture each ``slow_s``
+    PACKETS_EMPTY = "packets_empty"  # after ``well_s`` packets without payload only
     VIDEO_DIES = "video_dies"  # after ``well_s`` sender reports only
 
     # RTP time stamps

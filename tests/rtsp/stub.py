@@ -310,6 +310,8 @@ class _Client:
             if is_over and Quirk.RTCP_BYE in quirks:
                 self._send(sending.goodbye(channel=self._channel))
                 self.ended.wait()
+            elif is_over and Quirk.PACKETS_EMPTY in quirks:
+                self._send(sending.empty(index, media_s, channel=self._channel))
             elif self._is_mute or (is_over and Quirk.VIDEO_DIES in quirks):
                 if index % max(1, round(REPORT_S * settings.fps)) == 0:
                     self._send(sending.late_report(index, media_s, channel=self._channel))

@@ -79,6 +79,13 @@ def test_a_camera_whose_video_stops_ends_the_run_within_the_time_out(stub_camera
     assert outcome.decoded >= 45
 
 
+def test_packets_that_hold_nothing_are_no_video(stub_camera: Cameras, cam_h264: Path) -> None:
+    camera = stub_camera(cam_h264, Quirk.PACKETS_EMPTY, fps=FPS, well_s=0.5)
+    outcome = in_time(camera.url, within_s=5.0, read_timeout_s=1)
+    assert outcome is not None, "still reading"
+    assert outcome.code == "no_video_packets"
+
+
 def test_a_reader_that_waits_for_dead_video_hears_that_it_shall_stop(stub_camera: Cameras, cam_h264: Path) -> None:
     camera, stop = stub_camera(cam_h264, Quirk.VIDEO_DIES, fps=FPS, well_s=0.5), threading.Event()
     threading.Timer(1.0, stop.set).start()
