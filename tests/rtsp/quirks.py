@@ -26,6 +26,7 @@ class Quirk(StrEnum):
     MANY_TRACKS = "many_tracks"  # three tracks of sound after video
     ODD_MEDIA = "odd_media"  # a media line that no standard knows
     SECOND_VIDEO = "second_video"  # a JPEG track after the H.264 one
+    MUTE_FIRST_TRACK = "mute_first_track"  # a second track of the same codec, and only that one ever sends
     DATA_ON_LAST_TRACK = "data_on_last_track"  # all packets come on the channel of the track set up last
 
     # answers to requests
@@ -68,6 +69,7 @@ class Quirk(StrEnum):
     GARBAGE = "garbage"  # 37 bytes of noise between packets, after each 25 pictures
     STALL_BURST = "stall_burst"  # pictures come all at once, four seconds of them at a time
     NIGHT_SLOW = "night_slow"  # after ``well_s`` a picture each ``slow_s``
+    PACKETS_EMPTY = "packets_empty"  # after ``well_s`` packets without payload only
     VIDEO_DIES = "video_dies"  # after ``well_s`` sender reports only
 
     # RTP time stamps

@@ -181,6 +181,7 @@ class _Client:
         self.ended = threading.Event()
         self.pictures_sent = 0
         self._setups = 0
+        self._is_mute = False
         self._channel = 0
         self._alive_s = self._nonce_s = time.monotonic()
         self._is_playing = False
@@ -271,6 +272,7 @@ class _Client:
         if asked is None:
             return _Answer("461 Unsupported Transport")
         self._setups += 1
+        self._is_mute = Quirk.MUTE_FIRST_TRACK in quirks and request.url.endswith("trackID=1")
         channel = int(asked[1])
         if Quirk.OTHER_CHANNEL in quirks and self._setups == 1:
             channel = 10
@@ -308,7 +310,9 @@ class _Client:
             if is_over and Quirk.RTCP_BYE in quirks:
                 self._send(sending.goodbye(channel=self._channel))
                 self.ended.wait()
-            elif is_over and Quirk.VIDEO_DIES in quirks:
+            elif is_over and Quirk.PACKETS_EMPTY in quirks:
+                self._send(sending.empty(index, media_s, channel=self._channel))
+            elif self._is_mute or (is_over and Quirk.VIDEO_DIES in quirks):
                 if index % max(1, round(REPORT_S * settings.fps)) == 0:
                     self._send(sending.late_report(index, media_s, channel=self._channel))
             else:

@@ -39,6 +39,8 @@ def description(footage: Footage, quirks: set[Quirk], *, host: str) -> str:
         lines += _AUDIO * 3
     if Quirk.SECOND_VIDEO in quirks:
         lines += _SECOND_VIDEO
+    if Quirk.MUTE_FIRST_TRACK in quirks:
+        lines += [*_video(footage, quirks, host=host)[:-1], "a=control:trackID=6"]
     return "\r\n".join(lines) + ("" if Quirk.NO_LAST_NEWLINE in quirks else "\r\n")
 
 

@@ -76,6 +76,10 @@ class Sending:
         """A sender report without a picture."""
         return self.report(index, self._stamp(index, media_s), channel=channel)
 
+    def empty(self, index: int, media_s: float, *, channel: int) -> bytes:
+        """A packet without payload."""
+        return _interleaved(channel, self._packet(b"", self._stamp(index, media_s), is_marked=False))
+
     def goodbye(self, *, channel: int) -> bytes:
         return _interleaved(channel + 1, struct.pack(">BBHI", 0x81, _BYE, 1, self._ssrc))
 

@@ -1,4 +1,4 @@
-"""Cameras that break or blind a reader, and what shall come of each. What does not yet is expected to fail."""
+"""Cameras that would break or blind a reader, and what comes of each."""
 
 from __future__ import annotations
 
@@ -31,10 +31,6 @@ FPS = 100.0
 PASSWORD = "s3cret"
 CLOCK_TOLERANCE_S = 5.0
 """What a camera's clock may differ from the machine's and still be believed."""
-
-
-def fails_today(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
 
 
 @pytest.fixture
@@ -81,6 +77,13 @@ def test_a_camera_whose_video_stops_ends_the_run_within_the_time_out(stub_camera
     assert outcome is not None, "still reading"
     assert outcome.code == "no_video_packets"
     assert outcome.decoded >= 45
+
+
+def test_packets_that_hold_nothing_are_no_video(stub_camera: Cameras, cam_h264: Path) -> None:
+    camera = stub_camera(cam_h264, Quirk.PACKETS_EMPTY, fps=FPS, well_s=0.5)
+    outcome = in_time(camera.url, within_s=5.0, read_timeout_s=1)
+    assert outcome is not None, "still reading"
+    assert outcome.code == "no_video_packets"
 
 
 def test_a_reader_that_waits_for_dead_video_hears_that_it_shall_stop(stub_camera: Cameras, cam_h264: Path) -> None:
@@ -343,7 +346,6 @@ class Noting(Reader):
             yield item
 
 
-@fails_today("FFmpeg's parser and the reader hold pictures until later ones have come")
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_a_picture_is_given_before_the_next_one_comes(
     stub_camera: Cameras, cam_h264: Path, cam_hevc: Path, codec: str

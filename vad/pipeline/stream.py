@@ -40,6 +40,9 @@ SLOW_FRAMES, MOST_TIMEOUTS = 2, 6.0
 """A run that times out after so few frames may be of a camera whose frames come further apart than that: the next one
 waits twice as long, and at most so many times ``read_timeout_s``."""
 
+SILENT = frozenset({StreamCode.TIMEOUT, StreamCode.NO_VIDEO_PACKETS})
+"""The camera is there, and no picture comes."""
+
 SETTLED_AFTER_S = 5.0
 """A run that gave frames for this long proves the camera well: the next back-off starts small again."""
 
@@ -218,7 +221,7 @@ class CameraStream:
         frames = self.status.frames_decoded - generation.frames_before
         if frames > SLOW_FRAMES:
             self._timeouts = 1.0
-        elif frames and code is StreamCode.TIMEOUT:
+        elif frames and code in SILENT:
             self._timeouts = min(MOST_TIMEOUTS, 2.0 * self._timeouts)
 
     def _start(self, generation: Generation) -> None:
@@ -292,7 +295,7 @@ class CameraStream:
             self._clock.wait(generation.stop, timeout_s=self.config.backoff_min_s - ran_s)  # a very short recording
             return True
         _add(self.status.reconnects, code)
-        state = CameraState.STALLED if code is StreamCode.TIMEOUT else CameraState.BACKOFF
+        state = CameraState.STALLED if code in SILENT else CameraState.BACKOFF
         self._states.enter(state, code, str(error))
         wait_s = error.retry_s if error.retry_s is not None else self._backoff_s(failures)
         self._clock.wait(generation.stop, timeout_s=wait_s)

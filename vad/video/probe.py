@@ -54,6 +54,7 @@ class ProbeReport:
     orientation: Orientation = AS_CODED  # what the camera's settings add is in it
     pixel_aspect: PixelAspect = SQUARE
     interlaced: bool = False
+    notes: tuple[str, ...] = ()  # what is unusual about the camera
 
     def lines(self) -> list[str]:
         """One fact a line, for people."""
@@ -72,6 +73,8 @@ class ProbeReport:
             "model sees": f"{grid.valid_width}x{grid.valid_height} px, pooled {grid.pool}x{grid.pool}{self._warning()}",
             "people": self._people(),
         }
+        if self.notes:
+            facts["camera"] = "; ".join(self.notes)
         return [f"{name:<11} {fact}" for name, fact in facts.items()]
 
     def _picture(self) -> str:
@@ -133,11 +136,12 @@ def probe(
         round_trip_s = _round_trip_s(config)
         with translate_av_errors(camera, source.shown):
             seen = _watch(feed, _Seen(Sight(config.rotate), model_width), duration_s=duration_s, clock=clock, see=see)
+        notes, missing = tuple(feed.notes), feed.missing
     finally:
         feed.close()
     first, view = seen.first, seen.view
     if first is None or view is None:
-        text = f"no frame could be decoded ({seen.corrupt} corrupt packets)"
+        text = f"no frame could be decoded ({seen.corrupt} corrupt packets)" + (f": {missing}" if missing else "")
         raise StreamError(StreamCode.BROKEN, f"{camera}: {source.shown}: {text}")
     gaps, gaps_s = seen.key_frame_gaps()
     watched_s = seen.media_s[-1]
@@ -165,6 +169,7 @@ def probe(
         orientation=view.orientation,
         pixel_aspect=view.aspect,
         interlaced=view.is_woven,
+        notes=notes,
     )
 
 

@@ -239,7 +239,7 @@ def open_feed(
         name, timeout_s = f"{camera}: {source.shown}", source.timeout_s or OPEN_TIMEOUT_S
         address = Address.of(source.target)
         limits = DecoderLimits(name, decoder_limits(source.options))
-        opening = rtsp.Opening(address, name, timeout_s, limits, parallel, accel, stop or threading.Event())
+        opening = rtsp.Opening(address, name, timeout_s, limits, accel, stop or threading.Event())
         found = rtsp.open_feed(opening)
         if isinstance(found, rtsp.RtspFeed):
             return found

@@ -22,12 +22,13 @@ ISSUES = {
     HealthIssue.LIGHT_JUMP: "Light changed",
 }
 CODES = {
-    StreamCode.AUTH_FAILED: "user name or password refused",
+    StreamCode.AUTH_FAILED: "login refused",
     StreamCode.NOT_FOUND: "nothing at this address",
     StreamCode.REFUSED: "connection refused",
     StreamCode.TIMEOUT: "no answer in time",
     StreamCode.CODEC_UNSUPPORTED: "codec not supported",
     StreamCode.NO_VIDEO: "no video in the stream",
+    StreamCode.NO_VIDEO_PACKETS: "connected, but its video has stopped",
     StreamCode.ENDED: "the stream ended",
     StreamCode.FORMAT_CHANGED: "picture size or codec changed",
     StreamCode.PTS_JUMP: "media time jumped",

@@ -65,10 +65,6 @@ class Conversation:
         self._is_over = False
         self._socket = self._connect()
 
-    @property
-    def peer(self) -> str:
-        return str(self._socket.getpeername()[0])
-
     def describe(self) -> Description | Address:
         """What the camera has, or where else it says that is."""
         url = self.address.url
@@ -125,6 +121,7 @@ class Conversation:
         address, began_s = self.address, time.monotonic()
         try:
             plain = socket.create_connection((address.host, address.port), timeout=self._timeout_s)
+            self._peer = str(plain.getpeername()[0])
         except TimeoutError:
             raise self._error(StreamCode.TIMEOUT, f"no answer within {time.monotonic() - began_s:.1f} s") from None
         except (socket.gaierror, UnicodeError):
@@ -156,7 +153,7 @@ class Conversation:
 
     def _moved(self, said: Message) -> Address:
         location = said.header("location") or ""
-        there = self.address.moved(location, peer=self.peer)
+        there = self.address.moved(location, peer=self._peer)
         if there is None:
             raise self._error(
                 StreamCode.BROKEN,

@@ -33,13 +33,12 @@ from vad.video.view import Orientation, PixelAspect
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a camera is opened and decoded. ``name`` begins the text of errors; ``parallel`` as for ``Decoder``."""
+    """How a camera is opened and decoded. ``name`` begins the text of errors."""
 
     address: Address
     name: str
     timeout_s: float
     limits: DecoderLimits = NO_LIMITS
-    parallel: bool = False
     accel: HWAccel | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -99,9 +98,9 @@ class RtspFeed:
         self._opening, self._conversation = opening, conversation
         self._tracks = tracks
         self._patience = Patience(opening.timeout_s)
-        self._silent_s = self._deaf_s = 0.0  # waited for a packet of the track, and for any byte at all
-        self._foreign: dict[int, int] = {}  # packets by payload type that was not announced
-        self._has_pictures = False
+        self._silent_s = self._deaf_s = 0.0  # waited for a picture, and for any packet at all
+        self._foreign: set[int] = set()  # payload types that come and were not announced
+        self._has_packets = False  # of the track
         self._given_wall_s: float | None = None  # of the packet given last, by the camera's clock
         self._faults_before = 0  # of tracks tried before
         self._take_track(0)
@@ -186,12 +185,16 @@ class RtspFeed:
         known = _format(track)
         if known is None:
             raise ValueError(f"{track} cannot be read here")
-        self._index, self._track, self._format = index, track, known
+        self._index, self._track = index, track
+        self._reception = Reception(known.clock_hz)
+        self._time_base = Fraction(1, known.clock_hz)
+        self._take_format(known)
+
+    def _take_format(self, known: Format) -> None:
+        self._format = known
         self._announced = Codec.of(known.encoding) or Codec.H264
         self._recognition: Recognition | None = Recognition(self._announced)
         self._held: list[RtpPacket] = []  # until it is clear what they are
-        self._reception = Reception(known.clock_hz)
-        self._time_base = Fraction(1, known.clock_hz)
         self._expect(self._announced)
 
     def _expect(self, codec: Codec) -> None:
@@ -205,7 +208,9 @@ class RtspFeed:
         self._units = AccessUnits(codec, self._sets)
         context = VideoCodecContext.create(codec.value, "r", hwaccel=self._opening.accel)
         context.extradata = self._sets.extradata or None
-        self._decoder = Decoder(context, parallel=self._opening.parallel, limits=self._opening.limits)
+        self._decoder = Decoder(
+            context, parallel=False, limits=self._opening.limits
+        )  # parallel would hold pictures back
 
     @property
     def _track_faults(self) -> int:
@@ -227,7 +232,7 @@ class RtspFeed:
             self._report(now_s)
             if self._silent_s > self._patience.timeout_s:
                 raise self._why_silent()
-            if not self._has_pictures and self._silent_s > self._opening.timeout_s / 2 and self._has_another_track:
+            if not self._has_packets and self._silent_s > self._opening.timeout_s / 2 and self._has_another_track:
                 self._switch()
 
     def _taken(self, item: Interleaved, now_s: float) -> list[AccessUnit]:
@@ -240,19 +245,27 @@ class RtspFeed:
         packet = self._reception.rtp(item.data)
         if packet is None:
             return []
-        if packet.payload_type != self._format.payload_type:
-            known = self._track.format(packet.payload_type)
-            if known is None:
-                self._foreign[packet.payload_type] = self._foreign.get(packet.payload_type, 0) + 1
+        if packet.payload_type != self._format.payload_type and not self._is_other_format(packet.payload_type):
             return []
-        self._silent_s, self._has_pictures = 0.0, True
+        self._has_packets = True
         ended: list[AccessUnit] = []
         for known_packet in self._recognised(packet):
             units = self._unpacker.units(known_packet.payload, is_gap=known_packet.is_gap)
             ended += self._units.push(units, stamp=known_packet.stamp, is_marked=known_packet.is_marked)
         if ended:
+            self._silent_s = 0.0
             self._patience.note(now_s)
         return ended
+
+    def _is_other_format(self, payload_type: int) -> bool:
+        """Of several that are announced for a track, one that can be read is taken before the first packet of any."""
+        known = self._track.format(payload_type)
+        if known is None:
+            self._foreign.add(payload_type)
+        if known is None or Codec.of(known.encoding) is None or self._has_packets:
+            return False
+        self._take_format(known)
+        return True
 
     def _recognised(self, packet: RtpPacket) -> list[RtpPacket]:
         """Packets of which it is clear what they are made of."""
@@ -303,12 +316,12 @@ class RtspFeed:
         self._silent_s = 0.0
 
     def _why_silent(self) -> StreamError:
-        if self._foreign:
+        if self._foreign and not self._has_packets:
             types = " and ".join(str(number) for number in sorted(self._foreign))
             text = f"announces {self._tracks[self._index]}, and sends payload type {types}"
             return self._error(StreamCode.CODEC_UNSUPPORTED, text)
         if self._deaf_s < self._silent_s / 2:
-            text = f"no video packets for {self._silent_s:.1f} s, though the camera sends other ones"
+            text = f"no picture came for {self._silent_s:.1f} s, though the camera sends other packets"
             return self._error(StreamCode.NO_VIDEO_PACKETS, text)
         return self._error(StreamCode.TIMEOUT, f"nothing came for {self._silent_s:.1f} s")
 
