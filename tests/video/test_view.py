@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import av
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from vad.types import Geometry
 from vad.video.device_luma import pool_on_device
 from vad.video.luma import geometry, luma_of, luma_plane, pool_luma, visible
 from vad.video.privacy import hidden
-from vad.video.view import AS_CODED, SQUARE, Orientation, square_size, upright
+from vad.video.view import AS_CODED, SQUARE, Orientation, Sight, said_by, square_size, upright
 
 ORIENTATIONS = [Orientation(rotation, mirrored) for mirrored in (False, True) for rotation in (0, 90, 180, 270)]
 every_orientation = pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
@@ -171,3 +174,15 @@ def test_luma_of_a_frame_is_that_of_its_plane() -> None:
     frame, grid = nv12(noise(64, 48)), geometry(64, 48, model_width=32, orientation=Orientation(270))
     plane, limited_range = luma_plane(frame)
     np.testing.assert_array_equal(luma_of(frame, grid, None), pool_luma(plane, grid, limited_range=limited_range))
+
+
+def test_a_frame_that_was_asked_goes_as_soon_as_nobody_has_it() -> None:
+    """Pictures that wait for a collection of garbage take all the memory there is."""
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    gc.disable()
+    try:
+        said_by(frame)
+        Sight().of(frame, aspect=SQUARE)
+        assert sys.getrefcount(frame) == 2  # this name, and the argument
+    finally:
+        gc.enable()

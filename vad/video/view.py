@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 from av import VideoFrame
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from numpy.typing import NDArray
 
 from vad.types import Geometry
@@ -62,7 +62,9 @@ class View(NamedTuple):
 
 def said_by(frame: VideoFrame) -> Orientation | None:
     """How the frame says that it is to be turned; None where it says nothing. Other angles count as the nearest."""
-    data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    # not frame.side_data, which refers to the frame as that to it: pictures would stay until a collection
+    found = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub knows no constructor
+    data = cast("SideData | None", found.get("DISPLAYMATRIX"))
     if data is None:
         return None
     matrix = np.frombuffer(bytes(data)[:_MATRIX_BYTES], np.int32).astype(float)
