@@ -26,6 +26,7 @@ from vad.errors import StreamCode, StreamError
 from vad.pipeline.evidence import files_of
 from vad.pipeline.evidence_cases import Moment, Request
 from vad.pipeline.evidence_store import EvidenceStore
+from vad.pipeline.rendering import InEngine
 from vad.pipeline.witness import Witness
 from vad.types import Frame, Reason, Region
 from vad.video.luma import warm_luma
@@ -130,7 +131,7 @@ def kept(file: Path, *, masks: list[dict], rounds: int) -> dict[str, float]:
         store.open()
         for number in range(rounds):
             cpu_s, wall_s = time.process_time(), time.perf_counter()
-            store.put("cam", f"incident-{number}", files_of(request))
+            store.put("cam", f"incident-{number}", files_of(request, InEngine()))
             cpu_ms.append((time.process_time() - cpu_s) * 1e3)
             wall_ms.append((time.perf_counter() - wall_s) * 1e3)
         size = store.used_bytes // rounds

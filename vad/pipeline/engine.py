@@ -43,6 +43,7 @@ from vad.pipeline.mailbox import ClipMailbox, Mailbox
 from vad.pipeline.metrics import EngineCollector, StageMetrics, StorageCollector
 from vad.pipeline.pacing import Pacing
 from vad.pipeline.readers.processes import ReaderProcesses
+from vad.pipeline.rendering import InEngine, Renderer
 from vad.pipeline.scoring import LATENCIES_KEPT, Item, ScoringWorker
 from vad.pipeline.stages import Stages
 from vad.pipeline.status import BusStatus, EngineStatus, JournalStatus, ReplayStatus
@@ -89,9 +90,13 @@ class Engine(CameraControl):
         self._delivery: Delivery | None = None
         self._bridges: Bridges | None = None
         folder = config.storage.dir / EVIDENCE_FOLDER
-        self._evidence = Evidence(config.evidence, directory=folder, clock=self._clock)
+        renderer = Renderer(config.readers, log_settings=config.log)
+        rendering = renderer if config.readers.processes else InEngine()
+        self._evidence = Evidence(config.evidence, directory=folder, clock=self._clock, rendering=rendering)
         self._pacing: Pacing | None = None
-        self._readers = ReaderProcesses(config.readers, log_settings=config.log)
+        self._readers = ReaderProcesses(
+            config.readers, log_settings=config.log, others_cpu_s=lambda: renderer.ended_cpu_s
+        )
         self.device = ""  # known once started
 
     @classmethod

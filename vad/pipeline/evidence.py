@@ -15,7 +15,6 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-import av.error
 import structlog
 
 from vad.clock import Clock
@@ -24,11 +23,13 @@ from vad.errors import VadError
 from vad.pipeline.evidence_cases import Cases, Request
 from vad.pipeline.evidence_details import details_of
 from vad.pipeline.evidence_store import CLIP, DETAILS, EXPECTED, SEEN, EvidenceStore, TooBig
+from vad.pipeline.render_messages import NICENESS
+from vad.pipeline.rendering import InEngine, NotRendered, RendererLost, Rendering
 from vad.pipeline.status import EvidenceStatus
 from vad.pipeline.witness import Witness
 from vad.types import FrameScore, RaisedEvent
-from vad.video.clip import Clip, make_clip, picture_at
-from vad.video.overlay import draw_boxes, draw_heat, heat_extent, jpeg
+from vad.video.clip import Clip
+from vad.video.overlay import Picture, draw_boxes, draw_heat, heat_extent, jpeg
 from vad.video.privacy import black_out, hidden
 
 log = structlog.get_logger(__name__)
@@ -40,8 +41,7 @@ POLL_S = 0.5
 RETAIN_EVERY_S = 60.0
 REMIND_S = 60.0
 CLOSE_WITHIN_S = 5.0
-"""How long a stop goes on writing what waits; what is in hand then is finished."""
-NICENESS = 10
+"""How long a stop goes on writing what waits; what is in hand then is finished, as far as it is rendered in time."""
 
 
 class NotKept(StrEnum):
@@ -60,8 +60,11 @@ class Evidence:
     ``open`` raises VadError when the folder cannot be used.
     """
 
-    def __init__(self, settings: EvidenceSettings, *, directory: Path, clock: Clock) -> None:
+    def __init__(
+        self, settings: EvidenceSettings, *, directory: Path, clock: Clock, rendering: Rendering | None = None
+    ) -> None:
         self._settings, self._clock = settings, clock
+        self._rendering = rendering or InEngine()
         self.store = EvidenceStore(directory, keep_days=settings.keep_days, keep_mib=settings.keep_mib, clock=clock)
         self._witnesses: dict[str, Witness] = {}
         self._cases = Cases(settings, witnesses=self._witnesses, ask=self._put)
@@ -102,6 +105,7 @@ class Evidence:
 
     def abandon(self) -> None:
         """``run`` shall end, though not all was seen."""
+        self._rendering.hurry()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -122,6 +126,12 @@ class Evidence:
         """Until ``finish``, and then what waits."""
         with suppress(OSError):  # a thread's own, on Linux
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        try:
+            self._run()
+        finally:
+            self._rendering.close()
+
+    def _run(self) -> None:
         give_up_s: float | None = None
         while (request := self._take()) is not None or not self._closed:
             if request is not None:
@@ -131,6 +141,8 @@ class Evidence:
                     self._drop(NotKept.SHUTDOWN, request)
                 else:
                     self._keep(request)
+            else:
+                self._rendering.rest()
             self._retain()
 
     def _put(self, request: Request) -> None:
@@ -156,7 +168,7 @@ class Evidence:
 
     def _keep(self, request: Request) -> None:
         try:
-            self.store.put(request.camera, request.incident, files_of(request))
+            self.store.put(request.camera, request.incident, files_of(request, self._rendering))
         except TooBig as exc:
             self._drop(NotKept.TOO_BIG, request, str(exc))
         except OSError as exc:
@@ -194,13 +206,12 @@ class Evidence:
             log.warning("evidence.not_deleted", detail=str(exc))
 
 
-def files_of(request: Request) -> dict[str, bytes]:
+def files_of(request: Request, rendering: Rendering) -> dict[str, bytes]:
     """What is written of one incident, by file name. The details come last: what has them is whole."""
     masks = request.witness.masks if request.witness else ()
-    clip = _clip(request, masks)
+    clip, picture = _rendered(request, masks, rendering)
     files = {CLIP: clip.data} if clip else {}
-    seen = _seen(request, masks)
-    files |= {SEEN: seen} if seen else {}
+    files |= {SEEN: _seen(request, masks, picture)} if picture is not None else {}
     samples = request.witness.samples if request.witness else None
     if samples is not None:
         usual = samples.usual(request.geometry, run=request.run, before_s=request.started_pts_s, masks=masks)
@@ -208,28 +219,35 @@ def files_of(request: Request) -> dict[str, bytes]:
     return {**files, DETAILS: details_of(request, clip)}
 
 
-def _seen(request: Request, masks: Sequence[Polygon]) -> bytes | None:
+def _rendered(request: Request, masks: Sequence[Polygon], rendering: Rendering) -> tuple[Clip | None, Picture | None]:
+    """The clip, and the picture at the peak."""
+    excerpt = request.excerpt
+    if excerpt is None:
+        return None, None
+    clip = picture = None
+    try:
+        clip = rendering.clip(excerpt, masks=masks)
+    except NotRendered as exc:
+        _tell("evidence.no_clip", request, exc)
+        if isinstance(exc, RendererLost):
+            return None, None
+    try:
+        picture = rendering.picture(excerpt, request.peak.pts_s, masks=masks, most_width=SEEN_WIDTH)
+    except NotRendered as exc:
+        _tell("evidence.no_picture", request, exc)
+    return clip, picture
+
+
+def _tell(event: str, request: Request, why: NotRendered) -> None:
+    log.warning(event, camera=request.camera, run=request.run, incident=request.incident, detail=str(why))
+
+
+def _seen(request: Request, masks: Sequence[Polygon], picture: Picture) -> bytes:
     """The picture at the peak, with heat and boxes."""
-    if request.excerpt is None:
-        return None
-    peak, grid, shape = request.peak, request.geometry, request.excerpt.format
-    picture = picture_at(request.excerpt, peak.pts_s, masks=masks, most_width=SEEN_WIDTH)
-    if picture is None:
-        return None
+    peak, grid = request.peak, request.geometry
     if peak.heat is not None:
-        where = hidden((*shape.masks, *masks), grid, width=picture.shape[1], height=picture.shape[0])
+        filmed = request.excerpt.format.masks if request.excerpt else ()
+        where = hidden((*filmed, *masks), grid, width=picture.shape[1], height=picture.shape[0])
         heated = draw_heat(picture, peak.heat, heat_extent(grid), threshold=peak.threshold)
         picture = black_out(heated, where)  # not lit up by what is beside it
     return jpeg(draw_boxes(picture, peak.regions))
-
-
-def _clip(request: Request, masks: Sequence[Polygon]) -> Clip | None:
-    if request.excerpt is None:
-        return None
-    try:
-        return make_clip(request.excerpt, masks=masks)
-    except (av.error.FFmpegError, ValueError) as exc:  # a stream may be damaged in any way
-        log.warning(
-            "evidence.no_clip", camera=request.camera, run=request.run, incident=request.incident, detail=str(exc)
-        )
-        return None

@@ -137,10 +137,15 @@ Told: TypeAlias = Batch | Seen
 _encoder = msgspec.msgpack.Encoder()
 
 
-def send(to: socket.socket, message: Command | Told) -> None:
-    """Raises OSError when nobody is there any more. One thread at a time."""
+def framed(message: msgspec.Struct) -> bytes:
+    """As it goes over a socket."""
     body = _encoder.encode(message)
-    to.sendall(len(body).to_bytes(HEAD_BYTES, "big") + body)
+    return len(body).to_bytes(HEAD_BYTES, "big") + body
+
+
+def send(to: socket.socket, message: msgspec.Struct) -> None:
+    """Raises OSError when nobody is there any more. One thread at a time."""
+    to.sendall(framed(message))
 
 
 class Inbox:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
 import resource
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 import structlog
 
-import vad
 from vad.config import CameraConfig, LogSettings, ReaderSettings
 from vad.errors import ConfigError, Fault, StreamCode, StreamError
 from vad.pipeline.cores import usable_cores
 from vad.pipeline.readers import landlock
 from vad.pipeline.readers.messages import SESSION
 from vad.pipeline.readers.remote import RemoteReader, Session
-from vad.pipeline.readers.sandbox import Limits, environment, resolver_file
+from vad.pipeline.readers.sandbox import Limits, command_of, resolver_file, start
 from vad.pipeline.readers.suspects import LONGEST_PAUSE_S, POOL, Suspects
 from vad.pipeline.readers.workers import END_S, OpenSession, Place, Worker, taken
 from vad.pipeline.status import ReadersStatus
@@ -35,9 +31,7 @@ from vad.video.spec import FrameReader, ReadEnv, ReadSpec
 
 log = structlog.get_logger(__name__)
 
-_ROOT = str(Path(vad.__file__).parents[1])
-_BODY = f"import sys; sys.path.append({_ROOT!r}); from vad.pipeline.readers.worker import main; main()"
-COMMAND = (sys.executable, "-P", "-c", _BODY)  # -P: nothing is imported from wherever the engine was started
+COMMAND = command_of("vad.pipeline.readers.worker")
 
 CAMERAS_AT_HOME = 8
 """Recordings and devices that the engine's own process reads without them waiting for each other."""
@@ -62,6 +56,8 @@ class ReaderProcesses:
 
     ``expect`` says which cameras there are. Cameras on the network and other sources never share a process: the former
     are read in a sandbox (``vad.pipeline.readers.sandbox``). Raises ConfigError where that is required and not there.
+
+    ``others_cpu_s`` tells what ended processes of the engine took that read no camera.
     """
 
     def __init__(
@@ -70,11 +66,13 @@ class ReaderProcesses:
         *,
         log_settings: LogSettings,
         command: Sequence[str] | None = None,
+        others_cpu_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         if settings.sandbox == "required" and not landlock.version():
             text = "required, and this kernel, or container, has no Landlock; allowed: auto or off"
             raise ConfigError("readers", [Fault("readers.sandbox", text)])
         self._settings, self._log_settings, self._command = settings, log_settings, command or COMMAND
+        self._others_cpu_s = others_cpu_s
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._suspects = Suspects()
@@ -82,7 +80,7 @@ class ReaderProcesses:
         self._died = self._failed_starts = 0
         self._told_missing: set[str] = set()
         self._pause_until_s = 0.0
-        self._before_s = _ended_children_s()
+        self._before_s = self._ended_s()
         self._closed = False
 
     def expect(self, cameras: Collection[CameraConfig]) -> None:
@@ -159,7 +157,7 @@ class ReaderProcesses:
             processes=len(pids),
             died=self._died,
             isolated=isolated,
-            cpu_s=sum(cpu_s for cpu_s, _ in takes) + _ended_children_s() - self._before_s,
+            cpu_s=sum(cpu_s for cpu_s, _ in takes) + self._ended_s() - self._before_s,
             resident_bytes=sum(size for _, size in takes),
             not_sandboxed=tuple(sorted({what for box in boxes for what in box.missing})),
         )
@@ -328,23 +326,15 @@ class ReaderProcesses:
             self._end(worker, why="its cameras are forgiven, and read with the others")
 
     def _start(self, place: Place) -> Worker:
-        ours, theirs = socket.socketpair()
         lanes = math.ceil(usable_cores() / max(1, sum(self._wanted.values())))  # all together keep all cores busy
         has_files = not place.is_network or self._settings.sandbox == "off"
         limits = Limits(self._settings.memory_mib << 20, has_files)
         arguments = (self._log_settings.model_dump_json(), str(lanes), msgspec.json.encode(limits).decode())
-        with theirs:
-            process = subprocess.Popen(
-                [*self._command, str(theirs.fileno()), *arguments],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env=environment(os.environ),
-            )
+        process, control = start(self._command, *arguments)
         log.debug("readers.started", pid=process.pid)
-        return Worker(process, ours, place, resolver=None if has_files else resolver_file())
+        return Worker(process, control, place, resolver=None if has_files else resolver_file())
 
-
-def _ended_children_s() -> float:
-    """CPU time of this process's children that have ended and were waited for: the engine has no others."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    def _ended_s(self) -> float:
+        """CPU time of this process's children that have ended and were waited for."""
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime - self._others_cpu_s()

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,6 +70,31 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     if proxy and "@" not in proxy:  # FFmpeg's own name for it; a password would be in it
         kept["http_proxy"] = proxy
     return kept | _ONE_THREAD
+
+
+def command_of(module: str) -> tuple[str, ...]:
+    """What runs ``main`` of a module of this package in a process."""
+    root = str(Path(vad.__file__).parents[1])
+    body = f"import sys; sys.path.append({root!r}); from {module} import main; main()"
+    return sys.executable, "-P", "-c", body  # -P: nothing is imported from wherever the engine was started
+
+
+def start(command: Sequence[str], *arguments: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A process, and the engine's end of its control socket; the descriptor of the other end is the process's first
+    argument. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                [*command, str(theirs.fileno()), *arguments],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=environment(os.environ),
+            )
+        except OSError:
+            ours.close()
+            raise
+    return process, ours
 
 
 def enter(limits: Limits) -> Sandbox:
