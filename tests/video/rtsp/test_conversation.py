@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.rtsp.quirks import Quirk
 from tests.rtsp.stub import StubCamera
 from tests.video.in_time import in_time
 from tests.video.reading import read
-from tests.video.rtsp.scripted import ScriptedCamera, ok
+from tests.video.rtsp.scripted import Answers, ScriptedCamera, ok
 from vad.config import CameraConfig
 from vad.video.probe import probe
 from vad.video.rtsp.address import Address, track_url, usable_base
@@ -20,10 +22,12 @@ from vad.video.rtsp.address import Address, track_url, usable_base
 H264 = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=1\r\n"
 JPEG = "v=0\r\nm=video 0 RTP/AVP 26\r\na=control:trackID=1\r\n"
 SOUND = "v=0\r\nm=audio 0 RTP/AVP 8\r\na=control:trackID=1\r\n"
-SECRET = {"username": "op", "password": "s3cret"}
+SECRET: dict[str, Any] = {"username": "op", "password": "s3cret"}
+
+Cameras = Callable[..., StubCamera]
 
 
-def describing(text: str):
+def describing(text: str) -> Answers:
     def answers(head: str, number: int) -> bytes:
         return ok(head, body=text if head.startswith("DESCRIBE") else "")
 
@@ -141,14 +145,16 @@ def test_a_session_that_is_mute_times_out() -> None:
     assert [head.split()[0] for head in camera.heads][:4] == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
 
 
-def test_of_two_readable_tracks_the_second_is_played_where_the_first_is_mute(stub_camera, cam_h264: Path) -> None:
-    camera: StubCamera = stub_camera(cam_h264, Quirk.MUTE_FIRST_TRACK, fps=100)
+def test_of_two_readable_tracks_the_second_is_played_where_the_first_is_mute(
+    stub_camera: Cameras, cam_h264: Path
+) -> None:
+    camera = stub_camera(cam_h264, Quirk.MUTE_FIRST_TRACK, fps=100)
     outcome = read(camera.url, at_most=50, read_timeout_s=1)
     assert (outcome.code, outcome.decoded) == (None, 50)
     assert camera.asked("SETUP") == [f"{camera.url}/trackID=1", f"{camera.url}/trackID=6"]
 
 
-def test_probe_names_what_is_unusual(stub_camera, cam_hevc: Path) -> None:
+def test_probe_names_what_is_unusual(stub_camera: Cameras, cam_hevc: Path) -> None:
     camera = stub_camera(cam_hevc, Quirk.NO_VPS_INBAND, Quirk.NO_VPS_IN_SDP, Quirk.SHA256, user="op", password="s3cret")
     report = probe(CameraConfig(url=camera.url, **SECRET), duration_s=1.0)
     said = next(line for line in report.lines() if line.startswith("camera"))
@@ -156,7 +162,7 @@ def test_probe_names_what_is_unusual(stub_camera, cam_hevc: Path) -> None:
     assert "sends no VPS" in said
 
 
-def test_a_camera_of_which_sets_are_missing_is_told_which(stub_camera, cam_hevc: Path) -> None:
+def test_a_camera_of_which_sets_are_missing_is_told_which(stub_camera: Cameras, cam_hevc: Path) -> None:
     camera = stub_camera(cam_hevc, Quirk.NO_INBAND, Quirk.NO_SPROP, fps=100)
     outcome = in_time(camera.url, within_s=10, read_timeout_s=1)
     assert outcome is not None

@@ -74,11 +74,11 @@ class Authenticator:
 
     user: str | None
     password: str = field(default="", repr=False)
-    _chosen: Challenge | None = None
-    _tried: set[str] = field(default_factory=set)  # what was shown to the camera at least once
-    _accepted: str | None = None
-    _nonces: int = 0  # new ones since the last request that was accepted
-    _count: int = 0  # uses of the nonce
+    _chosen: Challenge | None = field(default=None, init=False)
+    _tried: set[str] = field(default_factory=set, init=False)  # what was shown to the camera at least once
+    _accepted: str | None = field(default=None, init=False)
+    _nonces: int = field(default=0, init=False)  # new ones since the last request that was accepted
+    _count: int = field(default=0, init=False)  # uses of the nonce
 
     @property
     def kind(self) -> str | None:
