@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from av import VideoFrame
+from av.sidedata.sidedata import SideDataContainer
 
-from vad.video import source
+from vad.video import source, view
 from vad.video.source import ContainerFeed
 
 
@@ -32,5 +34,10 @@ def fail_after(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def decode_so(feed: ContainerFeed, packet: Any) -> list[Any]:
         return [AsOnDevice(frame) if next(number) < frames else frame for frame in decode(feed, packet)]
 
+    def side_data_of(frame: VideoFrame | AsOnDevice) -> SideDataContainer:
+        return container(frame._frame if isinstance(frame, AsOnDevice) else frame)  # which takes real frames only
+
+    container: Callable[[VideoFrame], SideDataContainer] = SideDataContainer
+    monkeypatch.setattr(view, "SideDataContainer", side_data_of)
     monkeypatch.setattr(source, "accelerator", lambda policy, *, camera: None)
     monkeypatch.setattr(ContainerFeed, "decode", decode_so)

@@ -16,6 +16,7 @@ from tests.rtsp.attacks import ATTACKS, Attacker, flipped_clip
 from tests.rtsp.stub import StubCamera
 from vad.config import ReaderSettings
 from vad.pipeline.engine import Engine
+from vad.pipeline.readers.workers import taken
 from vad.types import CameraState
 
 MEMORY_MIB = 512
@@ -41,14 +42,12 @@ def test_hostile_cameras_take_neither_the_good_ones_nor_the_machine_down(
             cameras[clip.suffix[1:]] = {"url": stub_camera(bad).url, **quick}
         cameras["good"] = {"url": stub_camera(cam_h264).url}
         site = make_site(tmp_path, cameras).model_copy(update={"readers": ReaderSettings(memory_mib=MEMORY_MIB)})
-        engine = Engine(site)
-        engine.start()
+        engine = servers.enter_context(Engine(site))
         until_s = time.monotonic() + 30.0
 
         def have_attacked() -> bool:
             nonlocal most_bytes
-            sizes = [child.memory_info().rss for child in psutil.Process().children() if child.is_running()]
-            most_bytes = max(most_bytes, *sizes)
+            most_bytes = max([most_bytes, *(taken(worker.process.pid)[1] for worker in engine._readers._workers)])
             told = engine.status().cameras
             is_named = all(told[name].errors or name in map(name_of, UNHARMED) for name in cameras if name != "good")
             return is_named and time.monotonic() > until_s
@@ -59,10 +58,11 @@ def test_hostile_cameras_take_neither_the_good_ones_nor_the_machine_down(
         assert up <= {"good", *map(name_of, UNHARMED)} | {"endless-fragments"}
         wait_for_frames(engine, "good", 40)
         check_ledger(engine)
+        pids = [worker.process.pid for worker in engine._readers._workers]
         stopping = threading.Thread(target=engine.stop)
         stopping.start()
         stopping.join(60.0)
         assert not stopping.is_alive(), "the engine does not stop"
         check_ledger(engine, stopped=True)
     assert most_bytes < (MEMORY_MIB + 400) << 20
-    assert not [child for child in psutil.Process().children() if "vad readers" in child.name()]
+    assert not any(map(psutil.pid_exists, pids))

@@ -77,7 +77,8 @@ def test_a_process_that_lies_is_killed_and_its_camera_is_read_alone(
     monkeypatch.setattr(processes_module, "COMMAND", command(lie))
     url = stub_camera(cam_h264).url
     good = ["good0", "good1"]
-    site = make_site(tmp_path, {name: {"url": url, **QUICK} for name in [*good, "liar"]})
+    patient = {**QUICK, "read_timeout_s": 10.0}  # on a busy machine a process takes seconds to start
+    site = make_site(tmp_path, {name: {"url": url, **patient} for name in [*good, "liar"]})
     with Engine(site) as engine:
         wait_for(lambda: engine.status().readers.isolated == ("liar",), what="a lie of it alone")
         for name in good:
