@@ -75,8 +75,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, footage: Path) -> Iterator[Si
     engine = Engine(make_site(folder / "data", cameras))
     with ExitStack() as stack:
         stack.enter_context(engine)
-        address = serve(stack, engine, HttpSettings(bind="127.0.0.1:0")).address
-        settings = HttpSettings(bind="127.0.0.1:0", tokens=folder / "tokens.jsonl")
+        local = footage.parent
+        address = serve(stack, engine, HttpSettings(bind="127.0.0.1:0", allow_local_sources=local)).address
+        settings = HttpSettings(bind="127.0.0.1:0", tokens=folder / "tokens.jsonl", allow_local_sources=local)
         yield Site(engine, address, serve(stack, engine, settings).address, tokens)
 
 
