@@ -362,3 +362,13 @@ def test_the_relabelled_clips_say_what_they_shall(tmp_path: Path, video_file: Vi
         assert next(container.decode(video=0)).rotation == -90
     with av.open(str(interlaced(video_file, width=320, height=240))) as container:
         assert next(container.decode(video=0)).interlaced_frame
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 16_000), (16_640, 64)])
+def test_a_picture_of_a_size_that_none_has_is_damage_to_be_told(tmp_path: Path, width: int, height: int) -> None:
+    """A wrong bit in the header of a JPEG is enough. A process of readers that told such a size would be distrusted."""
+    path = tmp_path / "long.mjpeg"
+    path.write_bytes(cv2.imencode(".jpg", np.zeros((height, width, 3), np.uint8))[1].tobytes() * 3)
+    outcome = read(path)
+    assert (outcome.code, outcome.decoded) == ("broken", 0)
+    assert f"a picture of {width}x{height} px, which no camera makes" in str(outcome.error)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from av import VideoFrame
 
 from vad.config import CameraConfig
+from vad.errors import StreamCode, StreamError
 from vad.video.hardware import check, check_turn, decoder_of, pixel_format
 from vad.video.items import StreamInfo
 from vad.video.luma import geometry_of
@@ -16,9 +17,17 @@ from vad.video.tape import Format
 from vad.video.timing import ASSUMED_FPS
 from vad.video.view import View
 
+MOST_SIDE_PX = 16_384
+MOST_GRID_PX = 1 << 19
+"""Of the model's grid: eight times the largest that a camera of 16:9 has."""
+
 
 def describe(feed: Feed, frame: VideoFrame, view: View, spec: ReadSpec) -> StreamInfo:
-    """Raises StreamError where the camera must be decoded by a GPU, and is not."""
+    """Raises StreamError where the camera must be decoded by a GPU and is not, and at a size that no picture has."""
+    grid = geometry_of(view, model_width=spec.model_width)
+    if max(view.width, view.height) > MOST_SIDE_PX or grid.width * grid.height > MOST_GRID_PX:
+        text = f"a picture of {view.width}x{view.height} px, which no camera makes: it is damaged"
+        raise StreamError(StreamCode.BROKEN, f"{spec.camera}: {text}")
     return StreamInfo(
         codec=feed.codec,
         profile=feed.profile,
@@ -29,7 +38,7 @@ def describe(feed: Feed, frame: VideoFrame, view: View, spec: ReadSpec) -> Strea
         decoder=check(frame, spec.decoding, camera=spec.camera, codec=feed.codec),
         announced_fps=feed.announced_fps,
         live=feed.live,
-        geometry=geometry_of(view, model_width=spec.model_width),
+        geometry=grid,
         orientation=view.orientation,
         pixel_aspect=view.aspect,
         interlaced=view.is_woven,

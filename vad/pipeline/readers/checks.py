@@ -18,6 +18,7 @@ import numpy as np
 from vad.errors import StreamCode, StreamError
 from vad.pipeline.readers.messages import Batch, Seen, SentFrame, TapeFormat
 from vad.types import Geometry
+from vad.video.description import MOST_GRID_PX, MOST_SIDE_PX
 from vad.video.items import Counts, Passed, StreamInfo
 from vad.video.luma import geometry_of
 from vad.video.overlay import Picture, scaled_size
@@ -27,9 +28,6 @@ from vad.video.spec import ReadSpec
 from vad.video.tape import TapedPacket
 from vad.video.view import Orientation
 
-MOST_SIDE_PX = 16_384
-MOST_GRID_PX = 1 << 19
-"""Of the model's grid: eight times the largest that a camera of 16:9 has."""
 MOST_ASPECT_SIDE = (1 << 31) - 1
 """Of a pixel's width and height: FFmpeg's numbers."""
 MOST_PTS_S = 1e10
